@@ -1,0 +1,59 @@
+# make demo, make test: set up all they need in .venv, with pip, then run. A stamp per set of packages keeps a second
+# call from installing again until pyproject.toml or constraints.txt change.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Two test processes on two cores: one thread each, or they wait for each other.
+PROCESSES ?= 2
+SOURCES := src tests benchmarks
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check format bench clean
+
+help:
+	@echo "make demo    fit a graph whose true edges are known and compare promise and truth"
+	@echo "make test    run the whole test suite"
+	@echo "make check   format, lint, types, import contracts, doctests"
+	@echo "make format  rewrite the sources as 'make check' wants them"
+	@echo "make bench   run the benchmarks that have no result yet"
+	@echo "make clean   remove $(VENV)/, demo/ and caches"
+
+demo: $(VENV)/installed
+	$(BIN)/linkodds demo --out demo/ --force
+
+test: $(VENV)/installed-test
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES)
+
+check: $(VENV)/installed-check
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q src
+
+format: $(VENV)/installed-check
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+# One script per question writes one result; delete a result to measure it anew.
+bench: $(patsubst benchmarks/%.py,benchmarks/results/%.json,$(wildcard benchmarks/*.py))
+
+benchmarks/results/%.json: | benchmarks/%.py $(VENV)/installed-test
+	$(BIN)/python benchmarks/$*.py --out $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/installed-%: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[$*]'
+	@touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,114 @@
+"""The typer app, `--version`, and the one place where an exception becomes a message and an exit code."""
+
+import errno
+import sys
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from linkodds.errors import LinkoddsError
+from linkodds.wording import plain_text
+
+app = typer.Typer(
+    help="The odds of every missing link: calibrated link prediction on sparse graphs at the real base rate.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def say(message: str) -> None:
+    """Words for the user, on stderr."""
+    print(printable(message), file=sys.stderr, flush=True)
+
+
+def printable(message: str) -> str:
+    r"""The message as a terminal may show it: it can hold ids and file names, which are anybody's text.
+
+    Example:
+        >>> printable("gene \x1b[31mA")
+        'gene \\x1b[31mA'
+    """
+    return "\n".join(plain_text(line, limit=4000) for line in message.split("\n"))
+
+
+class Command(TyperCommand):
+    """A command whose failures are one message on stderr and an exit code, never a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; see `explain` for what becomes of exceptions."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, where a full disk or a closed pipe still becomes a message
+            return result
+        except KeyboardInterrupt:
+            say(f"interrupted; {_what_is_left(ctx.params.get('out'))}")
+            raise typer.Exit(130) from None
+        except Exception as error:
+            if _is_for_typer(error):
+                raise
+            if ctx.find_root().params.get("traceback"):
+                traceback.print_exception(error)
+            message, exit_code = explain(error)
+            say(f"error: {message}")
+            raise typer.Exit(exit_code) from None
+
+
+def explain(error: Exception) -> tuple[str, int]:
+    """What to tell the user about an exception, and the exit code.
+
+    Example:
+        >>> explain(MemoryError())[1], explain(PermissionError(errno.EACCES, "Permission denied", "run"))
+        (1, ('run: permission denied.', 1))
+    """
+    if isinstance(error, LinkoddsError):
+        return str(error), error.exit_code
+    text = str(error)
+    if isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text:
+        return "out of memory. Try --objective sampled, or a smaller --hidden and --dim.", 1
+    if getattr(error, "errno", None) == errno.ENOSPC or "No space left on device" in text:
+        return "the disk is full; what was to be written is not complete. Free some space and run again.", 1
+    if isinstance(error, OSError) and error.strerror:
+        what = error.strerror[0].lower() + error.strerror[1:]
+        return (f"{error.filename}: {what}." if error.filename is not None else f"{what}."), 1
+    return (
+        f"linkodds failed in a way it should not: {type(error).__name__}: {text}\n"
+        "Please report this, with what 'linkodds --traceback COMMAND ...' prints."
+    ), 1
+
+
+def _is_for_typer(error: Exception) -> bool:
+    """Whether typer itself has the right words or exit code for it: usage errors, exits, a closed pipe."""
+    if isinstance(error, OSError):
+        return error.errno == errno.EPIPE
+    return isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "format_message")
+
+
+def _what_is_left(out: Path | None) -> str:
+    partial = Path(f"{str(out).rstrip('/')}.partial") if out is not None else None
+    if partial is not None and partial.exists():
+        return f"{partial} holds what was done so far and may be deleted; {out} was not written."
+    return "nothing was written." if out is not None else "nothing is left behind."
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"linkodds {version('linkodds')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Print the traceback of an error too, for a bug report.")
+    ] = False,
+) -> None:
+    """Options that stand before the command."""

@@ -1,0 +1,146 @@
+"""The options that commands take, by name; where an option is not given its value is None."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_GRAPH, _MODEL, _TRAINING, _DECISION, _RUN = "Graph", "Model", "Training", "Decision", "Run"
+_ASSUMPTION = "How many links are missing (give one)"
+
+# arguments
+EdgesFile = Annotated[
+    Path, typer.Argument(metavar="EDGES", help="Edge list: .csv .tsv .txt (.gz), .parquet, .npz, .graphml, .gml.")
+]
+RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory that 'linkodds fit' wrote.")]
+PairsFile = Annotated[Path, typer.Argument(metavar="PAIRS", help="Pairs of ids, a file like EDGES.")]
+
+# graph
+NoHeader = Annotated[
+    bool, typer.Option("--no-header", help="The first line is an edge, not names.", rich_help_panel=_GRAPH)
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        help="Between columns: one character, or its name, such as tab.",
+        show_default="detected",
+        rich_help_panel=_GRAPH,
+    ),
+]
+Source = Annotated[
+    str | None,
+    typer.Option(metavar="COL", help="Column of the first end.", show_default="the first", rich_help_panel=_GRAPH),
+]
+Target = Annotated[
+    str | None,
+    typer.Option(metavar="COL", help="Column of the second end.", show_default="the second", rich_help_panel=_GRAPH),
+]
+Nodes = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="All node ids, one a line, isolated ones too.", rich_help_panel=_GRAPH),
+]
+Directed = Annotated[bool, typer.Option("--directed", help="(u, v) and (v, u) are two pairs.", rich_help_panel=_GRAPH)]
+Bipartite = Annotated[
+    bool | None,
+    typer.Option(
+        "--bipartite/--no-bipartite", help="Edges join two sides only.", show_default="detected", rich_help_panel=_GRAPH
+    ),
+]
+Features = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Node features: .csv or .parquet with an id column, .npz or .npy.", rich_help_panel=_GRAPH
+    ),
+]
+FeatureScaling = Annotated[
+    str | None, typer.Option(metavar="NAME", help="auto, none, standard or row.", rich_help_panel=_GRAPH)
+]
+
+# model
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="auto, gae, vgae, degree, common-neighbors, adamic-adar, resource-allocation or l3.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Objective = Annotated[
+    str | None, typer.Option(metavar="NAME", help="auto, all-pairs or sampled.", rich_help_panel=_MODEL)
+]
+PositiveWeight = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of an edge in the all-pairs loss: none or balanced.", rich_help_panel=_MODEL),
+]
+ZerosPerEdge = Annotated[
+    int | None, typer.Option(metavar="N", help="Of the sampled objective, each epoch.", rich_help_panel=_MODEL)
+]
+Hidden = Annotated[int | None, typer.Option(metavar="N", help="Width of the first layer.", rich_help_panel=_MODEL)]
+Dim = Annotated[int | None, typer.Option(metavar="N", help="Dimensions of the embedding.", rich_help_panel=_MODEL)]
+Beta = Annotated[float | None, typer.Option(metavar="X", help="Weight of vgae's KL term.", rich_help_panel=_MODEL)]
+Dropout = Annotated[float | None, typer.Option(metavar="P", help="On the input of each layer.", rich_help_panel=_MODEL)]
+WeightDecay = Annotated[
+    float | None, typer.Option(metavar="X", help="L2 penalty on the weights.", rich_help_panel=_MODEL)
+]
+
+# training and decision
+LearningRate = Annotated[float | None, typer.Option(metavar="X", help="Of Adam.", rich_help_panel=_TRAINING)]
+Epochs = Annotated[int | None, typer.Option(metavar="N", help="At most this many.", rich_help_panel=_TRAINING)]
+Patience = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Epochs without a better validation before stopping.", rich_help_panel=_TRAINING),
+]
+ValidateEvery = Annotated[
+    int | None, typer.Option(metavar="N", help="Epochs between validations.", rich_help_panel=_TRAINING)
+]
+SplitShares = Annotated[
+    str | None,
+    typer.Option(
+        "--split",
+        metavar="A/B/C/D",
+        help="Shares of train, validation, calibration and test edges.",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Folds = Annotated[
+    int | None,
+    typer.Option(metavar="K", help="Calibration sets to pool.", show_default="by size", rich_help_panel=_TRAINING),
+]
+DecisionRule = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="half, balanced_accuracy, f1, mcc, precision>=P, recall>=R, cost:FP:FN or budget:K.",
+        rich_help_panel=_DECISION,
+    ),
+]
+MaxPairs = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Enumerate candidates up to this many, sample beyond.", rich_help_panel=_TRAINING),
+]
+
+# run
+Seed = Annotated[int | None, typer.Option(metavar="N", help="Of the split, weights and samples.", rich_help_panel=_RUN)]
+Device = Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda.", rich_help_panel=_RUN)]
+Threads = Annotated[int | None, typer.Option(metavar="N", help="CPU threads.", rich_help_panel=_RUN)]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config", metavar="FILE", help="YAML as 'linkodds config' prints it; options win.", rich_help_panel=_RUN
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.", rich_help_panel=_RUN)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=_RUN)]
+
+# assumptions about the links that are missing
+Prevalence = Annotated[
+    float | None,
+    typer.Option(metavar="P", help="Missing links among the candidates.", rich_help_panel=_ASSUMPTION),
+]
+ExpectedMissing = Annotated[
+    float | None, typer.Option(metavar="N", help="Number of missing links.", rich_help_panel=_ASSUMPTION)
+]
+LabelFrequency = Annotated[
+    float | None,
+    typer.Option(metavar="C", help="Share of all true links that is recorded.", rich_help_panel=_ASSUMPTION),
+]

@@ -1,0 +1,142 @@
+"""FitConfig: every option of `linkodds fit`, its default and its meaning, in one frozen value."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from linkodds.errors import OptionError
+
+ModelName = Literal["auto", "gae", "vgae", "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3"]
+MODELS: tuple[str, ...] = ("auto", "gae", "vgae")
+BASELINES: tuple[str, ...] = ("degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3")
+
+
+class FitConfig(BaseModel):
+    """Options of a fit. Unknown names and values out of range are refused.
+
+    Example:
+        >>> FitConfig(model="gae", epochs=50).epochs
+        50
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: ModelName = Field(
+        "auto",
+        description="auto: the best of gae, vgae and the baselines by validation average precision; or the name of one of them",
+    )
+    objective: Literal["auto", "all-pairs", "sampled"] = Field(
+        "auto",
+        description="all-pairs: every pair, exact; sampled: train edges and uniformly drawn zeros; auto: by the number of pairs",
+    )
+    positive_weight: Literal["none", "balanced"] = Field(
+        "none",
+        description="of an edge in the all-pairs loss: none is 1, balanced is absent pairs / edges; calibration undoes it",
+    )
+    zeros_per_edge: int = Field(
+        5, ge=1, le=1000, description="sampled objective: zeros drawn for each train edge, every epoch anew"
+    )
+    hidden: int = Field(128, ge=1, le=4096, description="width of the first graph convolution")
+    dim: int = Field(64, ge=1, le=2048, description="dimensions of the embedding")
+    learning_rate: float = Field(0.01, gt=0, le=1, description="of Adam")
+    dropout: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="on the features (the learned table, where there are none) and on the hidden layer, while training",
+    )
+    beta: float = Field(
+        0.05,
+        ge=0,
+        description="weight of vgae's KL, summed over nodes and divided as the cross-entropy is; 1: evidence lower bound",
+    )
+    weight_decay: float = Field(
+        0.0, ge=0, description="L2 penalty of Adam on the encoder's weights; never on scale and bias"
+    )
+    epochs: int = Field(300, ge=1, description="at most this many")
+    patience: int = Field(
+        150,
+        ge=1,
+        description="stop when validation average precision has not risen for this many epochs; the best epoch is kept",
+    )
+    validate_every: int = Field(5, ge=1, description="epochs between two validations")
+    split: tuple[float, float, float, float] = Field(
+        (0.8, 0.05, 0.05, 0.1), description="shares of train, validation, calibration and test edges"
+    )
+    folds: int | None = Field(
+        None,
+        ge=1,
+        description="calibration sets to pool by cross-fitting; null: 1, or 5 with under 1,000 edges, 50 of calibration",
+    )
+    decision: str = Field(
+        "f1",
+        description="rule that predict applies: half, balanced_accuracy, f1, mcc, precision>=P, recall>=R, cost:FP:FN, budget:K",
+    )
+    max_pairs: int = Field(
+        1_000_000_000,
+        ge=1,
+        description="evaluate by enumerating all pairs up to this many; beyond, by a sample of this many / 20 non-edges",
+    )
+    feature_scaling: Literal["auto", "none", "standard", "row"] = Field(
+        "auto", description="of node features: auto is row for sparse counts and standard for the rest"
+    )
+    seed: int = Field(0, ge=0, description="of the split, the weights, the samples")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    threads: int | None = Field(None, ge=1, description="of the CPU; null: torch's default")
+
+    @field_validator("split", mode="before")
+    @classmethod
+    def _split_from_text(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            try:
+                return tuple(float(part) for part in value.split("/"))
+            except ValueError as error:
+                raise ValueError(f"four numbers such as 0.8/0.05/0.05/0.1, not {value!r}") from error
+        return value
+
+    @staticmethod
+    def from_options(options: dict[str, Any]) -> "FitConfig":
+        """A config from plain options; what pydantic refuses becomes one OptionError.
+
+        Raises:
+            OptionError: an unknown name or a value out of range.
+        """
+        try:
+            return FitConfig(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "config"
+            raise OptionError(f"{name}: {first['msg']}, got {first.get('input')!r}.") from error
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Options of a YAML file, as `linkodds config` prints it.
+
+    Raises:
+        OptionError: the file is no YAML mapping.
+    """
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise OptionError(f"{path}: no readable YAML: {error}") from error
+    if options is None:
+        return {}
+    if not isinstance(options, dict):
+        raise OptionError(f"{path}: expected 'option: value' lines, found {type(options).__name__}.")
+    return {str(name).replace("-", "_"): value for name, value in options.items()}
+
+
+def commented_yaml() -> str:
+    """Every option with its default and what it means, as YAML that `--config` reads back.
+
+    Example:
+        >>> print(commented_yaml().splitlines()[1])
+        model: auto
+    """
+    lines = []
+    for name, field in FitConfig.model_fields.items():
+        default = "/".join(map(str, field.default)) if name == "split" else field.default
+        lines += [f"# {field.description}", yaml.safe_dump({name: default}).strip()]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,236 @@
+"""Rules on a table of labels and scores: D01 to D06, D08, D13. Each takes the table and returns what it found."""
+
+import numpy as np
+
+from linkodds.doctor.inputs import ScoreTable
+from linkodds.doctor.weighted import CoxFit, best_balanced_accuracy, fit_cox, intercept_shift, roc_auc
+from linkodds.findings import Finding
+
+MIN_ROWS = 200
+"""Fewer rows say too little: D01 to D06 and D08 are silent."""
+
+ONE_SIGMOID = 0.7310586
+"""sigmoid(1): what a second sigmoid makes of a probability of 1; of 0 it makes 0.5."""
+
+OVERFLOW = 80.0
+"""exp(88.7) is the largest float32."""
+
+
+def nonfinite_scores(table: ScoreTable) -> Finding | None:
+    """D13: a score that is no number, or a logit whose exponential is about to overflow."""
+    bad = int((~np.isfinite(table.values)).sum())
+    if bad:
+        row = int(np.argmax(~np.isfinite(table.values))) + 1
+        message = (
+            f"{bad} of {table.num_rows} scores are NaN or infinite (the first in row {row}): the training or the "
+            "score overflowed."
+        )
+        return Finding("D13", "error", message, OVERFLOW_CURE, float(bad))
+    largest = float(np.abs(table.values).max())
+    if table.kind == "logit" and largest > OVERFLOW:
+        message = (
+            f"The largest logit is {largest:.4g} in size: exp of it overflows float32 at 88.7, so probabilities "
+            "become 0, 1 or NaN."
+        )
+        return Finding("D13", "error", message, OVERFLOW_CURE, largest)
+    return None
+
+
+def double_sigmoid(table: ScoreTable) -> Finding | None:
+    """D01: probabilities between sigmoid(0) and sigmoid(1), or "logits" between 0 and 1. A constant is not enough."""
+    low, high = float(table.values.min()), float(table.values.max())
+    if low == high:
+        return None
+    if table.kind == "logit" and low >= 0 and high <= 1:
+        message = (
+            f"The logits all lie between {low:.4g} and {high:.4g}, inside [0, 1]: they are probabilities, and a loss "
+            "or a decision on logits applies a second sigmoid."
+        )
+        remedy = (
+            "Take the sigmoid out of the decoder and pass its logits to binary_cross_entropy_with_logits; to undo "
+            "it, logit = log(p / (1 - p)) of these values."
+        )
+    elif table.kind == "probability" and low >= 0.5 - 1e-6 and high <= ONE_SIGMOID + 1e-6:
+        message = (
+            f"The probabilities all lie between {low:.4g} and {high:.4g}, which is what two sigmoids in a row leave: "
+            "sigmoid(0) = 0.5 to sigmoid(1) = 0.731."
+        )
+        message += " (One sigmoid of logits between 0 and 1 looks the same.)"
+        remedy = (
+            "Apply the sigmoid once: logits to the loss, sigmoid of the logits for probabilities; to undo it, logit "
+            "= logit(logit(p))."
+        )
+    else:
+        return None
+    return Finding("D01", "error", message, remedy, high)
+
+
+def nonnegative_logits(table: ScoreTable) -> Finding | None:
+    """D02: no probability below one half, though some lie above what two sigmoids reach."""
+    low, high = (table.values.min(), table.values.max())
+    half, beyond_two_sigmoids = (0.0, np.log(0.732 / 0.268)) if table.kind == "logit" else (0.5, 0.732)
+    if low < half or high <= beyond_two_sigmoids:
+        return None
+    message = (
+        f"No {table.kind} is below {low:.4g}, so every pair is called an edge at 0.5: the decoder cannot say no, "
+        "as an inner product without a bias, of embeddings that all point one way, cannot."
+    )
+    remedy = (
+        "Make the last layer of the encoder linear, give the decoder a bias, calibrate on held-out edges, and give "
+        "the nodes features that differ."
+    )
+    return Finding("D02", "error", message, remedy, float(table.probabilities.min()))
+
+
+def constant_decisions(table: ScoreTable) -> Finding | None:
+    """D03: at one half (nearly) every pair is an edge, or none is."""
+    weights = table.row_weights
+    share = float(weights[table.probabilities >= 0.5].sum() / weights.sum())
+    prevalence = 1 / (1 + table.ratio)
+    if share >= 0.999:
+        said = "(nearly) all are"
+    elif share <= min(0.001, prevalence / 10):
+        said = "(nearly) none is"
+    else:
+        return None
+    auc = roc_auc(table.labels, table.logits, weights)
+    message = (
+        f"At a threshold of 0.5, {share:.2%} of the pairs are predicted edges: {said} an edge for this decision, "
+        f"and a ROC AUC of {auc:.3f} is lost on it."
+    )
+    return Finding("D03", "warning", message, _threshold_cure(table), share)
+
+
+def threshold_only(table: ScoreTable) -> Finding | None:
+    """D04: a good ranking with decisions no better than chance at one half."""
+    weights = table.row_weights
+    auc = roc_auc(table.labels, table.logits, weights)
+    yes = table.probabilities >= 0.5
+    recall = weights[yes & table.labels].sum() / weights[table.labels].sum()
+    fpr = weights[yes & ~table.labels].sum() / weights[~table.labels].sum()
+    balanced = float(1 + recall - fpr) / 2
+    if auc < 0.75 or abs(balanced - 0.5) > 0.02:
+        return None
+    message = (
+        f"The ranking is fine (ROC AUC {auc:.3f}) and the threshold is not: balanced accuracy {balanced:.3f} at 0.5."
+    )
+    return Finding("D04", "warning", message, _threshold_cure(table), balanced)
+
+
+def prior_mismatch(table: ScoreTable) -> Finding | None:
+    """D05: the probabilities add up to another number of edges than there are.
+
+    Silent while the difference is within three standard errors: Poisson noise of the edges, and the noise of a sum
+    over non-edges that stand for many others each.
+    """
+    weights, p = table.row_weights, table.probabilities
+    observed, expected = float(weights[table.labels].sum()), float(weights @ p)
+    ratio = observed / max(expected, 1e-300)
+    sampled = (weights * np.maximum(weights - 1, 0) * p**2)[~table.labels].sum()
+    noise = float(np.sqrt(max(float((weights[table.labels] ** 2).sum()), 1.0) + sampled))
+    if 0.8 <= ratio <= 1.25 or abs(observed - expected) <= 3 * noise:
+        return None
+    shift = intercept_shift(table.labels, table.logits, weights)
+    message = (
+        f"{observed:.6g} edges observed, {expected:.6g} expected from the probabilities (observed / expected "
+        f"{ratio:.3g}): they are made for another base rate"
+    )
+    message += (
+        ""
+        if table.at_base_rate
+        else ", unless these rows are no fair sample of the pairs (then say --prevalence or --non-edges)"
+    )
+    if table.odds_trained_at is not None:
+        known = -np.log(table.ratio) - np.log(table.odds_trained_at)
+        if abs(shift - known) < 0.5:
+            message += (
+                f"; the cause is the weight or the sampling in training, which alone explains a shift of {known:+.2f} "
+                "in the logit"
+            )
+    remedy = f"Add {shift:+.3f} to every logit, or better, fit a calibrator (slope and intercept) on held-out edges."
+    return Finding("D05", "warning", message + ".", remedy, ratio)
+
+
+def calibration_slope(table: ScoreTable) -> Finding | None:
+    """D06: the 95 % interval of the Cox slope lies outside [0.8, 1.25]."""
+    fit = fit_cox(table.labels, table.logits, table.row_weights)
+    return None if fit is None else judge_slope(fit)
+
+
+def judge_slope(fit: CoxFit) -> Finding | None:
+    """D06 on a slope that is known already. An interval below 0 is an error: the ranking is inverted."""
+    interval = f"{fit.slope:.3f} (95 % {fit.low:.3f} to {fit.high:.3f})"
+    if fit.high < 0:
+        message = (
+            f"The calibration slope is {interval}, below 0: the ranking is inverted, non-edges score above edges (ROC "
+            "AUC under 0.5)."
+        )
+        return Finding(
+            "D06",
+            "error",
+            message,
+            "Look for a swapped label or a sign; no increasing map of these scores is a probability.",
+            fit.slope,
+        )
+    if fit.low > 1.25:
+        meaning = "above 1: the probabilities are underconfident, too close to each other"
+    elif fit.high < 0.8:
+        meaning = "below 1: the probabilities are overconfident, as an overfitted model's are"
+    else:
+        return None
+    message = f"The calibration slope is {interval}, {meaning}."
+    return Finding(
+        "D06",
+        "warning",
+        message,
+        "Fit a Platt calibrator (slope and intercept) on held-out edges that the model never saw.",
+        fit.slope,
+    )
+
+
+def balanced_non_edges(table: ScoreTable) -> Finding | None:
+    """D08: far fewer non-edges than there are, and no weights; what the precision becomes at the base rate."""
+    num_non_edges = table.num_rows - table.num_edges
+    here = num_non_edges / table.num_edges
+    if table.weights is not None or not table.at_base_rate or here >= table.ratio / 5:
+        return None
+    best, threshold = best_balanced_accuracy(table.labels, table.logits, table.row_weights)
+    yes = table.logits >= threshold
+    tp, fp = int((yes & table.labels).sum()), int((yes & ~table.labels).sum())
+    on_table = tp / (tp + fp)
+    # odds of precision scale with the ratio; no false positive among m non-edges leaves a rate of up to 3 / m.
+    at_base_rate = tp / (tp + max(fp, 3) * table.ratio / here)
+    message = (
+        f"{here:.3g} non-edges for each edge in the table, {table.ratio:.4g} among the pairs it stands for, and "
+        "no weights: "
+        f"a precision of {on_table:.3f} here (best balanced accuracy, {best:.3f}) is "
+        f"{'' if fp >= 3 else 'as little as '}{at_base_rate:.3g} at the base rate."
+    )
+    remedy = (
+        "Score all non-edges, or a uniform sample of them with weights, and quote precision and average precision at "
+        "the base rate."
+    )
+    return Finding("D08", "error", message, remedy, here)
+
+
+RULES = (
+    double_sigmoid,
+    nonnegative_logits,
+    constant_decisions,
+    threshold_only,
+    prior_mismatch,
+    calibration_slope,
+    balanced_non_edges,
+)
+"""Rules on finite scores, causes first."""
+
+OVERFLOW_CURE = (
+    "Clamp the log deviation to about [-6, 2], take the loss on logits in its softplus form, lower the learning rate, "
+    "clip the gradient norm at 1, and standardise the features."
+)
+
+
+def _threshold_cure(table: ScoreTable) -> str:
+    best, logit = best_balanced_accuracy(table.labels, table.logits, table.row_weights)
+    at = f"logit {logit:.6g}" if table.kind == "logit" else f"probability {1 / (1 + np.exp(-logit)):.6g}"
+    return f"Set the threshold by a rule on held-out edges, not at 0.5: here balanced accuracy is {best:.3f} at {at}."

@@ -1,0 +1,87 @@
+"""Everything linkodds refuses, as one tree.
+
+LinkoddsError
+├── DataError               the user's data cannot be used            exit code 1
+│   ├── MalformedFile       a file that cannot be read as what it was given as
+│   ├── UnknownNode         an id that the graph does not have
+│   ├── BadFeatures         features that do not fit the nodes, or are not finite numbers
+│   ├── DegenerateGraph     too few nodes, edges or non-edges to learn from
+│   ├── OverlappingParts    two parts of a split share an edge
+│   └── NotEnoughNonEdges   more non-edges asked for than the graph has
+├── RunError                a run directory that cannot be written or trusted       1
+│   ├── RunExists           it is there already
+│   └── BrokenRun           truncated, edited, or of another format version
+├── ModelError              training or calibration cannot give what was promised   1
+│   ├── NonFiniteScores     a logit or a loss is NaN or infinite
+│   └── InvertedRanking     non-edges rank above edges
+└── OptionError             an option that linkodds does not accept                 2
+"""
+
+
+class LinkoddsError(Exception):
+    """Base of all errors that linkodds raises on purpose; `exit_code` is what the command line returns.
+
+    Example:
+        >>> issubclass(MalformedFile, LinkoddsError), MalformedFile.exit_code, OptionError.exit_code
+        (True, 1, 2)
+    """
+
+    exit_code = 1
+
+
+class DataError(LinkoddsError):
+    """The user's data cannot be used."""
+
+
+class MalformedFile(DataError):
+    """A file that cannot be read as what it was given as; the message names file, line and value."""
+
+
+class UnknownNode(DataError):
+    """An id that the graph does not have."""
+
+
+class BadFeatures(DataError):
+    """Features that do not fit the nodes, or that are not finite numbers."""
+
+
+class DegenerateGraph(DataError):
+    """Too few nodes, edges or non-edges to learn anything from."""
+
+
+class OverlappingParts(DataError):
+    """Two parts of a split share an edge."""
+
+
+class NotEnoughNonEdges(DataError):
+    """More non-edges were asked for than the graph has."""
+
+
+class RunError(LinkoddsError):
+    """A run directory that cannot be written or trusted."""
+
+
+class RunExists(RunError):
+    """The run directory is there already."""
+
+
+class BrokenRun(RunError):
+    """A run directory that is truncated, edited, or of another format version."""
+
+
+class ModelError(LinkoddsError):
+    """Training or calibration cannot give what was promised."""
+
+
+class NonFiniteScores(ModelError):
+    """A logit or a loss is NaN or infinite."""
+
+
+class InvertedRanking(ModelError):
+    """The model ranks non-edges above edges, so no increasing map of its logits is a probability."""
+
+
+class OptionError(LinkoddsError):
+    """An option, or a value of one, that linkodds does not accept."""
+
+    exit_code = 2

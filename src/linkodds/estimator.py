@@ -1,0 +1,221 @@
+"""LinkPredictor: the whole pipeline as a scikit-learn estimator."""
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from linkodds.config import FitConfig
+from linkodds.errors import DataError, UnknownNode
+from linkodds.evaluation import Evaluation
+from linkodds.graph import Graph
+from linkodds.inference import Assumption, decision_of, find_links, score_pairs
+from linkodds.pipeline import fit_graph
+from linkodds.reading import read_pairs
+from linkodds.record import PartialRun, Run, at_path, load_run, write_results
+from linkodds.report import write_report
+
+
+class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
+    """Calibrated link prediction: split, train, calibrate, decide and evaluate in one `fit`.
+
+    Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them.
+
+    Attributes after `fit`:
+        evaluation_: the `Evaluation`, its metrics with intervals at the true base rate.
+        embeddings_: shape (nodes, dim), float32, rows in the order of `ids_`; the source embeddings in a directed
+            graph; None for a baseline.
+        ids_: shape (nodes,), the user's ids as text.
+        run_: the `Run`, all of the above and more.
+
+    Example:
+        >>> import networkx as nx
+        >>> graph = Graph.from_edges(nx.karate_club_graph())
+        >>> predictor = LinkPredictor(model="resource-allocation", seed=1).fit(graph)
+        >>> predictor.predict_proba([("0", "33")]).shape, predictor.evaluation_.model["name"]
+        ((1, 2), 'resource-allocation')
+    """
+
+    def __init__(
+        self,
+        model: str = "auto",
+        *,
+        objective: str = "auto",
+        positive_weight: str = "none",
+        zeros_per_edge: int = 5,
+        hidden: int = 128,
+        dim: int = 64,
+        learning_rate: float = 0.01,
+        dropout: float = 0.5,
+        beta: float = 0.05,
+        weight_decay: float = 0.0,
+        epochs: int = 300,
+        patience: int = 150,
+        validate_every: int = 5,
+        split: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1),
+        folds: int | None = None,
+        decision: str = "f1",
+        max_pairs: int = 1_000_000_000,
+        seed: int = 0,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        self.model = model
+        self.objective = objective
+        self.positive_weight = positive_weight
+        self.zeros_per_edge = zeros_per_edge
+        self.hidden = hidden
+        self.dim = dim
+        self.learning_rate = learning_rate
+        self.dropout = dropout
+        self.beta = beta
+        self.weight_decay = weight_decay
+        self.epochs = epochs
+        self.patience = patience
+        self.validate_every = validate_every
+        self.split = split
+        self.folds = folds
+        self.decision = decision
+        self.max_pairs = max_pairs
+        self.seed = seed
+        self.device = device
+        self.threads = threads
+
+    def fit(self, graph: Graph, y: None = None) -> Self:  # noqa: ARG002  (scikit-learn passes y)
+        """Learn from a graph; `y` is ignored, the labels are the graph's edges.
+
+        Raises:
+            LinkoddsError: as `linkodds fit`, one clear message.
+        """
+        if not isinstance(graph, Graph):
+            graph = Graph.from_edges(graph)
+        self.run_ = fit_graph(graph, FitConfig.from_options(self.get_params()))
+        return self
+
+    @property
+    def evaluation_(self) -> Evaluation:
+        """What the test edges showed."""
+        return Evaluation.from_json(self._run().evaluation)
+
+    @property
+    def embeddings_(self) -> NDArray[np.float32] | None:
+        """Shape (nodes, dim), float32; None for a baseline."""
+        embeddings = self._run().embeddings
+        return None if embeddings is None else embeddings[0]
+
+    @property
+    def ids_(self) -> NDArray[np.object_]:
+        """Shape (nodes,), text."""
+        return self._run().ids
+
+    def decision_function(self, pairs: Any) -> NDArray[np.float64]:
+        """Logits, shape (pairs,), float64, uncalibrated and in the order given.
+
+        Args:
+            pairs: shape (pairs, 2), ids; or a table or file with two columns of them.
+        Raises:
+            UnknownNode: an id that the graph does not have.
+            DataError: a node with itself, or two nodes of one side of a bipartite graph.
+        """
+        return self._scores(pairs, Assumption())[0]
+
+    def predict_proba(
+        self,
+        pairs: Any,
+        *,
+        prevalence: float | None = None,
+        expected_missing: float | None = None,
+        label_frequency: float | None = None,
+    ) -> NDArray[np.float64]:
+        """Probabilities of no link and of a link, shape (pairs, 2), if the pair carries no recorded edge.
+
+        They rest on an assumption about how many links are missing: by default as many as the test set held.
+
+        Args:
+            pairs: as for `decision_function`.
+            prevalence: missing links among the pairs without an edge.
+            expected_missing: their number.
+            label_frequency: share of all true links that the record holds.
+        """
+        present = self._scores(pairs, Assumption(prevalence, expected_missing, label_frequency))[1]
+        return np.column_stack([1 - present, present])
+
+    def predict(self, pairs: Any) -> NDArray[np.int64]:
+        """The stored decision, shape (pairs,): 1 where the logit reaches its threshold.
+
+        Raises:
+            OptionError: the rule's promise could not be kept, so that there is no threshold.
+        """
+        return decision_of(self._run(), None).passes(self.decision_function(pairs)).astype(np.int64)
+
+    def find_links(
+        self,
+        top: int | None = 100,
+        *,
+        decision: str | None = None,
+        prevalence: float | None = None,
+        expected_missing: float | None = None,
+        label_frequency: float | None = None,
+    ) -> pl.DataFrame:
+        """New links as a table in the user's ids: source, target, logit, probability, q_value, evidence.
+
+        Args:
+            top: how many at most; None takes all that pass `decision`.
+            decision: a rule that the links have to pass.
+            prevalence: as for `predict_proba`, like the next two.
+            expected_missing: their number.
+            label_frequency: share of all true links that the record holds.
+        """
+        run = self._run()
+        deployment = Assumption(prevalence, expected_missing, label_frequency).deployment(run)
+        return find_links(run, deployment, top=top, decision=decision)
+
+    def save(self, path: Path | str, *, force: bool = False) -> Path:
+        """Write the run directory, as `linkodds fit --out` does.
+
+        Raises:
+            RunExists: it is there and `force` is False.
+        """
+        with PartialRun(Path(path), force=force) as partial:
+            write_results(partial, self._run())
+            write_report(self._run(), partial.path / "report.html")
+            saved = partial.commit()
+        self.run_ = at_path(self._run(), saved)
+        return saved
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Open a run directory, one that the command line made included.
+
+        Raises:
+            BrokenRun: it is incomplete, changed, or of another version.
+        """
+        run = load_run(path)
+        names = cls().get_params()
+        options = FitConfig.from_options(run.config["options"]).model_dump()
+        predictor = cls(**{name: value for name, value in options.items() if name in names})
+        predictor.run_ = run
+        return predictor
+
+    def _run(self) -> Run:
+        check_is_fitted(self, "run_")
+        return self.run_
+
+    def _scores(self, pairs: Any, assumption: Assumption) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        run = self._run()
+        source, target = read_pairs(pairs)
+        table = score_pairs(run, source, target, assumption.deployment(run))
+        for bad, error, why in (
+            (table.is_unknown_id, UnknownNode, "an id that this graph does not have"),
+            (table.is_inadmissible, DataError, "no pair of this graph: a node with itself, or two nodes of one side"),
+        ):
+            if bad.any():
+                first = int(np.argmax(bad))
+                raise error(
+                    f"pair {first} ({source[first]!r}, {target[first]!r}): {why}. {int(bad.sum())} such pair(s) in all."
+                )
+        return table.logits, table.probabilities

@@ -1,0 +1,154 @@
+"""Graph: the frozen value that reading makes and every later stage starts from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkodds.assembling import assemble
+from linkodds.errors import DegenerateGraph, UnknownNode
+from linkodds.features import Features as Features  # part of a Graph, so it is found beside it
+from linkodds.features import Scaling, read_features
+from linkodds.findings import Finding
+from linkodds.pairs import Pairs, PairSpace
+from linkodds.reading import read_edges, read_nodes
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """An unweighted graph with the user's ids: every edge once, no self-loops, isolated nodes kept.
+
+    Args:
+        ids: shape (nodes,), text ids, no id twice.
+        edges: shape (edges, 2), int64, canonical for `space`, sorted by key, no edge twice.
+        space: the admissible pairs; says whether the graph is directed or bipartite.
+        features: node features, or None.
+        findings: what reading dropped, detected or assumed.
+    Raises:
+        DegenerateGraph: fewer than two nodes, no edge, or no non-edge.
+    Example:
+        >>> ids = np.array(["p53", "mdm2", "atm"], dtype=object)
+        >>> graph = Graph(ids, np.array([[0, 1]]), PairSpace(3))
+        >>> graph.num_edges, graph.num_non_edges, graph.degrees().tolist(), graph.index_of(["atm"]).tolist()
+        (1, 2, [1, 1, 0], [2])
+    """
+
+    ids: NDArray[np.object_]
+    edges: Pairs
+    space: PairSpace
+    features: Features | None = None
+    findings: tuple[Finding, ...] = ()
+    _index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {name: i for i, name in enumerate(self.ids)})
+        if len(self._index) != len(self.ids) or len(self.ids) != self.space.num_nodes:
+            raise ValueError("ids must be unique, one a node")
+        if self.num_nodes < 2:
+            raise DegenerateGraph(
+                f"the graph has {self.num_nodes} node(s); link prediction needs at least two nodes and two edges."
+            )
+        if self.num_edges == 0:
+            raise DegenerateGraph(
+                "the graph has no edge left after dropping self-loops; check which two columns hold the ids."
+            )
+        if self.num_non_edges == 0:
+            raise DegenerateGraph(
+                f"all {self.space.num_pairs} pairs are edges: a complete graph has no non-edge, so there is nothing to predict."
+            )
+
+    @staticmethod
+    def from_edges(
+        edges: Any,
+        *,
+        features: Any = None,
+        nodes: Any = None,
+        source: str | int | None = None,
+        target: str | int | None = None,
+        header: bool | None = None,
+        delimiter: str | None = None,
+        directed: bool = False,
+        bipartite: bool | None = None,
+        feature_scaling: Scaling = "auto",
+    ) -> "Graph":
+        """Read a graph; what was dropped, detected or assumed is in its `findings`.
+
+        Duplicate edges, in an undirected graph also reversed ones, and self-loops are dropped; isolated nodes are kept.
+        Ids are always text: "NA", "007" and "1.0" stay what they are.
+
+        Args:
+            edges: a path (.csv .tsv .txt, also .gz; .parquet; .npz with a SciPy adjacency; .graphml; .gml), a pandas or
+                polars table, a NetworkX graph, a SciPy sparse adjacency, PyG data, or pairs of ids.
+            features: a path or a table with ids in its first column; or a path (.npz .npy) or an array whose row i is
+                the i-th of `nodes`, else the i-th node of a graph object, else the node with integer id i.
+            nodes: all ids, a path with one a line or an iterable; default those of edges and features.
+            source: column of the first id, by name, or by number from 1 in a file without header; default the first.
+            target: column of the second id; default the second.
+            header: whether the first line of a text file names the columns; None detects it.
+            delimiter: of the columns of a text file: one character, "tab" or "space"; None detects it.
+            directed: edges have a direction (a NetworkX graph, GraphML and GML know for themselves).
+            bipartite: pairs join two sides only; None detects it.
+            feature_scaling: "auto", "none", "standard" or "row"; see `linkodds.features.scale_features`.
+        Raises:
+            DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
+            OptionError: options that exclude each other, or that the format has no use for.
+        Example:
+            >>> graph = Graph.from_edges([("p53", "mdm2"), ("mdm2", "p53"), ("p53", "atm")], nodes=["atm", "mdm2", "p53", "NA"])
+            >>> graph.ids[graph.edges].tolist()
+            [['atm', 'p53'], ['mdm2', 'p53']]
+            >>> [finding.message for finding in graph.findings if finding.severity == "warning"]
+            ['1 reversed duplicate(s) dropped: (u, v) and (v, u) are one edge.']
+        """
+        read = read_edges(edges, source=source, target=target, header=header, delimiter=delimiter, directed=directed)
+        given = features if features is not None else read.features
+        parts = assemble(
+            read,
+            nodes=None if nodes is None else read_nodes(nodes),
+            features=None if given is None else read_features(given),
+            bipartite=bipartite,
+            feature_scaling=feature_scaling,
+        )
+        return Graph(parts.ids, parts.edges, parts.space, parts.features, parts.findings)
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes, isolated ones included."""
+        return self.space.num_nodes
+
+    @property
+    def num_edges(self) -> int:
+        """Number of distinct edges."""
+        return len(self.edges)
+
+    @property
+    def num_non_edges(self) -> int:
+        """Number of admissible pairs without a recorded edge."""
+        return self.space.num_pairs - self.num_edges
+
+    @property
+    def ratio(self) -> float:
+        """The graph's ratio, edges / all admissible pairs: one of the two base rates."""
+        return self.num_edges / self.space.num_pairs
+
+    def degrees(self) -> NDArray[np.int64]:
+        """Shape (nodes,): number of edges at each node, incoming and outgoing together when directed."""
+        return np.bincount(self.edges.ravel(), minlength=self.num_nodes)
+
+    def index_of(self, names: Any) -> NDArray[np.int64]:
+        """Shape (names,): node indices of the ids (compared as text).
+
+        Raises:
+            UnknownNode: an id that the graph does not have.
+        """
+        found = self.find_index(names)
+        if (found < 0).any():
+            name = list(names)[int(np.argmax(found < 0))]
+            raise UnknownNode(
+                f"{name!r} is no node of this graph ({self.num_nodes} nodes, the first is {self.ids[0]!r})."
+            )
+        return found
+
+    def find_index(self, names: Any) -> NDArray[np.int64]:
+        """Shape (names,): node indices of the ids, -1 where the graph has no such node."""
+        return np.fromiter((self._index.get(str(name), -1) for name in names), dtype=np.int64)

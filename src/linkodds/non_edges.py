@@ -1,0 +1,206 @@
+"""Non-edges: all of them by blocks or an exact uniform sample, and thirds of the candidates by degree product."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkodds.errors import NotEnoughNonEdges
+from linkodds.pairs import Block, KnownPairs, Pairs, PairSpace
+from linkodds.scoring import Scorer
+
+NUM_CLASSES = 3
+MAX_CELLS = 1 << 21
+
+
+@dataclass(frozen=True, eq=False)
+class DegreeClasses:
+    """Thirds of the candidates by degree product (source degree + 1)(target degree + 1) in the message graph.
+
+    Class 0 holds products up to `cuts[0]`, class 1 those above and up to `cuts[1]`, class 2 the rest; pairs with the
+    same product are never parted, so the thirds are as equal as ties allow and one may be empty.
+
+    Args:
+        source: shape (nodes,), int64: degree + 1 as a source (out-degree when directed).
+        target: shape (nodes,), int64: degree + 1 as a target (in-degree when directed).
+        cuts: the two products that end classes 0 and 1.
+        limits: the smallest and the largest product of a candidate.
+    Example:
+        >>> star = np.array([[0, 1], [0, 2], [0, 3]])
+        >>> classes = DegreeClasses.of(star[:2], PairSpace(4), excluded=star[:2])
+        >>> classes.of_pairs(np.array([[1, 2], [0, 3], [2, 3]])).tolist(), classes.ranges.tolist()
+        ([2, 1, 0], [[2, 2], [3, 3], [4, 4]])
+    """
+
+    source: NDArray[np.int64]
+    target: NDArray[np.int64]
+    cuts: tuple[int, int]
+    limits: tuple[int, int]
+
+    @staticmethod
+    def of(train: Pairs, space: PairSpace, *, excluded: Pairs) -> "DegreeClasses":
+        """Exact thirds, from the distribution of the degrees and without listing pairs.
+
+        Args:
+            train: shape (edges, 2), canonical: the message graph.
+            space: the admissible pairs.
+            excluded: shape (pairs, 2), canonical: recorded edges that are no candidates (all but the held-out ones).
+        """
+        source, target = (
+            np.bincount(train[:, side], minlength=space.num_nodes).astype(np.int64) + 1 for side in (0, 1)
+        )
+        if not space.directed:
+            source = target = source + target - 1
+        rows, columns = (slice(None), slice(None)) if space.sides is None else _sides(space.sides)
+        ordered = space.sides is not None or space.directed
+        row_values, row_counts = np.unique(source[rows], return_counts=True)
+        column_values, column_counts = np.unique(target[columns], return_counts=True)
+        # Ordered pairs of degrees, less self-loops, less what is no candidate: undirected pairs are counted twice.
+        parts = [(np.outer(row_values, column_values).ravel(), np.outer(row_counts, column_counts).ravel())]
+        if space.sides is None:
+            parts.append((source * target, np.full(space.num_nodes, -1)))
+        parts.append((source[excluded[:, 0]] * target[excluded[:, 1]], np.full(len(excluded), -1 if ordered else -2)))
+        products, place = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
+        weights = np.concatenate([part[1] for part in parts]).astype(np.float64)
+        counts = np.bincount(place, weights=weights)
+        products, counts = products[counts > 0], counts[counts > 0]
+        if len(products) == 0:
+            return DegreeClasses(source, target, (1, 1), (1, 1))
+        reached = np.cumsum(counts) / counts.sum()
+        low, high = products[np.searchsorted(reached, [1 / 3 - 1e-12, 2 / 3 - 1e-12])]
+        return DegreeClasses(source, target, (int(low), int(high)), (int(products[0]), int(products[-1])))
+
+    @property
+    def ranges(self) -> NDArray[np.int64]:
+        """Shape (3, 2): smallest and largest product of each class; an empty class has largest < smallest."""
+        (low, high), (first, last) = self.cuts, self.limits
+        return np.array([[first, low], [low + 1, high], [high + 1, last]])
+
+    def of_block(self, block: Block) -> NDArray[np.uint8]:
+        """Shape (rows, columns) of the block: 0, 1 or 2."""
+        # product <= cut  <=>  target <= cut // source: two integer comparisons a cell and no product that overflows.
+        target = self.target[block.columns].astype(np.int32)[None, :]
+        source = self.source[block.rows][:, None]
+        low, high = (np.minimum(cut // source, 2**31 - 1).astype(np.int32) for cut in self.cuts)
+        return np.add(target > low, target > high, dtype=np.uint8)
+
+    def of_pairs(self, pairs: Pairs) -> NDArray[np.uint8]:
+        """Shape (pairs,): 0, 1 or 2."""
+        products = self.source[pairs[:, 0]] * self.target[pairs[:, 1]]
+        return np.searchsorted(np.array(self.cuts), products, side="left").astype(np.uint8)
+
+
+@dataclass(frozen=True, eq=False)
+class NonEdges:
+    """Pairs without a recorded edge: every one of them, or a uniform sample with its rate.
+
+    Args:
+        known: the recorded edges; what is not among them is a non-edge.
+        sample: shape (pairs, 2), int64: distinct non-edges drawn uniformly; None stands for all of them.
+    Example:
+        >>> everything = NonEdges(KnownPairs(PairSpace(4), np.array([[0, 1], [2, 3]])))
+        >>> everything.design, everything.num_scored, everything.rate
+        ('enumerated', 4, 1.0)
+    """
+
+    known: KnownPairs
+    sample: Pairs | None = None
+
+    @property
+    def num_non_edges(self) -> int:
+        """Number of non-edges of the graph."""
+        return self.known.num_absent
+
+    @property
+    def num_scored(self) -> int:
+        """Number of non-edges that get a logit."""
+        return self.num_non_edges if self.sample is None else len(self.sample)
+
+    @property
+    def rate(self) -> float:
+        """num_scored / num_non_edges, in (0, 1]."""
+        return self.num_scored / self.num_non_edges
+
+    @property
+    def design(self) -> Literal["enumerated", "sampled"]:
+        """How they were chosen."""
+        return "enumerated" if self.sample is None else "sampled"
+
+    def chunks(self, *, max_cells: int = MAX_CELLS) -> Iterator[Block | Pairs]:
+        """Work in pieces of about `max_cells` pairs: blocks of the pair matrix, or slices of the sample."""
+        if self.sample is None:
+            yield from self.known.space.blocks(max_cells=max_cells)
+        else:
+            for start in range(0, len(self.sample), max_cells):
+                yield self.sample[start : start + max_cells]
+
+    def logits_by_class(
+        self, scorer: Scorer, chunk: Block | Pairs, classes: DegreeClasses | None = None
+    ) -> list[NDArray[np.float32]]:
+        """Logits of the non-edges of one chunk, parted by degree class (all in the first when `classes` is None)."""
+        if isinstance(chunk, Block):
+            logits = scorer.block(chunk.rows, chunk.columns).ravel()
+            keep = self.known.absent_cells(chunk).ravel()
+            parts = None if classes is None else classes.of_block(chunk).ravel()
+        else:
+            logits, keep = scorer.logits(chunk).astype(np.float32), np.ones(len(chunk), dtype=np.bool_)
+            parts = None if classes is None else classes.of_pairs(chunk)
+        if parts is None:
+            return [np.compress(keep, logits)]
+        return [np.compress((parts == part) & keep, logits) for part in range(NUM_CLASSES)]
+
+    def stream(
+        self, scorer: Scorer, *, classes: DegreeClasses | None = None, max_cells: int = MAX_CELLS
+    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
+        """Yield (logits, degree classes), one array each a chunk, until every scored non-edge has come by once."""
+        for chunk in self.chunks(max_cells=max_cells):
+            parts = self.logits_by_class(scorer, chunk, classes)
+            labels = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
+            yield np.concatenate(parts), labels
+
+
+def draw_non_edges(known: KnownPairs, count: int, rng: np.random.Generator) -> NonEdges:
+    """Draw non-edges uniformly and without replacement, whatever the density; no pair is tried twice in vain.
+
+    Args:
+        known: the recorded edges.
+        count: how many, at least 1.
+        rng: source of the draw.
+    Returns:
+        Non-edges with `count` distinct pairs in row order and their rate.
+    Raises:
+        NotEnoughNonEdges: the graph has fewer.
+    Example:
+        >>> known = KnownPairs(PairSpace(4), np.array([[0, 1], [2, 3]]))
+        >>> drawn = draw_non_edges(known, 2, np.random.default_rng(0))
+        >>> len(drawn.sample), drawn.rate
+        (2, 0.5)
+    """
+    total = known.num_absent
+    if not 1 <= count <= total:
+        raise NotEnoughNonEdges(
+            f"asked for {count:,} non-edges, but the graph has {total:,}; "
+            f"ask for 1 to {total:,}, or for all of them by enumeration."
+        )
+    if count <= total // 2:
+        ranks = _distinct(total, count, rng)
+    else:
+        left_out = _distinct(total, total - count, rng)
+        keep = np.ones(total, dtype=np.bool_)
+        keep[left_out] = False
+        ranks = np.flatnonzero(keep)
+    return NonEdges(known, known.absent_pairs(ranks))
+
+
+def _distinct(total: int, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """`count` distinct integers below `total`, sorted; drawing on and dropping repeats keeps the set uniform."""
+    ranks = np.empty(0, dtype=np.int64)
+    while len(ranks) < count:
+        ranks = np.union1d(ranks, rng.integers(0, total, size=count - len(ranks)))
+    return ranks
+
+
+def _sides(sides: tuple[int, int]) -> tuple[slice, slice]:
+    return slice(0, sides[0]), slice(sides[0], sides[0] + sides[1])

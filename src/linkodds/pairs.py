@@ -1,0 +1,170 @@
+"""Pairs of nodes: which are admissible, one key and one rank for each, and blocks that cover them all."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pairs = NDArray[np.int64]
+"""Shape (pairs, 2), int64 node indices. Undirected pairs are canonical: the smaller index first."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A rectangle of the pair matrix: `rows` x `columns`; `admissible` is False where a cell is no pair of the space."""
+
+    rows: slice
+    columns: slice
+    admissible: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class PairSpace:
+    """All admissible pairs of a graph: no self-loops, undirected pairs once, bipartite pairs across the sides.
+
+    In a bipartite graph the nodes are numbered side by side: side A is `0 .. sides[0] - 1`, side B follows, and nodes
+    that belong to neither (isolated, side unknown) come last and are in no admissible pair. So a canonical pair always
+    has its smaller index first, whatever the graph. Pairs are ranked row by row, from 0 to `num_pairs - 1`.
+
+    Args:
+        num_nodes: number of nodes, isolated ones included.
+        directed: ordered pairs; (u, v) and (v, u) are two pairs.
+        sides: sizes of the two sides of a bipartite graph, None otherwise.
+    Example:
+        >>> PairSpace(4).num_pairs, PairSpace(4, directed=True).num_pairs, PairSpace(5, sides=(2, 2)).num_pairs
+        (6, 12, 4)
+        >>> space = PairSpace(4)
+        >>> space.pair_of_rank(np.arange(6)).tolist()
+        [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]]
+    """
+
+    num_nodes: int
+    directed: bool = False
+    sides: tuple[int, int] | None = None
+
+    @property
+    def bipartite(self) -> bool:
+        """Whether pairs join two sides only."""
+        return self.sides is not None
+
+    @property
+    def num_pairs(self) -> int:
+        """Number of admissible pairs."""
+        if self.sides is not None:
+            return self.sides[0] * self.sides[1]
+        return self.num_nodes * (self.num_nodes - 1) // (1 if self.directed else 2)
+
+    def canonical(self, pairs: Pairs) -> Pairs:
+        """The pairs as this space writes them: ends in increasing order unless the graph is directed. Shape (pairs, 2)."""
+        pairs = np.asarray(pairs, dtype=np.int64).reshape(-1, 2)
+        return pairs if self.directed else np.sort(pairs, axis=1)
+
+    def is_admissible(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Shape (pairs,): True where a canonical pair belongs to the space (no self-loop, across sides if bipartite)."""
+        source, target = pairs[:, 0], pairs[:, 1]
+        if self.sides is not None:
+            a, b = self.sides
+            return (source < a) & (target >= a) & (target < a + b)
+        different: NDArray[np.bool_] = source != target
+        return different
+
+    def keys(self, pairs: Pairs) -> NDArray[np.int64]:
+        """Shape (pairs,): source * num_nodes + target, unique for each canonical pair and sorted as the pairs are."""
+        return pairs[:, 0] * np.int64(self.num_nodes) + pairs[:, 1]
+
+    def contains(self, known: Pairs, pairs: Pairs) -> NDArray[np.bool_]:
+        """Shape (pairs,): which canonical `pairs` are among the canonical `known` ones."""
+        return np.isin(self.keys(pairs), self.keys(known))
+
+    def rank_of_pair(self, pairs: Pairs) -> NDArray[np.int64]:
+        """Shape (pairs,): place of each canonical, admissible pair in row order, from 0."""
+        u, v = pairs[:, 0], pairs[:, 1]
+        if self.sides is not None:
+            return u * self.sides[1] + (v - self.sides[0])
+        if self.directed:
+            return u * (self.num_nodes - 1) + v - (v > u)
+        return self._row_start(u) + v - u - 1
+
+    def pair_of_rank(self, ranks: NDArray[np.int64]) -> Pairs:
+        """Shape (ranks, 2): the inverse of `rank_of_pair`."""
+        ranks = np.asarray(ranks, dtype=np.int64)
+        if self.sides is not None:
+            u, v = np.divmod(ranks, max(self.sides[1], 1))
+            return np.column_stack([u, v + self.sides[0]])
+        n = self.num_nodes
+        if self.directed:
+            u, v = np.divmod(ranks, n - 1)
+            return np.column_stack([u, v + (v >= u)])
+        # The row solves u (2n - u - 1) / 2 <= rank; float64 can be one row off, so step to the exact one.
+        u = ((2 * n - 1 - np.sqrt((2.0 * n - 1) ** 2 - 8.0 * ranks)) / 2).astype(np.int64)
+        u = np.clip(u, 0, n - 2)
+        u = np.where(self._row_start(u) > ranks, u - 1, u)
+        u = np.where(self._row_start(u + 1) <= ranks, u + 1, u)
+        return np.column_stack([u, ranks - self._row_start(u) + u + 1])
+
+    def blocks(self, *, max_cells: int = 1 << 21) -> Iterator[Block]:
+        """Cover every admissible pair exactly once, in row order, with rectangles of at most about `max_cells` cells."""
+        num_rows = self.sides[0] if self.sides is not None else self.num_nodes
+        start = 0
+        while start < num_rows:
+            if self.sides is not None:
+                first, last = self.sides[0], sum(self.sides)
+            else:
+                first, last = (0 if self.directed else start + 1), self.num_nodes
+            if first >= last:
+                return
+            stop = min(num_rows, start + max(1, max_cells // (last - first)))
+            row, column = np.arange(start, stop)[:, None], np.arange(first, last)[None, :]
+            if self.sides is not None:
+                admissible = np.ones((stop - start, last - first), dtype=np.bool_)
+            else:
+                admissible = (row != column) if self.directed else (row < column)
+            yield Block(slice(start, stop), slice(first, last), admissible)
+            start = stop
+
+    def _row_start(self, u: NDArray[np.int64]) -> NDArray[np.int64]:
+        return u * (2 * self.num_nodes - u - 1) // 2
+
+
+@dataclass(frozen=True)
+class KnownPairs:
+    """A set of canonical pairs that can be struck out of blocks, and asked for the ranks outside it.
+
+    Args:
+        space: the admissible pairs.
+        pairs: shape (pairs, 2), canonical, admissible, no pair twice; any order.
+    Example:
+        >>> known = KnownPairs(PairSpace(3), np.array([[0, 2]]))
+        >>> known.num_absent, known.absent_pairs(np.array([0, 1])).tolist()
+        (2, [[0, 1], [1, 2]])
+    """
+
+    space: PairSpace
+    pairs: Pairs
+
+    def __post_init__(self) -> None:
+        ranks = np.sort(self.space.rank_of_pair(self.pairs))
+        object.__setattr__(self, "_gaps", ranks - np.arange(len(ranks)))  # absent pairs before each known one
+        order = np.argsort(self.pairs[:, 0], kind="stable")
+        object.__setattr__(self, "_by_row", self.pairs[order])
+
+    @property
+    def num_absent(self) -> int:
+        """Number of admissible pairs that are not in the set."""
+        return self.space.num_pairs - len(self.pairs)
+
+    def absent_pairs(self, ranks: NDArray[np.int64]) -> Pairs:
+        """Shape (ranks, 2): the absent pairs of these ranks, counting only absent pairs, from 0 to `num_absent - 1`."""
+        gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]
+        return self.space.pair_of_rank(ranks + np.searchsorted(gaps, ranks, side="right"))
+
+    def absent_cells(self, block: Block) -> NDArray[np.bool_]:
+        """Shape (rows, columns) of the block: True where the cell is an admissible pair outside the set."""
+        by_row: Pairs = self._by_row  # type: ignore[attr-defined]
+        first, last = np.searchsorted(by_row[:, 0], [block.rows.start, block.rows.stop])
+        inside = by_row[first:last]
+        inside = inside[(inside[:, 1] >= block.columns.start) & (inside[:, 1] < block.columns.stop)]
+        cells = block.admissible.copy()
+        cells[inside[:, 0] - block.rows.start, inside[:, 1] - block.columns.start] = False
+        return cells

@@ -1,0 +1,474 @@
+"""Pipeline: read, split, train, calibrate, decide, evaluate, save; and what is done with a saved run afterwards."""
+
+import platform
+import resource
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import sklearn
+import torch
+
+from linkodds import __version__
+from linkodds.baselines import baseline_scorer
+from linkodds.calibration import Calibrator, fit_calibrator
+from linkodds.config import BASELINES, FitConfig
+from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
+from linkodds.doctor import diagnose_run
+from linkodds.doctor.diagnosis import order
+from linkodds.evaluation import BaselineResult, evaluate
+from linkodds.findings import Finding
+from linkodds.graph import Graph
+from linkodds.held_out import HeldOut
+from linkodds.metrics import average_precision, roc_auc
+from linkodds.non_edge_scores import score_non_edges
+from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.ranks import reciprocal_ranks
+from linkodds.record import PartialRun, Run, at_path, history_csv, write_inputs, write_results
+from linkodds.report import write_report
+from linkodds.scoring import Scorer
+from linkodds.split import Split, split_edges
+from linkodds.training import Epoch, TrainedModel, choose_device, train
+
+Say = Callable[[str], None]
+
+AUTOENCODERS = ("gae", "vgae")
+POOLED_FOLDS = 5
+SMALL_CALIBRATION, SMALL_GRAPH = 50, 1000
+SAVED_NON_EDGES = 100_000
+SAMPLE_SHARE = 20
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How to read the edge list; see `Graph.from_edges`."""
+
+    nodes: Path | None = None
+    source: str | None = None
+    target: str | None = None
+    header: bool | None = None
+    delimiter: str | None = None
+    directed: bool = False
+    bipartite: bool | None = None
+    features: Path | None = None
+
+
+@dataclass
+class Costs:
+    """Seconds of each stage, and the process's peak memory when it ended."""
+
+    stages: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time what happens inside, adding to what the stage has cost already."""
+        start = time.perf_counter()
+        yield
+        seconds = time.perf_counter() - start + self.stages.get(name, {"seconds": 0.0})["seconds"]
+        unit = 1 if platform.system() == "Darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        self.stages[name] = {"seconds": round(seconds, 3), "peak_bytes": peak}
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """One model or baseline, measured on the validation edges at the true base rate."""
+
+    name: str
+    scorer: Scorer
+    trained: TrainedModel | None
+    parts: dict[str, HeldOut]
+
+    @property
+    def validation_ap(self) -> float:
+        """Average precision of the validation edges against all non-edges."""
+        return average_precision(self.parts["validation"])
+
+
+def fit_run(
+    edges: Path,
+    out: Path,
+    config: FitConfig,
+    *,
+    reading: ReadingOptions = ReadingOptions(),
+    force: bool = False,
+    progress: Say | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Run:
+    """The main job: an edge list in, a run directory out.
+
+    Args:
+        edges: any file that `Graph.from_edges` reads.
+        out: RUN; written as RUN.partial and renamed when complete. Bad input leaves nothing, Ctrl-C leaves RUN.partial.
+        config: all options of the fit.
+        reading: how to read the file.
+        force: replace an existing run.
+        progress: called with one line a stage.
+        on_epoch: called after every epoch.
+    """
+    partial = PartialRun(out, force=force)
+    costs = Costs()
+    with costs.stage("reading"):
+        graph = Graph.from_edges(
+            edges,
+            features=reading.features,
+            nodes=reading.nodes,
+            source=reading.source,
+            target=reading.target,
+            header=reading.header,
+            delimiter=reading.delimiter,
+            directed=reading.directed,
+            bipartite=reading.bipartite,
+            feature_scaling=config.feature_scaling,
+        )
+    return fit_graph(graph, config, partial=partial, costs=costs, progress=progress, on_epoch=on_epoch)
+
+
+def fit_graph(
+    graph: Graph,
+    config: FitConfig,
+    *,
+    partial: PartialRun | None = None,
+    costs: Costs | None = None,
+    progress: Say | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Run:
+    """Split, train, calibrate, decide and evaluate a graph; save the run if there is a place for it.
+
+    Args:
+        graph: what to learn.
+        config: all options of the fit.
+        partial: where to save; None keeps the run in memory.
+        costs: what reading has cost already.
+        progress: called with one line a stage.
+        on_epoch: called after every epoch.
+    """
+    say = progress or (lambda _: None)
+    costs = costs or Costs()
+    parse_rule(config.decision)  # refused before any work
+    device = choose_device(config.device)
+    for finding in graph.findings:
+        say(finding.message)
+    with _torch_threads(config.threads):
+        fit = _Fit(graph, config, device, costs, say, on_epoch)
+        if partial is None:
+            return fit.run()
+        with partial:
+            fit.on_epoch = _recording(partial, on_epoch)
+            write_inputs(partial, fit.settings(None), graph.ids, fit.split)
+            run = fit.run()
+            write_results(partial, run)
+            write_report(run, partial.path / "report.html")
+            return at_path(run, partial.commit())
+
+
+@contextmanager
+def _torch_threads(threads: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _recording(partial: PartialRun, on_epoch: Callable[[Epoch], None] | None) -> Callable[[Epoch], None]:
+    """Keep the history on disk while training, so that an interrupted fit leaves it."""
+    epochs: list[Epoch] = []
+
+    def record(epoch: Epoch) -> None:
+        if epoch.epoch == 1:
+            epochs.clear()
+        epochs.append(epoch)
+        if epoch.validation is not None:
+            partial.write("history.csv", history_csv(_history(epochs)))
+        if on_epoch is not None:
+            on_epoch(epoch)
+
+    return record
+
+
+class _Fit:
+    """The stages of one fit, in order; `run` tells the story."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        config: FitConfig,
+        device: torch.device,
+        costs: Costs,
+        say: Say,
+        on_epoch: Callable[[Epoch], None] | None,
+    ) -> None:
+        self.graph, self.config, self.device, self.costs, self.say, self.on_epoch = (
+            graph,
+            config,
+            device,
+            costs,
+            say,
+            on_epoch,
+        )
+        self.split_seed, self.train_seed, self.sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(
+            4
+        )
+        self.split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(self.split_seed))
+        recorded = self.split.recorded()
+        if graph.space.num_pairs <= config.max_pairs:
+            self.non_edges = NonEdges(recorded)
+        else:
+            count = min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent)
+            self.non_edges = draw_non_edges(recorded, max(count, 1), np.random.default_rng(self.sample_seed))
+        parts = self.split
+        excluded = np.concatenate([parts.train, parts.validation, parts.calibration])
+        self.classes = DegreeClasses.of(parts.train, graph.space, excluded=excluded)
+        self.hash = parts.message_graph_hash()
+
+    def run(self) -> Run:
+        graph, split = self.graph, self.split
+        self.say(
+            f"{graph.num_nodes:,} nodes, {graph.num_edges:,} edges, {graph.space.num_pairs:,} pairs: "
+            f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
+            f"{self.non_edges.num_scored:,} non-edges {'all enumerated' if self.non_edges.sample is None else 'sampled'}."
+        )
+        contenders = {name: self.contend(name, split) for name in self.names()}
+        winner, findings = self.choose(contenders)
+        trained = winner.trained
+        odds = None if trained is None else trained.effective_odds
+
+        self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
+        samples = [winner.parts["calibration"], *self.further_folds(winner.name)]
+        num_test = len(split.test)
+        prevalence = num_test / (num_test + self.non_edges.num_non_edges)
+        with self.costs.stage("calibration"):
+            calibrator = fit_calibrator(samples, prevalence=prevalence, odds_trained_at=odds)
+            rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
+            decisions = [decide(rule, samples, calibrator, num_test_edges=num_test) for rule in rules.values()]
+
+        self.say(f"measuring on {num_test:,} test edges")
+        with self.costs.stage("evaluation"):
+            test = self.score(winner.scorer, split.test, decisions)
+            evaluation = evaluate(
+                test,
+                calibrator,
+                decisions,
+                reciprocal_ranks=reciprocal_ranks(winner.scorer, split.test, split.recorded()),
+                split=split,
+                model={
+                    "name": winner.name,
+                    "num_parameters": 0 if trained is None else trained.num_parameters,
+                    "epochs": 0 if trained is None else len(trained.history),
+                },
+                baselines={
+                    name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
+                    for name, each in contenders.items()
+                    if name in BASELINES
+                },
+                findings=[*graph.findings, *findings],
+                rng=np.random.default_rng(self.saved_seed),
+            ).to_json()
+        history = _history(trained.history if trained else ())
+        stored = next(each for each in decisions if each.rule == str(parse_rule(self.config.decision)))
+        seen = diagnose_run(evaluation=evaluation, history=history, split=split, decision=stored.rule)
+        evaluation["findings"] = [
+            each.to_json()
+            for each in order([*seen, *_decision_findings(stored, calibrator), *graph.findings, *findings])
+        ]
+        return Run(
+            config=self.settings(winner),
+            model=winner.name,
+            ids=graph.ids,
+            split=split,
+            scorer=winner.scorer,
+            weights={} if trained is None else trained.weights,
+            calibrator=calibrator,
+            decision=stored,
+            evaluation=evaluation,
+            history=history,
+            test=test,
+            calibration=tuple(samples),
+            predictions=self.predictions(winner.scorer, calibrator),
+            cost=self.costs.stages,
+        )
+
+    def names(self) -> list[str]:
+        asked = [*AUTOENCODERS] if self.config.model == "auto" else [self.config.model]
+        return [*asked, *(name for name in BASELINES if name not in asked)]
+
+    def contend(self, name: str, split: Split, seeds: np.random.SeedSequence | None = None) -> Contender:
+        """Train (or count) and score the validation, calibration and test edges of a split in one pass over the non-edges."""
+        trained = None
+        if name in AUTOENCODERS:
+            self.say(f"training {name}")
+            with self.costs.stage("training"):
+                seeds = seeds or np.random.SeedSequence(
+                    self.train_seed.entropy, spawn_key=(*self.train_seed.spawn_key, 0)
+                )
+                trained = train(
+                    name,
+                    split,
+                    self.graph.features,
+                    self.config,
+                    seeds=seeds,
+                    device=self.device,
+                    on_epoch=self.on_epoch,
+                )
+        scorer = baseline_scorer(name, split) if trained is None else trained.scorer
+        with self.costs.stage("evaluation" if trained else "baselines"):
+            parts = {part: getattr(split, part) for part in ("validation", "calibration", "test")}
+            logits = {part: _as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
+            scores = score_non_edges(
+                scorer, self.non_edges, anchors=np.concatenate(list(logits.values())), classes=self.classes
+            )
+            held_out = {
+                part: HeldOut(
+                    logits[part], scores, self.classes.of_pairs(pairs), self.classes.ranges, split.message_graph_hash()
+                )
+                for part, pairs in parts.items()
+            }
+        contender = Contender(name, scorer, trained, held_out)
+        self.say(f"{name}: validation average precision {contender.validation_ap:.4g}")
+        return contender
+
+    def choose(self, contenders: dict[str, Contender]) -> tuple[Contender, list[Finding]]:
+        """The named model, or for auto the best by validation average precision; baselines compete under auto only."""
+        if self.config.model != "auto":
+            winner = contenders[self.config.model]
+            return winner, _training_findings(winner)
+        ranked = sorted(contenders.values(), key=lambda each: -each.validation_ap)
+        winner = ranked[0]
+        lost = ", ".join(f"{each.name} {each.validation_ap:.4g}" for each in ranked[1:])
+        by_counting = " No autoencoder beat counting here." if winner.trained is None else ""
+        ap = f"validation average precision {winner.validation_ap:.4g}"
+        message = f"auto chose {winner.name}: {ap} against {lost}.{by_counting}"
+        self.say(message)
+        remedy = "Name one with --model to have it whatever the validation says."
+        return winner, [Finding("model", "info", message, remedy, winner.validation_ap), *_training_findings(winner)]
+
+    def further_folds(self, name: str) -> list[HeldOut]:
+        """Calibration sets of the other folds, each scored by a model trained without it on as dense a message graph."""
+        split, wanted = self.split, self.config.folds
+        if wanted is None:
+            small = len(split.calibration) < SMALL_CALIBRATION and self.graph.num_edges < SMALL_GRAPH
+            wanted = (
+                min(POOLED_FOLDS, (len(split.train) + len(split.calibration)) // len(split.calibration)) if small else 1
+            )
+        rotations = split.rotations(wanted)[1:]
+        if rotations:
+            self.say(
+                f"{len(split.calibration)} calibration edges are few: pooling {wanted} sets of them by cross-fitting"
+            )
+        root = self.train_seed
+        return [
+            self.contend(name, rotation, np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, fold))).parts[
+                "calibration"
+            ]
+            for fold, rotation in enumerate(rotations, start=1)
+        ]
+
+    def score(self, scorer: Scorer, edges: Any, decisions: Sequence[Decision]) -> HeldOut:
+        thresholds = [each.threshold_logit for each in decisions if each.threshold_logit is not None]
+        return HeldOut.from_scorer(
+            scorer,
+            edges,
+            self.non_edges,
+            classes=self.classes,
+            thresholds=np.array(thresholds),
+            message_graph_hash=self.hash,
+        )
+
+    def predictions(self, scorer: Scorer, calibrator: Calibrator) -> pl.DataFrame:
+        """Test edges, and all non-edges where they are few, else a uniform sample weighted up to their number."""
+        recorded = self.split.recorded()
+        count = min(SAVED_NON_EDGES, recorded.num_absent)
+        sample = draw_non_edges(recorded, count, np.random.default_rng(self.saved_seed)).sample
+        assert sample is not None
+        pairs = np.concatenate([self.split.test, sample])
+        logits = _as_in_blocks(scorer, pairs)
+        num_edges = len(self.split.test)
+        return pl.DataFrame(
+            {
+                "source": pl.Series(self.graph.ids[pairs[:, 0]].tolist(), dtype=pl.String),
+                "target": pl.Series(self.graph.ids[pairs[:, 1]].tolist(), dtype=pl.String),
+                "label": np.repeat(np.array([1, 0], dtype=np.int8), [num_edges, count]),
+                "logit": logits,
+                "probability": calibrator.probability(logits),
+                "weight": np.repeat([1.0, recorded.num_absent / count], [num_edges, count]),
+            }
+        )
+
+    def settings(self, winner: Contender | None) -> dict[str, Any]:
+        """What config.yaml holds: options as given and as resolved, versions, and facts for whoever opens the run."""
+        graph, trained = self.graph, winner.trained if winner else None
+        facts: dict[str, Any] = {
+            "format": "linkodds.run/1",
+            "versions": {
+                "linkodds": __version__,
+                "torch": str(torch.__version__),
+                "numpy": np.__version__,
+                "scikit-learn": sklearn.__version__,
+                "polars": pl.__version__,
+            },
+            "options": self.config.model_dump(mode="json"),
+            "graph": {
+                "directed": graph.space.directed,
+                "sides": list(graph.space.sides) if graph.space.sides else None,
+                "feature_scaling": graph.features.scaling if graph.features else None,
+            },
+            "message_graph_hash": self.hash,
+            "device": self.device.type,
+        }
+        if winner is not None:
+            facts["model"] = winner.name
+        if trained is not None:
+            facts |= {
+                "objective": trained.objective,
+                "effective_odds": trained.effective_odds,
+                "best_epoch": trained.best_epoch,
+                "decoder": {"scale": trained.scorer.scale, "bias": trained.scorer.bias},
+                "propagation": "embedding_bag" if self.device.type == "cpu" else "sparse_csr",
+            }
+        return facts
+
+
+def _as_in_blocks(scorer: Scorer, pairs: Any) -> Any:
+    """Logits rounded to float32 as blocks hold them, as float64."""
+    return scorer.logits(pairs).astype(np.float32).astype(np.float64)
+
+
+def _training_findings(winner: Contender) -> list[Finding]:
+    return [] if winner.trained is None else list(winner.trained.findings)
+
+
+def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Finding]:
+    found = []
+    if calibrator.reason:
+        found.append(
+            Finding("calibration", "info", calibrator.reason, "Give calibration more edges (--split), or more --folds.")
+        )
+    if decision.threshold_logit is None:
+        found.append(Finding("decision", "warning", decision.reason or "", "Choose another rule with --decision."))
+    elif decision.caution:
+        found.append(
+            Finding(
+                "decision", "warning", f"{decision.rule} {decision.caution}", "Choose a rule that names its precision."
+            )
+        )
+    return found
+
+
+def _history(epochs: Sequence[Epoch]) -> dict[str, list[Any]]:
+    """Columns of history.csv."""
+    measures = ("roc_auc", "average_precision", "balanced_accuracy", "f1", "tn", "fp", "fn", "tp")
+    columns: dict[str, list[Any]] = {
+        name: [getattr(epoch, name) for epoch in epochs] for name in ("epoch", "loss", "reconstruction", "kl")
+    }
+    for name in measures:
+        columns[f"validation_{name}"] = [
+            None if epoch.validation is None else getattr(epoch.validation, name) for epoch in epochs
+        ]
+    return columns | {name: [getattr(epoch, name) for epoch in epochs] for name in ("seconds", "event")}

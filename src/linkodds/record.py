@@ -1,0 +1,323 @@
+"""Run: everything a fit leaves behind, as a value and as a directory that is safe to open."""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import safetensors.numpy
+import yaml
+from numpy.typing import NDArray
+
+from linkodds.baselines import baseline_scorer
+from linkodds.calibration import Calibrator
+from linkodds.config import BASELINES
+from linkodds.curves import Curves, curves
+from linkodds.decision import Decision
+from linkodds.errors import BrokenRun, LinkoddsError, RunExists
+from linkodds.held_out import HeldOut
+from linkodds.pairs import PairSpace
+from linkodds.scoring import Embeddings, InnerProductScorer, Scorer
+from linkodds.split import PARTS, Split
+
+FORMAT = "linkodds.run/1"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A finished fit.
+
+    Args:
+        config: options as resolved, versions, seed, and the facts that other programs need (model, objective, kernel).
+        model: name of the fitted model.
+        ids: shape (nodes,), the user's ids as text.
+        split: the four edge sets.
+        scorer: logits of pairs.
+        weights: name -> array, empty for baselines.
+        calibrator: logit -> probability in the rehearsal.
+        decision: the rule that predict applies.
+        evaluation: evaluation.json.
+        history: column -> values, one an epoch; empty for baselines.
+        test: the test edges against all non-edges.
+        calibration: the calibration edges likewise, one entry a fold.
+        predictions: test pairs with label, logit, probability, weight.
+        cost: stage -> seconds and peak bytes.
+        path: where it lies, None before it is saved.
+    """
+
+    config: dict[str, Any]
+    model: str
+    ids: NDArray[np.object_]
+    split: Split
+    scorer: Scorer
+    weights: Mapping[str, NDArray[np.float32]]
+    calibrator: Calibrator
+    decision: Decision
+    evaluation: dict[str, Any]
+    history: dict[str, list[Any]]
+    test: HeldOut
+    calibration: tuple[HeldOut, ...]
+    predictions: pl.DataFrame
+    cost: dict[str, Any]
+    path: Path | None = None
+    index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "index", {name: i for i, name in enumerate(self.ids)})
+
+    @cached_property
+    def curves(self) -> Curves:
+        """Precision-recall, ROC, reliability and gains of the test edges, from the saved counts."""
+        return curves(self.test, self.calibrator)
+
+    @property
+    def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
+        """Source and target embeddings, shape (nodes, dim) each; None for a baseline."""
+        return (self.scorer.source, self.scorer.target) if isinstance(self.scorer, InnerProductScorer) else None
+
+
+class PartialRun:
+    """RUN.partial/, the directory a run is written in before it is renamed to RUN.
+
+    Used as a context: an error removes it, Ctrl-C leaves it, `commit` turns it into RUN.
+
+    Args:
+        out: RUN.
+        force: whether an existing RUN may be replaced (when the new one is complete).
+    Raises:
+        RunExists: RUN is there and `force` is False, or it is something else than a run.
+    """
+
+    def __init__(self, out: Path, *, force: bool) -> None:
+        if out.exists() or out.is_symlink():
+            if not force:
+                raise RunExists(f"{out} exists; choose another --out, or give --force to replace it.")
+            if not (out / MANIFEST).is_file():
+                raise RunExists(f"{out} is no run directory, so --force does not replace it; choose another --out.")
+        self.out = out
+        self.path = out.with_name(out.name + ".partial")
+
+    def __enter__(self) -> "PartialRun":
+        if self.path.exists():
+            shutil.rmtree(self.path)
+        self.path.mkdir(parents=True)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, Exception):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write one file."""
+        (self.path / name).write_bytes(content)
+
+    def commit(self) -> Path:
+        """Add the manifest and rename to RUN."""
+        hashes = {file.name: _sha256(file) for file in sorted(self.path.iterdir())}
+        self.write(MANIFEST, json.dumps({"format": FORMAT, "sha256": hashes}, indent=1).encode())
+        old = self.out.with_name(self.out.name + ".replaced")
+        if self.out.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            self.out.rename(old)
+        self.path.rename(self.out)
+        shutil.rmtree(old, ignore_errors=True)
+        return self.out
+
+
+def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.object_], split: Split) -> None:
+    """What is known before training: config.yaml, nodes.parquet and split.npz."""
+    partial.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+    nodes = pl.DataFrame({"index": np.arange(len(ids)), "id": pl.Series(ids.tolist(), dtype=pl.String)})
+    partial.write("nodes.parquet", parquet_bytes(nodes))
+    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS}))
+
+
+def write_results(partial: PartialRun, run: Run) -> None:
+    """Everything else but the report."""
+    write_inputs(partial, run.config, run.ids, run.split)
+    if run.weights:
+        partial.write("model.safetensors", safetensors.numpy.save(dict(run.weights)))
+    if run.embeddings is not None:
+        partial.write("embeddings.parquet", parquet_bytes(_embedding_table(run)))
+    partial.write("calibration.json", _json(run.calibrator.to_json()))
+    partial.write("decision.json", _json(run.decision.to_json()))
+    partial.write("history.csv", history_csv(run.history))
+    partial.write("evaluation.json", _json(run.evaluation))
+    partial.write("scores.npz", _npz(_all_scores(run)))
+    partial.write("predictions.parquet", parquet_bytes(run.predictions))
+    partial.write("cost.json", _json(run.cost))
+
+
+def load_run(path: Path | str) -> Run:
+    """Open a run directory; every file is held against its hash first, and nothing in it is ever executed.
+
+    Raises:
+        BrokenRun: no run, files missing or changed, or another format version.
+    """
+    path = Path(path)
+    _verify(path)
+    try:
+        return _read(path)
+    except LinkoddsError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of the libraries that read it
+        raise BrokenRun(f"{path}: {type(error).__name__}: {error}. Fit the run again.") from error
+
+
+def _verify(path: Path) -> None:
+    if not path.is_dir():
+        raise BrokenRun(f"{path} is no directory; a run is made by 'linkodds fit EDGES --out RUN'.")
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        hashes = dict(manifest["sha256"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenRun(
+            f"{path}: {MANIFEST} is missing or unreadable, so this is no complete run. Fit it again."
+        ) from error
+    if manifest.get("format") != FORMAT:
+        raise BrokenRun(
+            f"{path}: written in format {manifest.get('format')!r}; this version of linkodds reads {FORMAT!r}. "
+            "Open it with the version named in its config.yaml, or fit it again."
+        )
+    for name, digest in hashes.items():
+        if "/" in name or "\\" in name or name.startswith("."):
+            raise BrokenRun(f"{path}: {MANIFEST} names {name!r}, which is no file of a run.")
+        if name == "report.html":  # rebuilt at will from the rest
+            continue
+        if not (path / name).is_file():
+            raise BrokenRun(f"{path}: {name} is missing. Fit the run again.")
+        if _sha256(path / name) != digest:
+            raise BrokenRun(f"{path}: {name} was changed or cut off after the run was written. Fit the run again.")
+
+
+def _read(path: Path) -> Run:
+    config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+    ids = np.array(pl.read_parquet(path / "nodes.parquet")["id"].to_list(), dtype=object)
+    facts = config["graph"]
+    space = PairSpace(len(ids), facts["directed"], tuple(facts["sides"]) if facts["sides"] else None)
+    with np.load(path / "split.npz", allow_pickle=False) as parts:
+        split = Split(parts["train"], parts["validation"], parts["calibration"], parts["test"], space)
+    with np.load(path / "scores.npz", allow_pickle=False) as arrays:
+        scores = _read_scores(dict(arrays))
+    test, *calibration = scores
+    if test.message_graph_hash != split.message_graph_hash():
+        raise BrokenRun(f"{path}: scores.npz belongs to another message graph than split.npz. Fit the run again.")
+    model, weights = config["model"], {}
+    scorer: Scorer
+    if model in BASELINES:
+        scorer = baseline_scorer(model, split)
+    else:
+        weights = safetensors.numpy.load_file(path / "model.safetensors")
+        scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])
+    return Run(
+        config=config,
+        model=model,
+        ids=ids,
+        split=split,
+        scorer=scorer,
+        weights=weights,
+        calibrator=Calibrator.from_json(_load_json(path / "calibration.json")),
+        decision=Decision.from_json(_load_json(path / "decision.json")),
+        evaluation=_load_json(path / "evaluation.json"),
+        history=_read_history(path / "history.csv"),
+        test=test,
+        calibration=tuple(calibration),
+        predictions=pl.read_parquet(path / "predictions.parquet"),
+        cost=_load_json(path / "cost.json"),
+        path=path,
+    )
+
+
+def at_path(run: Run, path: Path) -> Run:
+    """The same run, saved at `path`."""
+    return replace(run, path=path)
+
+
+def _all_scores(run: Run) -> dict[str, NDArray[Any]]:
+    """Arrays of the test scores (prefix 0) and of each calibration fold (1, 2, ...)."""
+    return {
+        f"{i}.{name}": array
+        for i, held_out in enumerate((run.test, *run.calibration))
+        for name, array in held_out.to_arrays().items()
+    }
+
+
+def _read_scores(arrays: dict[str, NDArray[Any]]) -> list[HeldOut]:
+    count = 1 + max(int(name.partition(".")[0]) for name in arrays)
+    by_prefix: list[dict[str, NDArray[Any]]] = [{} for _ in range(count)]
+    for name, array in arrays.items():
+        prefix, _, field_name = name.partition(".")
+        by_prefix[int(prefix)][field_name] = array
+    return [HeldOut.from_arrays(each) for each in by_prefix]
+
+
+def _embedding_table(run: Run) -> pl.DataFrame:
+    assert run.embeddings is not None
+    source, target = run.embeddings
+    columns = {"id": pl.Series(run.ids.tolist(), dtype=pl.String)}
+    sides = {"source_": source, "target_": target} if run.split.space.directed else {"": source}
+    for prefix, values in sides.items():
+        columns |= {f"{prefix}{i}": pl.Series(np.ascontiguousarray(values[:, i])) for i in range(values.shape[1])}
+    return pl.DataFrame(columns)
+
+
+def _scorer(table: pl.DataFrame, decoder: dict[str, float]) -> InnerProductScorer:
+    def side(prefix: str) -> Embeddings:
+        return table.select(pl.col(f"^{prefix}[0-9]+$")).to_numpy().astype(np.float32)
+
+    source = side("source_") if "source_0" in table.columns else side("")
+    target = side("target_") if "target_0" in table.columns else source
+    return InnerProductScorer(source, target, float(decoder["scale"]), float(decoder["bias"]))
+
+
+def history_csv(history: Mapping[str, list[Any]]) -> bytes:
+    """The history as CSV, an empty cell for None; a header alone for a model without epochs."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(history)
+    writer.writerows(zip(*history.values(), strict=True))
+    return text.getvalue().encode()
+
+
+def _read_history(path: Path) -> dict[str, list[Any]]:
+    with path.open(newline="", encoding="utf-8") as lines:
+        header, *rows = csv.reader(lines)
+    columns: dict[str, list[Any]] = {name: [row[i] for row in rows] for i, name in enumerate(header)}
+    for name in columns.keys() - {"event"}:
+        columns[name] = [float(cell) if cell else None for cell in columns[name]]
+    return columns
+
+
+def parquet_bytes(table: pl.DataFrame) -> bytes:
+    """A table as Parquet in memory, so that a full disk shows as the operating system's own error."""
+    buffer = io.BytesIO()
+    table.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def _npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+def _load_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

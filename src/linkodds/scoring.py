@@ -1,0 +1,87 @@
+"""Scorers: what every trained model and baseline becomes, so that evaluation and search need neither torch nor a GPU."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkodds.pairs import Pairs
+
+Embeddings = NDArray[np.float32]
+_CHUNK = 1 << 14
+
+
+class Scorer(Protocol):
+    """Logits of pairs. `block` and `logits` agree on every pair after rounding to float32."""
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Logits of all pairs rows x columns, shape (rows, columns), float32: the float64 logit, rounded."""
+        ...
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Logits of the given pairs, shape (pairs,), float64; the order is kept."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InnerProductScorer:
+    """logit(u, v) = scale * <source[u], target[v]> + bias, computed in float64.
+
+    Args:
+        source: shape (nodes, dim), float32.
+        target: shape (nodes, dim), float32; the same array as `source` when the graph is undirected.
+        scale: positive factor.
+        bias: added to every logit, the log odds of a pair whose product is 0.
+    Example:
+        >>> z = np.array([[1, 0], [2, 1], [0, 3]], dtype=np.float32)
+        >>> scorer = InnerProductScorer(z, z, scale=2.0, bias=-1.0)
+        >>> scorer.logits(np.array([[0, 1], [1, 2]]))
+        array([3., 5.])
+        >>> scorer.block(slice(0, 1), slice(1, 3))
+        array([[ 3., -1.]], dtype=float32)
+    """
+
+    source: Embeddings
+    target: Embeddings
+    scale: float
+    bias: float
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Shape (rows, columns), float32; see `Scorer.block`."""
+        product = self.source[rows].astype(np.float64) @ self.target[columns].astype(np.float64).T
+        product *= self.scale
+        product += self.bias
+        return product.astype(np.float32)
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64; see `Scorer.logits`."""
+        products = np.empty(len(pairs))
+        for start in range(0, len(pairs), _CHUNK):  # both gathered sides stay in the cache
+            source, target = pairs[start : start + _CHUNK].T
+            np.einsum(
+                "pd,pd->p",
+                self.source[source],
+                self.target[target],
+                dtype=np.float64,
+                out=products[start : start + _CHUNK],
+            )
+        return products * self.scale + self.bias
+
+
+def below_float32(logit: float) -> float:
+    """The float64 threshold halfway between the smallest float32 at or above `logit` and the float32 before it.
+
+    Blocks hold logits rounded to float32, `Scorer.logits` the same ones in float64. Against such a threshold both give
+    the same decision, so `evaluate`, `predict` and `find` agree on every pair (but for exact halves).
+
+    Example:
+        >>> t = below_float32(1.0)
+        >>> t < 1.0 < t + 1e-7, np.float32(1.0) >= t, np.nextafter(np.float32(1.0), np.float32(0.0)) >= t
+        (True, np.True_, np.False_)
+    """
+    at = np.float32(logit)
+    if float(at) < logit:
+        at = np.nextafter(at, np.float32(np.inf))
+    before = np.nextafter(at, np.float32(-np.inf))
+    return (float(at) + float(before)) / 2.0

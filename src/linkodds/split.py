@@ -1,0 +1,144 @@
+"""Split: four disjoint edge sets, and the message graph that every model of a run sees."""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import scipy.sparse as sp
+
+from linkodds.errors import DegenerateGraph, OptionError, OverlappingParts
+from linkodds.graph import Graph
+from linkodds.pairs import KnownPairs, Pairs, PairSpace
+
+PARTS = ("train", "validation", "calibration", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Disjoint edge sets of one graph, every undirected pair once.
+
+    The message graph is the train edges, for training, validation, calibration, test and search alike. Training zeros
+    are *all* pairs that are not train edges, held-out edges included: to leave just those out would tell the model
+    which they are. Non-edges for evaluation are pairs without any recorded edge.
+
+    Args:
+        train: shape (edges, 2), canonical: the message graph and the training targets.
+        validation: early stopping and model choice.
+        calibration: calibrator and thresholds.
+        test: measured once.
+        space: the admissible pairs.
+    Raises:
+        OverlappingParts: two parts share an edge.
+    Example:
+        >>> edges = [np.array([[0, 1], [1, 2]]), np.array([[0, 2]]), np.array([[1, 3]]), np.array([[2, 3]])]
+        >>> split = Split(*edges, PairSpace(4))
+        >>> split.message_graph().nnz, split.recorded().num_absent, len(split.message_graph_hash())
+        (4, 1, 64)
+    """
+
+    train: Pairs
+    validation: Pairs
+    calibration: Pairs
+    test: Pairs
+    space: PairSpace
+
+    def __post_init__(self) -> None:
+        for a, b in combinations(PARTS, 2):
+            shared = getattr(self, a)[self.space.contains(getattr(self, b), getattr(self, a))]
+            if len(shared):
+                raise OverlappingParts(
+                    f"{a} and {b} share {len(shared)} edge(s), the first joins nodes {shared[0, 0]} and {shared[0, 1]}. "
+                    "Build all parts with one split_edges() call."
+                )
+
+    def recorded(self) -> KnownPairs:
+        """All recorded edges: what is struck out of the non-edges of an evaluation and of a search."""
+        return KnownPairs(self.space, np.concatenate([getattr(self, part) for part in PARTS]))
+
+    def message_graph(self) -> sp.csr_array:
+        """Train edges as a 0/1 CSR matrix, float32, shape (nodes, nodes); symmetric unless the graph is directed."""
+        return adjacency(self.train, self.space)
+
+    def message_graph_hash(self) -> str:
+        """SHA-256 of the sorted train edges: scores made on different message graphs must not meet.
+
+        Returns:
+            64 hexadecimal digits; the same whatever the order of the edges.
+        """
+        keys = np.sort(self.space.keys(self.train))
+        return hashlib.sha256(f"{self.space}".encode() + keys.tobytes()).hexdigest()
+
+    def rotations(self, folds: int) -> list["Split"]:
+        """Splits with the same validation and test edges whose calibration sets are disjoint and of the same size.
+
+        Every rotation has as many train edges as this split, so its message graph is as dense; the first is the split
+        itself. Used to pool calibration edges where one set is too small (cross-fitting).
+
+        Args:
+            folds: how many, at least 1 and at most (train + calibration) // calibration.
+        Raises:
+            OptionError: more folds than there are disjoint calibration sets.
+        """
+        size = len(self.calibration)
+        pool = np.concatenate([self.calibration, self.train])
+        if not 1 <= folds <= len(pool) // max(size, 1):
+            raise OptionError(f"--folds takes 1 to {len(pool) // max(size, 1)} for this split, not {folds}.")
+        result = []
+        for fold in range(folds):
+            held_out = np.zeros(len(pool), dtype=np.bool_)
+            held_out[fold * size : (fold + 1) * size] = True
+            result.append(Split(pool[~held_out], self.validation, pool[held_out], self.test, self.space))
+        return result
+
+
+def adjacency(edges: Pairs, space: PairSpace) -> sp.csr_array:
+    """The edges as a 0/1 CSR matrix, float32, shape (nodes, nodes); symmetric unless the space is directed.
+
+    Example:
+        >>> adjacency(np.array([[0, 1]]), PairSpace(2)).toarray()
+        array([[0., 1.],
+               [1., 0.]], dtype=float32)
+    """
+    source, target = edges[:, 0], edges[:, 1]
+    if not space.directed:
+        source, target = np.concatenate([source, target]), np.concatenate([target, source])
+    shape = (space.num_nodes, space.num_nodes)
+    return sp.csr_array((np.ones(len(source), dtype=np.float32), (source, target)), shape=shape)
+
+
+def split_edges(
+    graph: Graph, *, fractions: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1), rng: np.random.Generator
+) -> Split:
+    """Deal the edges out at random: train, validation, calibration and test.
+
+    Args:
+        graph: at least four edges.
+        fractions: of train, validation, calibration and test; each above 0, together 1.
+        rng: source of the permutation.
+    Returns:
+        Parts of round(fraction * edges) edges, at least one each; train takes the rest.
+    Raises:
+        OptionError: fractions that are not four positive numbers with sum 1.
+        DegenerateGraph: fewer than four edges.
+    Example:
+        >>> graph = Graph(np.array(list("abcdef"), dtype=object),
+        ...               np.array([[0, 1], [0, 2], [1, 2], [2, 3], [3, 4], [4, 5]]), PairSpace(6))
+        >>> split = split_edges(graph, rng=np.random.default_rng(0))
+        >>> [len(part) for part in (split.train, split.validation, split.calibration, split.test)]
+        [3, 1, 1, 1]
+    """
+    if len(fractions) != 4 or min(fractions) <= 0 or abs(sum(fractions) - 1.0) > 1e-9:
+        raise OptionError(
+            f"--split takes four positive numbers with sum 1, such as 0.8/0.05/0.05/0.1, not {fractions}."
+        )
+    if graph.num_edges < 4:
+        raise DegenerateGraph(
+            f"the graph has {graph.num_edges} edge(s); a split into four parts needs at least one for each."
+        )
+    edges = graph.edges[rng.permutation(graph.num_edges)]
+    sizes = [max(1, round(fraction * len(edges))) for fraction in fractions[1:]]
+    while sum(sizes) >= len(edges):
+        sizes[int(np.argmax(sizes))] -= 1
+    validation, calibration, test, train = np.split(edges, np.cumsum(sizes))
+    return Split(train, validation, calibration, test, graph.space)

@@ -1,0 +1,106 @@
+"""The summary that a fit or an evaluation prints: one console, plain words, the numbers of evaluation.json."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from linkodds.verdict import METRICS, Verdict, base_rates, comparison, verdict
+from linkodds.wording import SEVERITIES, bounds_text, number_of, number_text, plain_text
+
+__all__ = ["Verdict", "print_summary", "verdict"]
+
+_RANKING = ("average_precision", "average_precision_lift", "precision_at_100", "r_precision", "roc_auc", "mrr")
+_CALIBRATION = ("log_loss_skill", "observed_over_expected", "calibration_slope", "degree_relative_ece")
+
+
+def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
+    """Print what a fit or an evaluation found: verdict, base rates, metrics, baselines, decisions, findings.
+
+    Args:
+        evaluation: evaluation.json, parsed.
+        console: where to; ids in it are shown as plain text, whatever they hold.
+    Example:
+        >>> evaluation = {"model": {"name": "l3"}, "graph": {"num_edges": 1, "num_pairs": 80}, "findings": [],
+        ...     "candidates": {"num_edges": 1, "num_pairs": 80, "prevalence": 1 / 80}, "metrics": {}}
+        >>> print_summary(evaluation, Console(width=100))
+        <BLANKLINE>
+        Average precision is not available...
+    """
+    said = verdict(evaluation)
+    colour = {"good": "green", "mixed": "yellow", "bad": "red"}[said.tone]
+    console.print()
+    console.print(Text(said.headline, style=f"bold {colour}"))
+    for detail in said.details:
+        console.print(Text(detail))
+    console.print()
+    for label, rate in base_rates(evaluation).items():
+        console.print(Text(f"{label}: {rate}"))
+    console.print(_metrics_table(evaluation))
+    if evaluation.get("baselines"):
+        console.print(_baselines_table(evaluation))
+    if evaluation.get("decisions"):
+        console.print(_decisions_table(evaluation))
+    for finding in evaluation.get("findings", []):
+        icon = SEVERITIES.get(finding["severity"], "●")
+        console.print(
+            Text(f"{icon} {finding['severity']} {plain_text(finding['id'])}: {plain_text(finding['message'])}")
+        )
+        console.print(Text(f"  {plain_text(finding['remedy'])}", style="dim"))
+
+
+def _metrics_table(evaluation: Mapping[str, Any]) -> Table:
+    table = Table(
+        box=box.SIMPLE, title="in the rehearsal, over all candidates", title_justify="left", title_style="bold"
+    )
+    table.add_column("metric")
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval")
+    for key in (*_RANKING, *_CALIBRATION):
+        quantity = evaluation["metrics"].get(key)
+        if quantity is not None:
+            table.add_row(METRICS[key][0], number_text(number_of(quantity)), Text(bounds_text(quantity)))
+    restated = evaluation.get("at_graph_ratio", {}).get("average_precision")
+    if restated is not None:
+        table.add_row(
+            "average precision at the graph's ratio", number_text(number_of(restated)), Text(bounds_text(restated))
+        )
+    return table
+
+
+def _baselines_table(evaluation: Mapping[str, Any]) -> Table:
+    table = Table(box=box.SIMPLE, title="against the baselines", title_justify="left", title_style="bold")
+    table.add_column("model")
+    table.add_column("average precision", justify="right")
+    table.add_column("ROC AUC", justify="right")
+    for row in comparison(evaluation):
+        style = "bold" if row.is_model else ""
+        table.add_row(Text(row.name), number_text(row.average_precision), number_text(row.roc_auc), style=style)
+    return table
+
+
+def _decisions_table(evaluation: Mapping[str, Any]) -> Table:
+    table = Table(
+        box=box.SIMPLE,
+        title="decisions, fixed on calibration, measured on test",
+        title_justify="left",
+        title_style="bold",
+    )
+    table.add_column("rule", no_wrap=True)
+    for name in ("threshold", "precision", "recall", "F1", "balanced accuracy"):
+        table.add_column(name, justify="right")
+    for decision in evaluation["decisions"]:
+        rule = Text(plain_text(decision["rule"], 40))
+        if decision.get("threshold_logit") is None:
+            table.add_row(rule, "none", Text(plain_text(decision.get("reason") or "", 120), style="dim"))
+        else:
+            measures = (decision.get(key) for key in ("precision", "recall", "f1", "balanced_accuracy"))
+            table.add_row(
+                rule,
+                number_text(decision.get("threshold_probability")),
+                *(number_text(number_of(each)) for each in measures),
+            )
+    return table

@@ -1,0 +1,212 @@
+"""Tables: files and data frames as columns of text or numbers that know the line each cell came from."""
+
+import difflib
+import gzip
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from linkodds.errors import DataError, MalformedFile
+
+NOISE = (
+    *(ValueError, LookupError, TypeError, ArithmeticError, OSError, EOFError, SyntaxError, RuntimeError, MemoryError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
+"""What the parsers of other libraries raise, from their innards, for a file that is not what its name says."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns by position, read when asked for.
+
+    Args:
+        place: what messages call it: a file name, or "the pandas table".
+        names: one a column; "1", "2", ... when a file has no header.
+        layout: how the file was taken to be, for the user to check; "" for frames.
+        unit: what `lines` counts: "line" or "row".
+        lines: shape (rows,), the line or row of each row, from 1.
+        load: from column positions to a frame of text columns; an empty or missing cell is "".
+        native: the column as float64 where it is stored as numbers, None where it is text; missing values are NaN.
+    """
+
+    place: str
+    names: tuple[str, ...]
+    layout: str
+    unit: str
+    lines: NDArray[np.int64]
+    load: Callable[[list[int]], pl.DataFrame]
+    native: Callable[[int], NDArray[np.float64] | None] = lambda _: None
+
+    def where(self, row: int) -> str:
+        """The place of a row, such as "edges.csv, line 17"."""
+        return f"{self.place}, {self.unit} {self.lines[row]}"
+
+    def numbers(self, positions: list[int]) -> NDArray[np.float64]:
+        """Shape (rows, positions): the columns as numbers; NaN where a cell is empty or text."""
+        matrix = np.empty((len(self.lines), len(positions)), dtype=np.float64)
+        stored = {i: self.native(i) for i in positions}
+        texts = [i for i in positions if stored[i] is None]
+        if texts:
+            flags = {"true": "1", "false": "0", "True": "1", "False": "0"}
+            cells = self.load(texts).select(
+                pl.all().replace(flags).cast(pl.Float64, strict=False).fill_null(float("nan"))
+            )
+            matrix[:, [k for k, i in enumerate(positions) if stored[i] is None]] = cells.to_numpy()
+        for k, i in enumerate(positions):
+            if stored[i] is not None:
+                matrix[:, k] = stored[i]
+        return matrix
+
+    def position(self, name: str | int, *, option: str) -> int:
+        """Place of the column with this name.
+
+        Raises:
+            MalformedFile: there is no such column, or more than one.
+        """
+        found = [i for i, other in enumerate(self.names) if other == str(name)]
+        if len(found) == 1:
+            return found[0]
+        problem = "no column" if not found else f"{len(found)} columns are called"
+        close = difflib.get_close_matches(str(name), self.names, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close and not found else ""
+        listed = ", ".join(repr(other) for other in self.names[:20]) + (", ..." if len(self.names) > 20 else "")
+        numbered = " (there is no header, so columns go by number)" if "without header" in self.layout else ""
+        raise MalformedFile(f"{self.place}: {problem} {name!r} for {option}; the columns are {listed}{numbered}.{hint}")
+
+
+def load_sparse(data: bytes) -> Any:
+    """A matrix of `scipy.sparse.save_npz`, its indices checked; nothing is ever unpickled.
+
+    Raises:
+        ValueError: indices outside the matrix; or whatever else SciPy raises on noise.
+    Example:
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> sp.save_npz(file, sp.csr_array([[0, 1]]))
+        >>> load_sparse(file.getvalue()).shape
+        (1, 2)
+    """
+    matrix = sp.load_npz(io.BytesIO(data))
+    if hasattr(matrix, "check_format"):
+        matrix.check_format(full_check=True)  # else an index out of range reads memory that is not the matrix's
+    return matrix
+
+
+def is_frame(value: Any) -> bool:
+    """Whether this is a pandas or polars data frame, told without importing pandas.
+
+    Example:
+        >>> is_frame(pl.DataFrame({"a": [1]})), is_frame([1])
+        (True, False)
+    """
+    return isinstance(value, pl.DataFrame) or (hasattr(value, "iloc") and hasattr(value, "columns"))
+
+
+def table_of_frame(frame: Any, *, index_as_ids: bool = False) -> Table:
+    """A pandas or polars data frame as a table; cells become text, missing ones "".
+
+    Args:
+        frame: the data frame.
+        index_as_ids: let the index of a pandas frame be the first column, when it is named or holds no integers.
+    Example:
+        >>> table_of_frame(pl.DataFrame({"a": [7, None], "b": ["x", "NA"]})).load([0, 1]).rows()
+        [('7', 'x'), ('', 'NA')]
+    """
+    if isinstance(frame, pl.DataFrame):
+        return _table_of_polars(frame, "the polars table")
+    names = [str(name) for name in frame.columns]
+    series = [frame.iloc[:, i] for i in range(len(names))]
+    index = frame.index
+    if index_as_ids and (index.name is not None or getattr(index.dtype, "kind", "O") not in "iu"):
+        names.insert(0, str(index.name if index.name is not None else "index"))
+        series.insert(0, index)
+
+    def load(positions: list[int]) -> pl.DataFrame:
+        return pl.DataFrame(
+            {str(i): _text_of(series[i]) for i in positions}, schema=dict.fromkeys(map(str, positions), pl.String)
+        )
+
+    def native(position: int) -> NDArray[np.float64] | None:
+        column = series[position]
+        if getattr(column.dtype, "kind", "O") not in "fiub":
+            return None
+        numbers: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return numbers
+
+    return Table("the pandas table", tuple(names), "", "row", np.arange(1, len(frame) + 1), load, native)
+
+
+def read_parquet(path: Path) -> Table:
+    """A Parquet file as a table; cells become text, missing ones "".
+
+    Raises:
+        MalformedFile: not there, or no Parquet file.
+    """
+    _require_file(path)
+    try:
+        return _table_of_polars(pl.read_parquet(path, glob=False), path.name)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise MalformedFile(f"{path.name}: no readable Parquet file ({str(error).splitlines()[0]}).") from error
+
+
+def _text_of(series: Any) -> list[str]:
+    missing = series.isna().tolist() if hasattr(series, "isna") else [False] * len(series)
+    return ["" if gone else str(value) for value, gone in zip(series.tolist(), missing, strict=True)]
+
+
+def _table_of_polars(frame: pl.DataFrame, place: str) -> Table:
+    def load(positions: list[int]) -> pl.DataFrame:
+        try:
+            cells = frame.select(pl.nth(i).cast(pl.String).fill_null("").alias(str(i)) for i in positions)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(
+                f"{place}: columns of ids and features hold text or numbers, not lists or records: {error}"
+            ) from error
+        return cells
+
+    def native(position: int) -> NDArray[np.float64] | None:
+        column = frame.to_series(position)
+        if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
+            return None
+        return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    return Table(place, tuple(frame.columns), "", "row", np.arange(1, frame.height + 1), load, native)
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise MalformedFile(f"{path} is a directory; name a file.")
+    if not path.is_file():
+        folder = path.parent
+        close = difflib.get_close_matches(path.name, [p.name for p in folder.iterdir()], n=1) if folder.is_dir() else []
+        raise MalformedFile(f"{path}: there is no such file." + (f" Did you mean {close[0]!r}?" if close else ""))
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, decompressed when its name ends in .gz.
+
+    Raises:
+        MalformedFile: not there, not readable, empty, or no gzip file.
+    """
+    _require_file(path)
+    try:
+        data = path.read_bytes()
+        if path.suffix.lower() == ".gz":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise MalformedFile(
+            f"{path.name}: cannot be read ({error}). Is it complete, and compressed if it ends in .gz?"
+        ) from error
+    if not data.strip():
+        raise MalformedFile(f"{path.name}: the file is empty.")
+    return data

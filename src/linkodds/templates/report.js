@@ -1,0 +1,54 @@
+"use strict";
+// Figures carry data and roles; the page decides light or dark, wide or narrow, screen or paper.
+const PALETTE = {
+  light: { ink: "#1d2329", grid: "#e4e3de", line: "#9aa0a6", swap: {} },
+  dark: { ink: "#dfe2e5", grid: "#2c3238", line: "#6d757d", swap: { "#0072B2": "#56B4E9", "#FFFFFF": "#14171a" } },
+};
+const darkness = window.matchMedia("(prefers-color-scheme: dark)");
+
+function drawFigure(plot, theme, width) {
+  const source = document.getElementById(plot.id.replace("plot-", "data-")).textContent;
+  const spec = JSON.parse(source, (_, value) => (typeof value === "string" && theme.swap[value]) || value);
+  spec.layout.width = width || plot.clientWidth;
+  const narrow = spec.layout.width < 520;
+  spec.layout.font = { ...spec.layout.font, color: theme.ink, size: narrow ? 11 : 13 };
+  if (narrow) {
+    // Legends take more rows here: give them room below instead of taking it from the curves.
+    spec.layout.margin = { ...spec.layout.margin, l: 48, r: 8, b: 150 };
+    spec.layout.height += 20;
+  }
+  for (const name of Object.keys(spec.layout)) {
+    if (/^[xy]axis\d*$/.test(name)) {
+      const title = { ...spec.layout[name].title, font: { size: narrow ? 11 : 13 } };
+      Object.assign(spec.layout[name], { title, gridcolor: theme.grid, linecolor: theme.line, tickcolor: theme.line });
+    }
+  }
+  return Plotly.react(plot, spec.data, spec.layout, { displayModeBar: false, responsive: false });
+}
+
+function drawAll(theme, width) {
+  for (const plot of document.querySelectorAll(".plot")) {
+    const folded = plot.closest("details:not([open])");
+    if (!folded) drawFigure(plot, theme, width);
+  }
+}
+
+// A figure is redrawn when its column changes width: a turned phone, a resized window, an opened fold.
+function followWidth(plot) {
+  let drawnAt = plot.clientWidth;
+  new ResizeObserver(() => {
+    if (plot.clientWidth === drawnAt || plot.clientWidth === 0) return;
+    drawnAt = plot.clientWidth;
+    requestAnimationFrame(() => drawFigure(plot, current()));
+  }).observe(plot);
+}
+
+const current = () => (darkness.matches ? PALETTE.dark : PALETTE.light);
+drawAll(current());
+darkness.addEventListener("change", () => drawAll(current()));
+document.querySelectorAll(".plot").forEach(followWidth);
+window.addEventListener("beforeprint", () => {
+  document.querySelectorAll("details").forEach((fold) => (fold.open = true));
+  drawAll(PALETTE.light, 680);
+});
+window.addEventListener("afterprint", () => drawAll(current()));

@@ -1,0 +1,90 @@
+import numpy as np
+import polars as pl
+import pytest
+
+from linkodds.config import FitConfig
+from linkodds.errors import OptionError
+from linkodds.inference import Assumption, decision_of, evaluate_run, find_links, find_run, predict_run
+from linkodds.pipeline import fit_graph
+
+
+@pytest.fixture(params=["gae", "adamic-adar"])
+def run(communities, request):
+    return fit_graph(communities, FitConfig(model=request.param, hidden=16, dim=8, epochs=40, threads=1))
+
+
+def test_find_lists_the_best_unrecorded_pairs_with_their_evidence(run, communities, tmp_path):
+    summary = find_run(run, tmp_path / "links.csv", top=50)
+    links = pl.read_csv(tmp_path / "links.csv")
+    assert links.columns == ["source", "target", "logit", "probability", "q_value", "evidence"]
+    assert len(links) == summary.num_links == 50
+    assert summary.expected_links == pytest.approx(links["probability"].sum())
+    assert links["q_value"].null_count() == 50
+    pairs = communities.space.canonical(np.column_stack([communities.index_of(links[c]) for c in ("source", "target")]))
+    assert not communities.space.contains(communities.edges, pairs).any()
+    recorded = run.split.recorded()
+    everything = recorded.absent_pairs(np.arange(recorded.num_absent))
+    best = np.sort(run.scorer.logits(everything))[::-1][:50]
+    np.testing.assert_allclose(links["logit"], best)
+    neighbors = {i: set() for i in range(communities.num_nodes)}
+    for u, v in communities.edges.tolist():
+        neighbors[u].add(v), neighbors[v].add(u)
+    for (u, v), line in zip(pairs.tolist(), links["evidence"], strict=True):
+        assert line.startswith(f"{len(neighbors[u] & neighbors[v])} shared neighbour")
+        assert line.endswith(f"degrees {len(neighbors[u])} and {len(neighbors[v])}")
+
+
+def test_find_and_predict_agree_on_pairs_logits_probabilities_and_decisions(run, tmp_path):
+    find_run(run, tmp_path / "links.csv", decision="f1")
+    found = pl.read_csv(tmp_path / "links.csv")
+    predict_run(run, tmp_path / "links.csv", tmp_path / "answers.parquet", decision="f1")
+    answers = pl.read_parquet(tmp_path / "answers.parquet")
+    np.testing.assert_allclose(answers["logit"], found["logit"], rtol=1e-12)
+    np.testing.assert_allclose(answers["probability"], found["probability"], rtol=1e-12)
+    assert answers["decision"].to_list() == [1] * len(found)
+    assert answers["known"].sum() == 0
+    # The count in the evaluation is the same list plus the test edges that pass.
+    counted = next(each for each in run.evaluation["decisions"] if each["rule"] == "f1")
+    assert counted["confusion"]["fp"] == len(found)
+
+
+def test_predict_keeps_ids_and_order_and_leaves_unknown_rows_empty(run, communities, tmp_path):
+    (u, v), unknown = communities.ids[communities.edges[0]], "nobody"
+    rows = [(v, u), ("node3", unknown), ("node5", "node5"), ("node0", "node149")]
+    (tmp_path / "pairs.csv").write_text("source,target\n" + "\n".join(",".join(row) for row in rows) + "\n")
+    summary = predict_run(run, tmp_path / "pairs.csv", tmp_path / "out.csv")
+    assert (summary.num_rows, summary.num_unknown, summary.num_inadmissible) == (4, 1, 1)
+    table = pl.read_csv(tmp_path / "out.csv")
+    assert list(zip(table["source"], table["target"], strict=True)) == rows
+    assert table["logit"].is_null().to_list() == [False, True, True, False]
+    assert table["known"].to_list()[0] == 1
+    assert "as many as the test set held" in summary.assumption
+
+
+def test_budget_lists_exactly_k_and_an_assumption_scales_the_odds(run):
+    default = find_links(run, Assumption().deployment(run), decision="budget:17")
+    assert len(default) == 17
+    missing = 0.5 * len(run.split.test)
+    half = find_links(run, Assumption(expected_missing=missing).deployment(run), decision="budget:17")
+    below_one = default["probability"].to_numpy() < 1
+    ratio = half["probability"].to_numpy()[below_one] / default["probability"].to_numpy()[below_one]
+    np.testing.assert_allclose(ratio, 0.5, rtol=1e-9)
+
+
+def test_evaluation_restated_at_its_own_prevalence_is_itself(run):
+    same = evaluate_run(run, Assumption(expected_missing=len(run.split.test)))
+    for name in ("roc_auc", "average_precision", "log_loss", "observed_over_expected", "best_f1"):
+        assert same["metrics"][name]["value"] == pytest.approx(run.evaluation["metrics"][name]["value"], rel=1e-6)
+    rarer = evaluate_run(run, Assumption(prevalence=1e-5))
+    assert rarer["metrics"]["average_precision"]["value"] < run.evaluation["metrics"]["average_precision"]["value"]
+    assert rarer["metrics"]["roc_auc"]["value"] == pytest.approx(run.evaluation["metrics"]["roc_auc"]["value"])
+
+
+def test_refusals_come_before_any_work(run, tmp_path):
+    with pytest.raises(OptionError, match=r"links.txt.*\.csv, \.tsv or \.parquet"):
+        find_run(run, tmp_path / "links.txt", top=5)
+    with pytest.raises(OptionError, match=r"precision>=0.9999"):
+        decision_of(run, "precision>=0.9999")
+    with pytest.raises(OptionError, match="--prevalence and --label-frequency"):
+        find_run(run, tmp_path / "links.csv", top=5, assumption=Assumption(prevalence=0.1, label_frequency=0.5))
+    assert not list(tmp_path.iterdir())

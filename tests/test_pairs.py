@@ -1,0 +1,67 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from linkodds.pairs import KnownPairs, PairSpace
+
+SPACES = [
+    PairSpace(7),
+    PairSpace(7, directed=True),
+    PairSpace(8, sides=(3, 4)),
+    PairSpace(2),
+    PairSpace(5, sides=(5, 0)),
+]
+
+
+def all_pairs(space: PairSpace) -> list[tuple[int, int]]:
+    """The slow, obvious list, in row order."""
+    cells = [(u, v) for u in range(space.num_nodes) for v in range(space.num_nodes)]
+    return [
+        pair for pair in cells if (space.directed or pair[0] < pair[1]) and space.is_admissible(np.array([pair]))[0]
+    ]
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+class TestEverySpace:
+    def test_counts_and_ranks_every_pair_once(self, space):
+        pairs = np.array(all_pairs(space), dtype=np.int64).reshape(-1, 2)
+        assert space.num_pairs == len(pairs)
+        np.testing.assert_array_equal(space.rank_of_pair(pairs), np.arange(len(pairs)))
+        np.testing.assert_array_equal(space.pair_of_rank(np.arange(len(pairs))), pairs)
+
+    @pytest.mark.parametrize("max_cells", [1, 5, 1000])
+    def test_blocks_cover_every_pair_once_in_order(self, space, max_cells):
+        found = []
+        for block in space.blocks(max_cells=max_cells):
+            rows, columns = np.nonzero(block.admissible)
+            found += list(zip(rows + block.rows.start, columns + block.columns.start, strict=True))
+        assert sorted(found) == all_pairs(space)
+        assert len(found) == len(set(found))
+
+    def test_absent_pairs_and_cells_leave_the_known_ones_out(self, space):
+        pairs = np.array(all_pairs(space), dtype=np.int64).reshape(-1, 2)
+        known = KnownPairs(space, pairs[::3])
+        expected = [tuple(pair) for i, pair in enumerate(pairs.tolist()) if i % 3]
+        assert known.num_absent == len(expected)
+        assert [tuple(pair) for pair in known.absent_pairs(np.arange(known.num_absent)).tolist()] == expected
+        cells = []
+        for block in space.blocks(max_cells=6):
+            rows, columns = np.nonzero(known.absent_cells(block))
+            cells += list(zip(rows + block.rows.start, columns + block.columns.start, strict=True))
+        assert sorted(cells) == expected
+
+
+@given(num_nodes=st.integers(2, 3_000_000_000), fraction=st.floats(0, 1, exclude_max=True))
+def test_ranks_of_a_large_graph_are_exact_although_float64_is_not(num_nodes, fraction):
+    space = PairSpace(num_nodes)
+    rank = np.array([int(fraction * space.num_pairs)])
+    pair = space.pair_of_rank(rank)
+    assert 0 <= pair[0, 0] < pair[0, 1] < num_nodes
+    assert space.rank_of_pair(pair)[0] == rank[0]
+
+
+def test_canonical_sorts_ends_unless_directed():
+    pairs = np.array([[3, 1], [0, 2]])
+    assert PairSpace(4).canonical(pairs).tolist() == [[1, 3], [0, 2]]
+    assert PairSpace(4, directed=True).canonical(pairs).tolist() == [[3, 1], [0, 2]]

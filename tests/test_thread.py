@@ -1,0 +1,195 @@
+"""The thread as a test: the program that started all this, written from its description, collapses as it said.
+
+A graph variational autoencoder on a graph with 79 absent pairs for each edge: all-ones features, a sigmoid in the
+decoder and another one in the loss, pos_weight 79.3, its norm and its KL term (dense, float64), and its evaluation: one
+sigmoid of z.z on test edges and as many non-edges, cut at 0.5. The doctor has to name the causes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from linkodds.doctor import History, ScoreTable, constant_features, diagnose_history, diagnose_table
+from linkodds.doctor.history_rules import sigmoid_band
+from linkodds.pairs import PairSpace
+
+POS_WEIGHT = 79.3
+
+
+def origin_graph(num_nodes: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], int]:
+    """A degree-corrected planted partition with 79.3 absent pairs for each edge.
+
+    Pair (u, v) has the weight theta_u * theta_v (log-normal), six times that inside a community; the edges are a
+    weighted sample without replacement (largest log weight + Gumbel noise).
+
+    Returns:
+        Edges of shape (edges, 2), u < v, sorted as a sparse matrix lists them, between nodes in no order; num_nodes.
+    """
+    community = rng.integers(10, size=num_nodes)
+    theta = rng.lognormal(0.0, 1.4, size=num_nodes)
+    u, v = PairSpace(num_nodes).pair_of_rank(np.arange(num_nodes * (num_nodes - 1) // 2)).T
+    log_weight = np.log(theta[u] * theta[v]) + np.where(community[u] == community[v], np.log(6.0), 0.0)
+    count = round(len(u) / (1 + POS_WEIGHT))
+    chosen = np.sort(np.argpartition(-(log_weight + rng.gumbel(size=len(u))), count)[:count])
+    return np.column_stack([u[chosen], v[chosen]]), num_nodes
+
+
+@dataclass(frozen=True)
+class ThreadRun:
+    """What the thread's program had in hand at its end."""
+
+    history: dict[str, list[float]]  # the columns it printed, and its KL
+    features: NDArray[np.float64]  # (nodes, features), ones
+    loss_inputs: NDArray[np.float64]  # (nodes, nodes) what its loss took for logits
+    targets: NDArray[np.float64]  # (nodes, nodes) 0/1, with the diagonal
+    loss_shares: tuple[float, float]  # weight of ones and of zeros in its loss
+    test_labels: NDArray[np.int64]  # (pairs,) test edges, then as many non-edges
+    test_probabilities: NDArray[np.float64]  # (pairs,)
+
+
+def train_thread_program(
+    edges: NDArray[np.int64], num_nodes: int, *, num_features: int, hidden: int, dim: int, epochs: int, seed: int
+) -> ThreadRun:
+    """The thread's program: split, train, and what it evaluated each epoch (validation) and at the end (test)."""
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    num_validation, num_test = len(edges) // 20, len(edges) // 10  # in file order: the thread did not shuffle
+    validation, test, train = np.split(edges, [num_validation, num_validation + num_test])
+    taken = {tuple(edge) for edge in edges}
+    validation_non_edges, test_non_edges = (
+        draw_non_edges(len(part), num_nodes, taken, rng) for part in (validation, test)
+    )
+
+    adjacency = torch.zeros(num_nodes, num_nodes, dtype=torch.float64)
+    adjacency[train[:, 0], train[:, 1]] = adjacency[train[:, 1], train[:, 0]] = 1.0
+    targets = adjacency + torch.eye(num_nodes, dtype=torch.float64)
+    inverse_root = targets.sum(1).rsqrt()
+    propagate = inverse_root[:, None] * targets * inverse_root[None, :]
+    norm = num_nodes**2 / float((num_nodes**2 - adjacency.sum()) * 2)
+    pos_weight = torch.tensor(POS_WEIGHT, dtype=torch.float64)
+
+    features = torch.ones(num_nodes, num_features, dtype=torch.float64)
+    shapes = [(num_features, hidden), (hidden, dim), (hidden, dim)]
+    weights = [xavier_uniform(shape, generator) for shape in shapes]
+    optimizer = torch.optim.Adam(weights, lr=0.01)
+    history: dict[str, list[float]] = {"epoch": [], "train_loss": [], "kld": [], "val_auc": [], "val_ap": []}
+    for epoch in range(1, epochs + 1):
+        hidden_layer = torch.relu(propagate @ (features @ weights[0]))
+        mu, logvar = propagate @ (hidden_layer @ weights[1]), propagate @ (hidden_layer @ weights[2])
+        z = mu + torch.randn(mu.shape, generator=generator, dtype=torch.float64) * torch.exp(logvar)
+        recovered = torch.sigmoid(z @ z.T)  # the first sigmoid; the loss below applies the second
+        cost = norm * binary_cross_entropy_with_logits(recovered, targets, pos_weight=pos_weight)
+        kld = -0.5 / num_nodes * torch.mean(torch.sum(1 + 2 * logvar - mu.pow(2) - logvar.exp().pow(2), 1))
+        optimizer.zero_grad()
+        (cost + kld).backward()
+        optimizer.step()
+        labels, probabilities = evaluate(mu.detach().numpy(), validation, validation_non_edges)
+        row = (epoch, (cost + kld).item(), kld.item(), roc_auc_score(labels, probabilities))
+        for column, value in zip(history, (*row, average_precision_score(labels, probabilities)), strict=True):
+            history[column].append(float(value))
+
+    ones = float(targets.sum()) / num_nodes**2
+    return ThreadRun(
+        history,
+        features.numpy(),
+        recovered.detach().numpy(),
+        targets.numpy(),
+        (norm * POS_WEIGHT * ones, norm * (1 - ones)),
+        *evaluate(mu.detach().numpy(), test, test_non_edges),
+    )
+
+
+def evaluate(
+    embedding: NDArray[np.float64], edges: NDArray[np.int64], non_edges: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Labels and probabilities as the thread made them: one sigmoid of the inner product, edges and non-edges 1:1."""
+    pairs = np.concatenate([edges, non_edges])
+    product = np.einsum("pd,pd->p", embedding[pairs[:, 0]], embedding[pairs[:, 1]])
+    return np.repeat([1, 0], len(edges)), 1 / (1 + np.exp(-product))
+
+
+def draw_non_edges(
+    count: int, num_nodes: int, taken: set[tuple[int, int]], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Uniform non-edges, one try at a time; those drawn are taken from then on."""
+    drawn: list[tuple[int, int]] = []
+    while len(drawn) < count:
+        u, v = sorted(map(int, rng.integers(num_nodes, size=2)))
+        if u != v and (u, v) not in taken:
+            taken.add((u, v))
+            drawn.append((u, v))
+    return np.array(drawn, dtype=np.int64)
+
+
+def xavier_uniform(shape: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+    """Glorot's initial weights, as the implementation that the thread used has them."""
+    bound = (6.0 / sum(shape)) ** 0.5
+    uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+    return (2 * bound * uniform - bound).requires_grad_()
+
+
+@pytest.fixture(scope="module")
+def thread() -> ThreadRun:
+    """420 nodes give 1,096 edges and so 218 test pairs, enough for the doctor's rules on scores."""
+    edges, num_nodes = origin_graph(420, np.random.default_rng(0))
+    return train_thread_program(edges, num_nodes, num_features=1, hidden=64, dim=32, epochs=200, seed=42)
+
+
+def test_origin_graph_has_the_imbalance_of_the_thread() -> None:
+    edges, num_nodes = origin_graph(420, np.random.default_rng(0))
+    num_pairs = num_nodes * (num_nodes - 1) // 2
+    assert (num_pairs - len(edges)) / len(edges) == pytest.approx(POS_WEIGHT, rel=0.001)
+    assert (edges[:, 0] < edges[:, 1]).all()
+    assert len(np.unique(edges, axis=0)) == len(edges)
+
+
+def test_the_program_predicts_an_edge_for_every_pair(thread: ThreadRun) -> None:
+    predicted = thread.test_probabilities > 0.5
+    tn, fp, fn, tp = confusion_matrix(thread.test_labels, predicted, normalize="true").ravel()
+    assert (tn, fp, fn, tp) == (0.0, 1.0, 0.0, 1.0)
+    assert (tp + tn) / 2 == 0.5
+    assert f1_score(thread.test_labels, predicted, average="weighted") == pytest.approx(1 / 3)
+    # Meanwhile the ranking looks fine (0.88 in the thread): ones as features leave the product of two degrees.
+    assert roc_auc_score(thread.test_labels, thread.test_probabilities) > 0.8
+
+
+def test_doctor_names_the_double_sigmoid_from_the_inputs_of_the_loss(thread: ThreadRun) -> None:
+    upper = np.triu_indices(len(thread.targets), 1)
+    is_edge, declared_logits = thread.targets[upper] == 1, thread.loss_inputs[upper]
+    (found,) = [f for f in diagnose_table(ScoreTable(is_edge, declared_logits, "logit")) if f.severity == "error"]
+    assert found.id == "D01"
+    assert "second sigmoid" in found.message
+    twice = 1 / (1 + np.exp(-declared_logits))  # the probabilities that this loss believes in
+    assert diagnose_table(ScoreTable(is_edge, twice, "probability"))[0].id == "D01"
+
+
+def test_doctor_names_the_double_sigmoid_from_the_history(thread: ThreadRun) -> None:
+    """With its 79.3 counted on a graph with self-loops and held-out edges, the thread's loss is not quite balanced."""
+    assert thread.loss_shares == pytest.approx((0.52, 0.50), abs=0.01)
+    assert sigmoid_band(thread.loss_shares)[0] == pytest.approx(0.508, abs=0.001)
+    reconstruction = np.subtract(thread.history["train_loss"], thread.history["kld"])
+    # No probability is below 0.5 before the second sigmoid: 0.52 * softplus(-1) + 0.50 * softplus(0.5) is the least.
+    assert reconstruction.min() > 0.65
+    for history in (
+        History.from_columns(thread.history),  # taken for balanced
+        History.from_columns(thread.history, loss_shares=thread.loss_shares),
+    ):
+        (found,) = diagnose_history(history)
+        assert (found.id, found.severity) == ("D01", "error")
+
+
+def test_doctor_names_the_positive_only_scores_from_its_evaluation(thread: ThreadRun) -> None:
+    table = ScoreTable(thread.test_labels == 1, thread.test_probabilities, "probability")
+    assert [finding.id for finding in diagnose_table(table)] == ["D02"]
+    at_base_rate = ScoreTable(table.labels, table.values, "probability", prevalence=1 / (1 + POS_WEIGHT))
+    assert [finding.id for finding in diagnose_table(at_base_rate)] == ["D02", "D08"]
+
+
+def test_doctor_names_the_constant_features(thread: ThreadRun) -> None:
+    found = constant_features(thread.features)
+    assert found is not None
+    assert (found.id, found.severity) == ("D14", "error")

@@ -1,0 +1,102 @@
+import numpy as np
+import pytest
+import torch
+
+from linkodds.config import FitConfig
+from linkodds.errors import NonFiniteScores, OptionError
+from linkodds.features import Features
+from linkodds.held_out import HeldOut
+from linkodds.metrics import average_precision, roc_auc
+from linkodds.non_edges import NonEdges
+from linkodds.pairs import PairSpace
+from linkodds.split import split_edges
+from linkodds.training import choose_device, choose_objective, train
+
+CPU = torch.device("cpu")
+QUICK = {"hidden": 16, "dim": 8, "epochs": 60, "validate_every": 5, "dropout": 0.2}
+
+
+def fit(name, graph, *, seed=0, features=None, **options):
+    split = split_edges(graph, rng=np.random.default_rng(0))
+    config = FitConfig(**{**QUICK, **options})
+    model = train(name, split, features, config, seeds=np.random.SeedSequence(seed), device=CPU)
+    return split, model
+
+
+@pytest.mark.parametrize("objective", ["all-pairs", "sampled"])
+@pytest.mark.parametrize("name", ["gae", "vgae"])
+@pytest.mark.parametrize("graph", ["communities", "directed_ring", "two_sides"])
+def test_every_model_finds_the_planted_structure(request, graph, name, objective):
+    """Groups, arrows and sides are planted, so held-out edges rank well above chance: AUC 0.5 plus 3 standard errors.
+
+    Hanley and McNeil bound the standard error of an AUC of 0.5 by sqrt((1/P + 1/N) / 12) < 0.55 / sqrt(P) / 2 here.
+    """
+    split, model = fit(name, request.getfixturevalue(graph), objective=objective, epochs=120)
+    held_out = HeldOut.from_scorer(model.scorer, split.test, NonEdges(split.recorded()))
+    assert roc_auc(held_out) > 0.5 + 3 * np.sqrt(1 / (12 * len(split.test))) * 1.05
+    assert model.objective == objective
+
+
+def test_a_directed_model_tells_the_two_directions_apart(directed_ring):
+    split, model = fit("gae", directed_ring, epochs=200, dropout=0.0)
+    forward = model.scorer.logits(split.test)
+    backward = model.scorer.logits(split.test[:, ::-1])
+    assert (forward > backward).mean() > 0.8  # no arrow of the ring ever points back
+
+
+def test_the_kept_epoch_is_the_first_best_one_by_validation_ap(communities):
+    _, model = fit("vgae", communities)
+    validated = [epoch for epoch in model.history if epoch.validation is not None]
+    best = max(epoch.validation.average_precision for epoch in validated)
+    first = next(epoch.epoch for epoch in validated if epoch.validation.average_precision == best)
+    assert model.best_epoch == first
+
+
+def test_validation_ap_in_the_history_is_the_enumerated_one_where_all_non_edges_fit_the_sample(communities):
+    split, model = fit("gae", communities)
+    exact = average_precision(HeldOut.from_scorer(model.scorer, split.validation, NonEdges(split.recorded())))
+    kept = model.history[model.best_epoch - 1].validation
+    assert kept.average_precision == pytest.approx(exact, rel=1e-9)
+    assert kept.tn + kept.fp + kept.fn + kept.tp == pytest.approx(split.recorded().num_absent + len(split.validation))
+
+
+def test_same_seed_same_weights_another_seed_others(communities):
+    (_, one), (_, same), (_, other) = (fit("vgae", communities, seed=seed) for seed in (4, 4, 5))
+    for key in one.weights:
+        np.testing.assert_array_equal(one.weights[key], same.weights[key])
+    assert not np.array_equal(one.weights["encoder.first"], other.weights["encoder.first"])
+
+
+def test_beta_changes_the_loss_and_its_divisor_is_the_total_weight_of_the_pairs(communities):
+    _, without = fit("vgae", communities, beta=0.0, epochs=5)
+    _, half = fit("vgae", communities, beta=0.5, epochs=5)
+    _, whole = fit("vgae", communities, beta=1.0, epochs=5)
+    assert without.history[0].kl == 0
+    assert whole.history[0].kl == pytest.approx(2 * half.history[0].kl, rel=1e-5)
+    assert whole.history[0].loss == pytest.approx(whole.history[0].reconstruction + whole.history[0].kl, rel=1e-6)
+
+
+def test_a_gae_has_no_kl(communities):
+    _, model = fit("gae", communities, beta=1.0, epochs=5)
+    assert {epoch.kl for epoch in model.history} == {0.0}
+
+
+def test_patience_stops_and_keeps_the_best(communities):
+    _, model = fit("gae", communities, epochs=1000, patience=10, learning_rate=0.05)
+    assert len(model.history) < 1000
+    assert len(model.history) - model.best_epoch == 10
+
+
+def test_unscaled_features_that_overflow_end_in_one_clear_error(communities):
+    huge = np.full((communities.num_nodes, 3), 1e30, dtype=np.float32)
+    with pytest.raises(NonFiniteScores, match="not finite at epoch 1.*--feature-scaling standard"):
+        fit("gae", communities, features=Features(huge, "none"))
+
+
+def test_choices_by_size_and_device():
+    assert choose_objective(FitConfig(objective="sampled"), PairSpace(10)) == "sampled"
+    assert choose_objective(FitConfig(), PairSpace(19_717)) == "sampled"
+    assert choose_device("cpu").type == "cpu"
+    if not torch.cuda.is_available():
+        with pytest.raises(OptionError, match="--device cuda"):
+            choose_device("cuda")
