@@ -44,7 +44,7 @@ class TestEveryBaseline:
     def test_block_and_pairs_agree_after_rounding(self, name, split):
         scorer, n = baseline_scorer(name, split), split.space.num_nodes
         block = scorer.block(slice(3, 20), slice(1, n))
-        pairs = [*np.argwhere(np.ones((17, n - 1))), 3, 1]
+        pairs = np.argwhere(np.ones((17, n - 1))) + np.array([3, 1])
         np.testing.assert_allclose(scorer.logits(pairs).astype(np.float32), block.ravel(), rtol=1.2e-7, atol=1e-30)
 
 

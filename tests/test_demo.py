@@ -47,16 +47,20 @@ def test_scaling_reaches_the_sum_under_the_cap() -> None:
 
 
 def test_promise_that_fails_is_said() -> None:
-    promise, truth = compare_with_truth(np.full(100, 0.5), np.arange(100) < 10, prevalence=0.02)
-    assert "50.0 ± 10.0 of the 100" in promise
-    assert "10 of them are hidden edges" in truth
-    assert "would hold 2.0" in truth
-    assert "differ by more than chance" in truth
+    """100 links at one half: a deviation of 5, doubled; 100 calibration edges add one tenth of 50, so 2 * sqrt(50)."""
+    probabilities = np.full(100, 0.5)
+    for num_true, words in ((10, "differ by more than chance"), (36, "agree"), (65, "differ by more than chance")):
+        is_hidden_edge = np.arange(100) < num_true
+        promise, truth = compare_with_truth(probabilities, is_hidden_edge, prevalence=0.02, num_calibration_edges=100)
+        assert "50.0 ± 14.1 of the 100" in promise
+        assert f"{num_true} of them are hidden edges" in truth
+        assert "would hold 2.0" in truth
+        assert words in truth
 
 
 def test_demo_runs_and_writes_what_it_says(tmp_path: Path) -> None:
     out = tmp_path / "demo"
-    lines = run_demo(out, num_nodes=700)
+    lines = run_demo(out, num_nodes=600)
     for name in ("edges.csv", "hidden.csv", "nodes.txt", "links.csv", "run/evaluation.json", "run/report.html"):
         assert (out / name).stat().st_size > 0
     assert lines[-1] == f"report: {out / 'run' / 'report.html'}"

@@ -2,54 +2,99 @@ import numpy as np
 import pytest
 
 from linkodds.calibration import Calibrator
-from linkodds.deployment import assume_missing
+from linkodds.deployment import LinkRate, assume_missing, fit_link_rate
 from linkodds.errors import OptionError
+from linkodds.held_out import HeldOut
+
+SIZES = {"num_non_edges": 99_000, "num_test_edges": 100, "num_edges": 1000}
 
 
-def rehearsal(num_non_edges: float, num_edges: float) -> Calibrator:
-    """Edge logits N(2, 1), non-edge logits N(0, 1): the log odds of a candidate are 2 z - 2 + log(prevalence odds)."""
-    odds = num_edges / num_non_edges
-    return Calibrator(2.0, -2.0 + np.log(odds), "platt", odds / (1 + odds), int(num_edges), int(num_non_edges))
+def planted(seed: int, *, missing: int = 3_000, held_out: int = 1_000, separation: float = 2.0):
+    """Links N(separation, 1), true non-edges N(0, 1); the missing links hide among a million non-edges."""
+    rng = np.random.default_rng(seed)
+    logits = np.concatenate([rng.normal(separation, 1, missing), rng.normal(0, 1, 1_000_000)]).astype(np.float32)
+    sample = HeldOut.from_logits(rng.normal(separation, 1, held_out), logits, num_non_edges=len(logits))
+    return sample, logits.astype(np.float64), np.arange(len(logits)) < missing
 
 
-def test_probabilities_of_unrecorded_pairs_are_calibrated_where_the_truth_is_planted():
-    """Missing links hide among the non-edges that the calibrator saw: 3,000 of 1,003,000, while 1,000 were held out.
+@pytest.mark.parametrize("seed", range(4))
+def test_probabilities_of_lists_add_up_to_the_planted_links_in_them(seed):
+    """The list's sum has the error of the n held-out edges that rank in it, its links their own: 4 deviations of both.
 
-    The rehearsal's calibrator is fitted against non-edges that contain the missing links, so its density ratio is
-    f1 / f_u with f_u = rho f1 + (1 - rho) f0; the formula is exact for that ratio. In each decade of probability the
-    observed number of links lies within 4 standard deviations of the sum of the probabilities.
+    One deviation is sqrt(links + links^2 / n). The best 500 of a million, the next 500, and so on down.
     """
-    rng = np.random.default_rng(0)
-    missing, true_non_edges, held_out = 3_000, 1_000_000, 1_000
-    logits = np.concatenate([rng.normal(2, 1, missing), rng.normal(0, 1, true_non_edges)])
-    is_link = np.arange(len(logits)) < missing
-    rho = missing / len(logits)
-    ratio = np.exp(2 * logits - 2)  # f1 / f0
-    rehearsal_odds = held_out / len(logits) * ratio / (rho * ratio + 1 - rho)
-    exact = Calibrator(1.0, 0.0, "platt", held_out / (held_out + len(logits)), held_out, len(logits))
+    sample, logits, is_link = planted(seed)
     deployment = assume_missing(
-        exact, num_non_edges=len(logits), num_test_edges=held_out, num_edges=10_000, expected_missing=missing
+        fit_link_rate([sample]),
+        num_non_edges=len(logits),
+        num_test_edges=1_000,
+        num_edges=10_000,
+        expected_missing=is_link.sum(),
     )
-    probability = deployment.probability(np.log(rehearsal_odds))
-    for low in 10.0 ** np.arange(-5, 0):
-        inside = (probability >= low) & (probability < 10 * low)
-        expected = probability[inside].sum()
-        spread = np.sqrt((probability[inside] * (1 - probability[inside])).sum())
-        assert abs(is_link[inside].sum() - expected) < 4 * spread, (low, is_link[inside].sum(), expected)
-    assert probability.sum() == pytest.approx(missing, rel=0.05)
+    order = np.argsort(-logits)
+    probability = deployment.probability(logits)
+    for first, last in ((0, 500), (500, 1000), (1000, 5000), (5000, 50_000), (50_000, len(logits))):
+        part = order[first:last]
+        links, stated = is_link[part].sum(), probability[part].sum()
+        inside = (sample.edge_logits <= logits[part[0]]) & (sample.edge_logits >= logits[part[-1]])
+        assert abs(links - stated) < 4 * np.sqrt(links + links**2 / inside.sum()), (first, last, links, stated)
+
+
+def test_a_straight_calibrator_would_promise_too_much_at_the_top():
+    """Negative control: the rehearsal's odds from a Platt line, times M / P, are what the counts are there to replace."""
+    sample, logits, is_link = planted(0)
+    top = np.argsort(-logits)[:500]
+    line = Calibrator(2.0, -2.0 + np.log(1_000 / 1_003_000), "platt", 1_000 / 1_004_000, 1_000, 1_003_000)
+    straight = np.minimum(1.0, 3.0 * np.exp(line.calibrated_logit(logits[top]))).sum()
+    links = is_link[top].sum()
+    assert straight > links + 4 * np.sqrt(links + links**2 / (sample.edge_logits >= logits[top].min()).sum())
+
+
+def test_rates_rise_with_the_logit_and_scale_with_the_number_of_missing_links():
+    sample, *_ = planted(1)
+    rate = fit_link_rate([sample])
+    grid = np.linspace(-4, 7, 200)
+    assert (np.diff(rate(grid)) >= 0).all()
+    one, two = (
+        assume_missing(rate, **SIZES, expected_missing=number).probability(np.array([-1.0, 0.5])) for number in (5, 10)
+    )
+    np.testing.assert_allclose(two, 2 * one, rtol=1e-12)
+
+
+def test_the_record_can_refute_an_assumption():
+    """400 of 1,000 held-out edges rank above every non-edge but 50: more than 50 / 0.4 missing links would show there."""
+    rng = np.random.default_rng(0)
+    edges = np.concatenate([rng.normal(6, 0.1, 400), rng.normal(0, 1, 600)])
+    non_edges = np.concatenate([rng.normal(6, 0.1, 50), rng.normal(0, 1, 99_950)])
+    rate = fit_link_rate([HeldOut.from_logits(edges, non_edges, num_non_edges=100_000)])
+    assert 100 < rate.most_missing < 150
+    assert "speaks against it" in assume_missing(rate, **SIZES, expected_missing=500).assumption
+    assert "speaks against it" not in assume_missing(rate, **SIZES, expected_missing=90).assumption
+
+
+def test_few_edges_ties_and_separated_logits_give_finite_rates():
+    for edges, non_edges in (
+        ([1.0, 2.0], [0.0, 1.5, 3.0]),
+        ([0.0] * 50, [0.0] * 500),
+        (np.linspace(5, 6, 100), np.linspace(-6, -5, 1000)),
+        (np.linspace(-6, -5, 100), np.linspace(5, 6, 1000)),
+    ):
+        rate = fit_link_rate([HeldOut.from_logits(edges, non_edges, num_non_edges=len(non_edges))])
+        assert np.isfinite(rate(np.array([-10.0, 0.0, 10.0]))).all()
+        spread = rate(np.asarray(non_edges, dtype=np.float64)).sum()
+        assert spread == pytest.approx(1.0, rel=0.05)  # all non-edges together hold each missing link once
 
 
 def test_three_ways_to_say_the_same_number():
-    calibrator = rehearsal(99_000, 100)
-    sizes = {"num_non_edges": 99_000, "num_test_edges": 100, "num_edges": 1000}
+    rate = fit_link_rate([planted(0)[0]])
     logits = np.linspace(-5, 3, 20)
-    by_number = assume_missing(calibrator, **sizes, expected_missing=250)
-    by_share = assume_missing(calibrator, **sizes, prevalence=250 / 99_000)
-    by_frequency = assume_missing(calibrator, **sizes, label_frequency=0.8)
-    for other in (by_share, by_frequency):
+    by_number = assume_missing(rate, **SIZES, expected_missing=250)
+    for other in (
+        assume_missing(rate, **SIZES, prevalence=250 / 99_000),
+        assume_missing(rate, **SIZES, label_frequency=0.8),
+    ):
         np.testing.assert_allclose(other.probability(logits), by_number.probability(logits), rtol=1e-12)
-    by_default = assume_missing(calibrator, **sizes)
-    np.testing.assert_allclose(by_number.probability(logits[:5]), 2.5 * by_default.probability(logits[:5]), rtol=1e-12)
+    assert assume_missing(rate, **SIZES).num_missing == 100
 
 
 @pytest.mark.parametrize(
@@ -64,4 +109,4 @@ def test_three_ways_to_say_the_same_number():
 )
 def test_impossible_assumptions_are_refused(options, message):
     with pytest.raises(OptionError, match=message):
-        assume_missing(rehearsal(99_000, 100), num_non_edges=99_000, num_test_edges=100, num_edges=1000, **options)
+        assume_missing(LinkRate(np.array([0.0]), np.array([-9.0]), 100, np.inf), **SIZES, **options)

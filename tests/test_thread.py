@@ -14,9 +14,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, roc_auc_score
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from linkodds.config import FitConfig
 from linkodds.doctor import History, ScoreTable, constant_features, diagnose_history, diagnose_table
 from linkodds.doctor.history_rules import sigmoid_band
+from linkodds.features import Features
+from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
+from linkodds.pipeline import fit_graph
 
 POS_WEIGHT = 79.3
 
@@ -193,3 +197,27 @@ def test_doctor_names_the_constant_features(thread: ThreadRun) -> None:
     found = constant_features(thread.features)
     assert found is not None
     assert (found.id, found.severity) == ("D14", "error")
+
+
+@pytest.mark.parametrize("ones_as_features", [False, True])
+def test_linkodds_does_not_collapse_on_the_same_graph(ones_as_features: bool) -> None:
+    """Edges and non-edges fall on both sides of its thresholds, at the base rate, and its probabilities add up.
+
+    The observed number of about 110 test edges lies within 4 standard deviations of the sum of the probabilities:
+    both the test and the calibration edges (half as many) are random, so one deviation is sqrt(1 / 110 + 1 / 55) = 0.17.
+    """
+    edges, num_nodes = origin_graph(420, np.random.default_rng(0))
+    ids = np.array([str(i) for i in range(num_nodes)], dtype=object)
+    features = Features(np.ones((num_nodes, 8), dtype=np.float32), "none") if ones_as_features else None
+    graph = Graph(ids, edges, PairSpace(num_nodes), features)
+    run = fit_graph(graph, FitConfig(model="vgae", epochs=100, threads=1))
+    decision = next(each for each in run.evaluation["decisions"] if each["rule"] == "balanced_accuracy")
+    tn, fp, fn, tp = (decision["confusion"][key] for key in ("tn", "fp", "fn", "tp"))
+    assert tn / (tn + fp) > 0.5
+    assert tp / (tp + fn) > 0.5
+    assert decision["balanced_accuracy"]["value"] > 0.65
+    probabilities = run.calibrator.probability(run.scorer.logits(run.split.recorded().absent_pairs(np.arange(10_000))))
+    assert np.median(probabilities) < 0.02
+    assert run.evaluation["metrics"]["observed_over_expected"]["value"] == pytest.approx(1, abs=4 * 0.17)
+    if ones_as_features:
+        assert any(finding["id"] == "D14" for finding in run.evaluation["findings"])

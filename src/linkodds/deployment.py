@@ -1,23 +1,118 @@
 """Deployment: from the rehearsal, where some edges were hidden, to probabilities of links that nobody has recorded.
 
-In the rehearsal a candidate is an edge with the calibrated probability p. Among the unrecorded pairs the edges are those
-that are missing from the record, and how many there are cannot be learnt from the record: it is an assumption. If M links
-are missing and look like held-out edges (selected completely at random; Elkan and Noto, KDD 2008), then out of
-N non-edges, P held-out edges and a pair with rehearsal odds p / (1 - p),
+How many links are missing cannot be learnt from the record: it is an assumption, M. If they look like held-out edges
+(selected completely at random; Elkan and Noto, KDD 2008), a share n_b / n of them lies in a range b of logits that holds
+n_b of n held-out edges, and so does that share of the N_b non-edges there:
 
-    P(link) = min(1, (M / P) * p / (1 - p)),
+    P(link | b) = min(1, M * (n_b / n) / N_b).
 
-linear in the odds rather than a shift of the logit, because the missing links are among the non-edges that p was
-calibrated against.
+This is linear in the odds that b has in the rehearsal, and not a shift of the logit, because the missing links are among
+the non-edges that were counted. A calibrator that is a straight line in the logit runs past the most that the counts
+allow just where lists of new links live, so the ranges are counted here, and made to rise with the logit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
+from scipy.stats import beta
 
-from linkodds.calibration import Calibrator
 from linkodds.errors import OptionError
+from linkodds.held_out import HeldOut
+from linkodds.non_edge_scores import Floats, LogitBins, NonEdgeScores
+from linkodds.wording import number_text
+
+EDGES_IN_A_RANGE = 20
+"""Held-out edges in each range of logits, so that its rate is known to about a quarter."""
+EDGES_FOR_A_BOUND = 30
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, eq=False)
+class LinkRate:
+    """Probability of a link for each link that is missing in all, by logit.
+
+    Between the knots its logarithm is a straight line, beyond them a constant.
+
+    Args:
+        logits: shape (knots,), float64, increasing.
+        log_rates: shape (knots,), float64, not decreasing: natural log of (n_b / n) / N_b.
+        num_edges: held-out edges that were counted.
+        most_missing: no more links than this can be missing and look like held-out edges, with 95 % confidence at the
+            threshold that says so; infinity where fewer than 30 edges were held out.
+    """
+
+    logits: Floats
+    log_rates: Floats
+    num_edges: int
+    most_missing: float
+
+    def __call__(self, logits: Floats) -> Floats:
+        """Rates of any logits, the same shape."""
+        return np.asarray(np.exp(np.interp(logits, self.logits, self.log_rates)))
+
+
+def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:
+    """Count held-out edges and non-edges in ranges of logits.
+
+    Args:
+        samples: parts of one split, scored by one model against the same non-edges; the first one's non-edges are
+            counted, so its anchors have to hold the edge logits of all.
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> sample = HeldOut.from_logits(rng.normal(2, 1, 500), rng.normal(0, 1, 100_000), num_non_edges=100_000)
+        >>> rate = fit_link_rate([sample])
+        >>> (500 * rate(np.array([1.0, 3.0]))).round(3)  # the odds there are 0.005 exp(2 z - 2): 0.005 and 0.273
+        array([0.005, 0.273])
+    """
+    non_edges = samples[0].non_edges
+    edges = np.sort(np.concatenate([sample.edge_logits for sample in samples]))[::-1]
+    ends, num_edges, num_non_edges = _ranges(edges, non_edges)
+    rates = isotonic_regression(num_edges / num_non_edges, weights=num_non_edges, increasing=False).x / len(edges)
+    centres = _centres(ends, non_edges.bins)[::-1]
+    keep = np.concatenate([[True], np.diff(centres) > 0])
+    log_rates = np.log(np.maximum(rates[::-1][keep], 1e-300))
+    return LinkRate(centres[keep], log_rates, len(edges), _most_missing(edges, non_edges))
+
+
+def _ranges(edges: Floats, non_edges: NonEdgeScores) -> tuple[Floats, Floats, Floats]:
+    """Lowest logit, held-out edges and non-edges of each range, from the highest down; every range has a non-edge.
+
+    Every 20th edge ends a range; edges with one logit are not parted, and the last range takes all that is below.
+    """
+    ends = np.unique(edges[EDGES_IN_A_RANGE - 1 :: EDGES_IN_A_RANGE])[::-1]
+    if not len(ends):
+        ends = edges[-1:]
+    edges_above = np.searchsorted(-edges, -ends, side="right")
+    non_edges_above = np.array([non_edges.num_at_least(end) for end in ends])
+    edges_above[-1], non_edges_above[-1] = len(edges), non_edges.num_non_edges
+    # A range without a non-edge says nothing of non-edges: its edges count with the range below.
+    held = np.diff(non_edges_above, prepend=0.0) > 0
+    return (
+        ends[held],
+        np.diff(edges_above[held], prepend=0).astype(np.float64),
+        np.diff(non_edges_above[held], prepend=0.0),
+    )
+
+
+def _centres(ends: Floats, bins: LogitBins) -> Floats:
+    """Mean logit of the non-edges of each range: there its mean rate is about right for the pairs that it is stated for."""
+    points, weights = bins.points()
+    place = np.minimum(np.searchsorted(-ends, -points, side="left"), len(ends) - 1)
+    total = np.bincount(place, weights=weights, minlength=len(ends))
+    sums = np.bincount(place, weights=weights * points, minlength=len(ends))
+    return np.divide(sums, total, out=ends.copy(), where=total > 0)
+
+
+def _most_missing(edges: Floats, non_edges: NonEdgeScores) -> float:
+    """Above a threshold there are at least M * TPR missing links among the non-edges, so M <= non-edges there / TPR."""
+    ranks = np.arange(EDGES_FOR_A_BOUND, len(edges) + 1)
+    if not len(ranks):
+        return np.inf
+    at_least = np.array([non_edges.num_at_least(logit) for logit in edges[ranks - 1]])
+    recall = beta.ppf(1 - CONFIDENCE, ranks, len(edges) - ranks + 1)
+    return float(np.min(at_least / recall))
 
 
 @dataclass(frozen=True)
@@ -25,35 +120,22 @@ class Deployment:
     """Probabilities of new links under one assumption about how many are missing.
 
     Args:
-        calibrator: of the rehearsal, at its own prevalence.
+        rate: from the held-out edges.
         num_missing: M, the assumed number of unrecorded links among the non-edges, above 0.
-        num_non_edges: N, pairs without a recorded edge.
         assumption: the sentence that goes beside every probability.
-    Example:
-        >>> calibrator = Calibrator(1.0, 0.0, "platt", 0.01, 100, 9900)
-        >>> deployment = assume_missing(calibrator, num_non_edges=9900, num_test_edges=100, num_edges=1000)
-        >>> deployment.probability(np.array([-2.0, 3.0])).round(3).tolist()
-        [0.135, 1.0]
-        >>> deployment.assumption
-        'Probabilities assume that 100 links are missing, as many as the test set held, and look like recorded ones.'
     """
 
-    calibrator: Calibrator
+    rate: LinkRate
     num_missing: float
-    num_non_edges: int
     assumption: str
 
-    def probability(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    def probability(self, logits: Floats) -> Floats:
         """Shape (pairs,), float64: probability that each unrecorded pair is a link."""
-        prevalence = self.calibrator.prevalence
-        num_held_out = self.num_non_edges * prevalence / (1 - prevalence)
-        with np.errstate(over="ignore"):
-            odds = np.exp(self.calibrator.calibrated_logit(logits))
-        return np.minimum(1.0, self.num_missing / num_held_out * odds)
+        return np.minimum(1.0, self.num_missing * self.rate(logits))
 
 
 def assume_missing(
-    calibrator: Calibrator,
+    rate: LinkRate,
     *,
     num_non_edges: int,
     num_test_edges: int,
@@ -65,7 +147,7 @@ def assume_missing(
     """An assumption about missing links, from at most one of the three options; by default as many as the test set held.
 
     Args:
-        calibrator: of the rehearsal.
+        rate: from `fit_link_rate`.
         num_non_edges: pairs without a recorded edge.
         num_test_edges: the default number of missing links.
         num_edges: recorded edges, for `label_frequency`.
@@ -74,6 +156,10 @@ def assume_missing(
         label_frequency: share of all true links that the record holds, in (0, 1): M = num_edges (1 - c) / c.
     Raises:
         OptionError: more than one of the three, or a value out of its range.
+    Example:
+        >>> rate = LinkRate(np.array([0.0]), np.array([-9.2]), 100, np.inf)
+        >>> assume_missing(rate, num_non_edges=9900, num_test_edges=100, num_edges=1000).assumption
+        'Probabilities assume that 100 links are missing, as many as the test set held, and look like recorded ones.'
     """
     named = {
         "--prevalence": prevalence,
@@ -99,9 +185,13 @@ def assume_missing(
             raise OptionError(
                 f"{name} {value:g} means {missing:,.0f} missing links, but there are {num_non_edges:,} pairs without an edge."
             )
-    return Deployment(
-        calibrator,
-        missing,
-        num_non_edges,
-        f"Probabilities assume that {missing:,.0f} links are missing{source} and look like recorded ones.",
+    assumption = (
+        f"Probabilities assume that {number_text(missing)} links are missing{source} and look like recorded ones."
     )
+    if missing > rate.most_missing:
+        assumption += (
+            f" The record speaks against it: so few non-edges rank among the held-out edges that at most about "
+            f"{number_text(rate.most_missing)} such links can be missing. Read the probabilities as upper limits, or "
+            "lower --expected-missing."
+        )
+    return Deployment(rate, missing, assumption)

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from linkodds.decision import Decision, decide, parse_rule
-from linkodds.deployment import Deployment, assume_missing
+from linkodds.deployment import Deployment, assume_missing, fit_link_rate
 from linkodds.errors import OptionError
 from linkodds.evaluation import Evaluation, evaluate
 from linkodds.pairs import Pairs
@@ -38,7 +38,7 @@ class Assumption:
             OptionError: more than one, or out of range.
         """
         return assume_missing(
-            run.calibrator,
+            fit_link_rate([run.calibration[0], run.test]),
             num_non_edges=run.split.recorded().num_absent,
             num_test_edges=len(run.split.test),
             num_edges=sum(len(getattr(run.split, part)) for part in PARTS),
@@ -90,6 +90,8 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
         rng=np.random.default_rng(run.config["options"]["seed"]),
     ).to_json()
     restated["metrics"]["mrr"] = run.evaluation["metrics"]["mrr"]  # ranks do not know the prevalence
+    restated["candidates"] = {**run.evaluation["candidates"], "prevalence": prevalence}
+    restated["restated"] = {"prevalence": prevalence, "from": run.evaluation["candidates"]["prevalence"]}
     return restated
 
 

@@ -3,9 +3,9 @@
 import platform
 import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from linkodds.baselines import baseline_scorer
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.config import BASELINES, FitConfig
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
-from linkodds.doctor import diagnose_run
-from linkodds.doctor.diagnosis import order
+from linkodds.doctor import constant_features, diagnose_run, order
 from linkodds.evaluation import BaselineResult, evaluate
+from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
@@ -126,13 +126,19 @@ def fit_run(
             bipartite=reading.bipartite,
             feature_scaling=config.feature_scaling,
         )
-    return fit_graph(graph, config, partial=partial, costs=costs, progress=progress, on_epoch=on_epoch)
+    given = {"edges": str(edges)} | {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(reading).items()
+        if value is not None and (name, value) != ("directed", False)
+    }
+    return fit_graph(graph, config, reading=given, partial=partial, costs=costs, progress=progress, on_epoch=on_epoch)
 
 
 def fit_graph(
     graph: Graph,
     config: FitConfig,
     *,
+    reading: Mapping[str, Any] | None = None,
     partial: PartialRun | None = None,
     costs: Costs | None = None,
     progress: Say | None = None,
@@ -143,6 +149,7 @@ def fit_graph(
     Args:
         graph: what to learn.
         config: all options of the fit.
+        reading: where the graph came from and how it was read, for config.yaml.
         partial: where to save; None keeps the run in memory.
         costs: what reading has cost already.
         progress: called with one line a stage.
@@ -155,7 +162,7 @@ def fit_graph(
     for finding in graph.findings:
         say(finding.message)
     with _torch_threads(config.threads):
-        fit = _Fit(graph, config, device, costs, say, on_epoch)
+        fit = _Fit(graph, config, dict(reading or {}), device, costs, say, on_epoch)
         if partial is None:
             return fit.run()
         with partial:
@@ -200,19 +207,15 @@ class _Fit:
         self,
         graph: Graph,
         config: FitConfig,
+        reading: dict[str, Any],
         device: torch.device,
         costs: Costs,
         say: Say,
         on_epoch: Callable[[Epoch], None] | None,
     ) -> None:
-        self.graph, self.config, self.device, self.costs, self.say, self.on_epoch = (
-            graph,
-            config,
-            device,
-            costs,
-            say,
-            on_epoch,
-        )
+        self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
+        self.say, self.on_epoch = say, on_epoch
+        self.features, self.findings = _informative_features(graph)
         self.split_seed, self.train_seed, self.sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(
             4
         )
@@ -268,7 +271,7 @@ class _Fit:
                     for name, each in contenders.items()
                     if name in BASELINES
                 },
-                findings=[*graph.findings, *findings],
+                findings=[*graph.findings, *self.findings, *findings],
                 rng=np.random.default_rng(self.saved_seed),
             ).to_json()
         history = _history(trained.history if trained else ())
@@ -276,7 +279,9 @@ class _Fit:
         seen = diagnose_run(evaluation=evaluation, history=history, split=split, decision=stored.rule)
         evaluation["findings"] = [
             each.to_json()
-            for each in order([*seen, *_decision_findings(stored, calibrator), *graph.findings, *findings])
+            for each in order(
+                [*seen, *_decision_findings(stored, calibrator), *graph.findings, *self.findings, *findings]
+            )
         ]
         return Run(
             config=self.settings(winner),
@@ -311,7 +316,7 @@ class _Fit:
                 trained = train(
                     name,
                     split,
-                    self.graph.features,
+                    self.features,
                     self.config,
                     seeds=seeds,
                     device=self.device,
@@ -413,11 +418,12 @@ class _Fit:
                 "scikit-learn": sklearn.__version__,
                 "polars": pl.__version__,
             },
+            "reading": self.reading,
             "options": self.config.model_dump(mode="json"),
             "graph": {
                 "directed": graph.space.directed,
                 "sides": list(graph.space.sides) if graph.space.sides else None,
-                "feature_scaling": graph.features.scaling if graph.features else None,
+                "feature_scaling": self.features.scaling if self.features else None,
             },
             "message_graph_hash": self.hash,
             "device": self.device.type,
@@ -433,6 +439,16 @@ class _Fit:
                 "propagation": "embedding_bag" if self.device.type == "cpu" else "sparse_csr",
             }
         return facts
+
+
+def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:
+    """The features, or none where they are the same for every node: then a learned table tells the nodes apart."""
+    if graph.features is None or (found := constant_features(graph.features.matrix)) is None:
+        return graph.features, []
+    if found.severity != "error":  # reading has told of single columns, unless it left them as they are
+        return graph.features, [found] if graph.features.scaling != "standard" else []
+    message = f"{found.message} They were left out, and the model learnt a table with a row for each node."
+    return None, [replace(found, severity="warning", message=message)]
 
 
 def _as_in_blocks(scorer: Scorer, pairs: Any) -> Any:

@@ -290,7 +290,9 @@ def _decision_cards(run: ReportSource) -> list[dict[str, Any]]:
 
 
 def _command(config: Mapping[str, Any]) -> str:
-    options = config.get("options", {})
+    options, reading = config.get("options", {}), dict(config.get("reading", {}))
+    edges = _argument(reading.pop("edges", "EDGES"))
+    read = [_reading_flag(name, value) for name, value in reading.items()]
     flags = [
         f"--{name.replace('_', '-')} {_argument(value)}"
         for name, value in options.items()
@@ -298,7 +300,13 @@ def _command(config: Mapping[str, Any]) -> str:
         and name in FitConfig.model_fields
         and (name in {"model", "seed"} or not _is_default(name, value))
     ]
-    return " ".join(["linkodds fit EDGES", *flags, "--out RUN"])
+    return plain_text(" ".join([f"linkodds fit {edges}", *read, *flags, "--out RUN"]), 2000)
+
+
+def _reading_flag(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {_argument(value)}"
 
 
 def _argument(value: Any) -> str:

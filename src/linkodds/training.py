@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from linkodds.config import FitConfig
 from linkodds.decoder import InnerProduct
+from linkodds.doctor import diagnose_latents
 from linkodds.encoder import (
     GraphEncoder,
     SparseMatrix,
@@ -133,6 +134,14 @@ class Autoencoder(nn.Module):
         """Shape (nodes, width): the embeddings, without any noise."""
         outputs: Tensor = self.encoder(propagation, inputs, None)
         return outputs[:, : self.width]
+
+    def posterior(
+        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and log deviations of a variational model, shape (nodes, width) each."""
+        outputs: Tensor = self.encoder(propagation, inputs, None)
+        mean, head = outputs[:, : self.width], outputs[:, self.width :]
+        return mean.double().cpu().numpy(), log_deviation(head).double().cpu().numpy()
 
     def sample(
         self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator
@@ -308,6 +317,8 @@ def train(
     model.load_state_dict(best_state)
     with torch.no_grad():
         scorer = model.scorer(model.mean(propagation, inputs))
+        if model.variational:
+            findings += diagnose_latents(*model.posterior(propagation, inputs))
     weights = {key: value.cpu().numpy().astype(np.float32) for key, value in best_state.items()}
     return TrainedModel(
         name, scorer, weights, tuple(history), best_epoch, objective.effective_odds, objective_name, tuple(findings)

@@ -123,11 +123,16 @@ def base_rates(evaluation: Mapping[str, Any]) -> dict[str, str]:
     """
     graph, candidates = evaluation["graph"], evaluation["candidates"]
     edges, pairs = number_text(graph["num_edges"]), number_text(graph["num_pairs"])
+    restated = evaluation.get("restated")
+    held_out_rate = restated["from"] if restated else candidates["prevalence"]
     held_out, among = number_text(candidates["num_edges"]), number_text(candidates["num_pairs"])
-    return {
+    rates = {
         "graph": f"{ratio_text(graph['num_edges'] / graph['num_pairs'])} ({edges} edges among {pairs} pairs)",
-        "rehearsal": f"{ratio_text(candidates['prevalence'])} ({held_out} held-out edges among {among} candidates)",
+        "rehearsal": f"{ratio_text(held_out_rate)} ({held_out} held-out edges among {among} candidates)",
     }
+    if restated:
+        rates["restated at"] = f"{ratio_text(restated['prevalence'])} (every figure below)"
+    return rates
 
 
 @dataclass(frozen=True)
@@ -177,6 +182,10 @@ def _ranking(evaluation: Mapping[str, Any]) -> tuple[str, Literal["better", "no 
     measured = f"its average precision of {quantity_text(quantity)}"
     if interval and interval[1] <= evaluation["candidates"]["prevalence"]:
         return f"{name} ranks no better than chance: {measured} is not above the prevalence.", "worse"
+    if best is None and "restated" in evaluation:
+        at = ratio_text(evaluation["candidates"]["prevalence"])
+        said = f"Restated at {at}, {name} has {measured.removeprefix('its ')}"
+        return f"{said}; the baselines were measured at the run's own base rate alone.", "no better"
     if best is None:
         return f"{name} was compared with no baseline: {measured} stands alone.", "no better"
     kind = "other baseline" if name in evaluation["baselines"] else "baseline"

@@ -37,6 +37,16 @@ def printable(message: str) -> str:
     return "\n".join(plain_text(line, limit=4000) for line in message.split("\n"))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun.
+
+    Example:
+        >>> counted(1, "pair"), counted(1200, "pair")
+        ('1 pair', '1,200 pairs')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 class Command(TyperCommand):
     """A command whose failures are one message on stderr and an exit code, never a traceback."""
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from linkodds.cli import options as opt
-from linkodds.cli.app import Command, app, printable, say
+from linkodds.cli.app import Command, app, counted, printable, say
 from linkodds.cli.progress import share_shown
 
 
@@ -60,7 +60,7 @@ def predict(
         assumption=Assumption(prevalence, expected_missing, label_frequency),
     )
     say(summary.assumption)
-    print(f"{out}: {summary.num_rows:,} pairs")
+    print(f"{out}: {counted(summary.num_rows, 'pair')}")
     empty = {
         "have an id that the graph does not have": summary.num_unknown,
         "are no pair of this graph (a node with itself, or two nodes of one side)": summary.num_inadmissible,
@@ -101,7 +101,7 @@ def find(
             on_block=on_block,
         )
     say(summary.assumption)
-    print(f"{out}: {summary.num_links:,} new links, {summary.expected_links:,.1f} of them expected to be true")
+    print(f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f} of them expected to be true")
 
 
 @app.command(cls=Command)
@@ -155,6 +155,6 @@ def doctor(
     else:
         for finding in findings:
             print(printable(f"{finding.severity} {finding.id}: {finding.message}\n  {finding.remedy}"))
-        print(f"{len(findings)} findings" if findings else "nothing found")
+        print(counted(len(findings), "finding"))
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(1)
