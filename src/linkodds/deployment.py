@@ -87,8 +87,9 @@ def _ranges(edges: Floats, non_edges: NonEdgeScores) -> tuple[Floats, Floats, Fl
     edges_above = np.searchsorted(-edges, -ends, side="right")
     non_edges_above = np.array([non_edges.num_at_least(end) for end in ends])
     edges_above[-1], non_edges_above[-1] = len(edges), non_edges.num_non_edges
-    # A range without a non-edge says nothing of non-edges: its edges count with the range below.
+    # A range without a non-edge says nothing of non-edges: its edges count with the range below, or the last that has one.
     held = np.diff(non_edges_above, prepend=0.0) > 0
+    edges_above[np.flatnonzero(held)[-1]] = len(edges)
     return (
         ends[held],
         np.diff(edges_above[held], prepend=0).astype(np.float64),
