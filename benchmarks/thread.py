@@ -42,7 +42,7 @@ def main() -> None:
     edges, num_nodes = program.origin_graph(NUM_NODES, np.random.default_rng(0))
     start = time.perf_counter()
     thread = program.train_thread_program(
-        edges, num_nodes, num_features=1, hidden=256, dim=128, epochs=arguments.epochs, seed=42
+        edges, num_nodes, given=1, hidden=256, dim=128, epochs=arguments.epochs, seed=42
     )
     seconds = time.perf_counter() - start
     predicted = thread.test_probabilities > 0.5

@@ -36,8 +36,8 @@ def test_weights_give_the_embeddings_again(saved):
     """model.safetensors is the whole model: encoder on the message graph = embeddings.parquet."""
     import torch
 
+    from linkodds.autoencoder import Autoencoder
     from linkodds.encoder import SparseMatrix, normalized_adjacency
-    from linkodds.training import Autoencoder
 
     run = load_run(saved[1])
     config = FitConfig(hidden=8, dim=4)

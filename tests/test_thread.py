@@ -57,9 +57,21 @@ class ThreadRun:
 
 
 def train_thread_program(
-    edges: NDArray[np.int64], num_nodes: int, *, num_features: int, hidden: int, dim: int, epochs: int, seed: int
+    edges: NDArray[np.int64],
+    num_nodes: int,
+    *,
+    given: NDArray[np.float64] | int,
+    hidden: int,
+    dim: int,
+    epochs: int,
+    seed: int,
+    dtype: torch.dtype = torch.float64,
 ) -> ThreadRun:
-    """The thread's program: split, train, and what it evaluated each epoch (validation) and at the end (test)."""
+    """The thread's program: split, train, and what it evaluated each epoch (validation) and at the end (test).
+
+    `given` is the features, shape (nodes, features), or how many columns of ones. Training ends early at a loss that is
+    not a number, for nothing after it is one.
+    """
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
     num_validation, num_test = len(edges) // 20, len(edges) // 10  # in file order: the thread did not shuffle
     validation, test, train = np.split(edges, [num_validation, num_validation + num_test])
@@ -68,42 +80,47 @@ def train_thread_program(
         draw_non_edges(len(part), num_nodes, taken, rng) for part in (validation, test)
     )
 
-    adjacency = torch.zeros(num_nodes, num_nodes, dtype=torch.float64)
+    adjacency = torch.zeros(num_nodes, num_nodes, dtype=dtype)
     adjacency[train[:, 0], train[:, 1]] = adjacency[train[:, 1], train[:, 0]] = 1.0
-    targets = adjacency + torch.eye(num_nodes, dtype=torch.float64)
+    targets = adjacency + torch.eye(num_nodes, dtype=dtype)
     inverse_root = targets.sum(1).rsqrt()
     propagate = inverse_root[:, None] * targets * inverse_root[None, :]
     norm = num_nodes**2 / float((num_nodes**2 - adjacency.sum()) * 2)
-    pos_weight = torch.tensor(POS_WEIGHT, dtype=torch.float64)
+    pos_weight = torch.tensor(POS_WEIGHT, dtype=dtype)
 
-    features = torch.ones(num_nodes, num_features, dtype=torch.float64)
-    shapes = [(num_features, hidden), (hidden, dim), (hidden, dim)]
-    weights = [xavier_uniform(shape, generator) for shape in shapes]
+    ones = np.ones((num_nodes, given)) if isinstance(given, int) else given
+    features = torch.from_numpy(ones).to(dtype)
+    shapes = [(features.shape[1], hidden), (hidden, dim), (hidden, dim)]
+    weights = [xavier_uniform(shape, generator, dtype) for shape in shapes]
     optimizer = torch.optim.Adam(weights, lr=0.01)
     history: dict[str, list[float]] = {"epoch": [], "train_loss": [], "kld": [], "val_auc": [], "val_ap": []}
     for epoch in range(1, epochs + 1):
         hidden_layer = torch.relu(propagate @ (features @ weights[0]))
         mu, logvar = propagate @ (hidden_layer @ weights[1]), propagate @ (hidden_layer @ weights[2])
-        z = mu + torch.randn(mu.shape, generator=generator, dtype=torch.float64) * torch.exp(logvar)
+        z = mu + torch.randn(mu.shape, generator=generator, dtype=dtype) * torch.exp(logvar)
         recovered = torch.sigmoid(z @ z.T)  # the first sigmoid; the loss below applies the second
         cost = norm * binary_cross_entropy_with_logits(recovered, targets, pos_weight=pos_weight)
         kld = -0.5 / num_nodes * torch.mean(torch.sum(1 + 2 * logvar - mu.pow(2) - logvar.exp().pow(2), 1))
         optimizer.zero_grad()
         (cost + kld).backward()
         optimizer.step()
+        if not torch.isfinite(mu).all():
+            history["epoch"].append(epoch)
+            history["kld"].append(kld.item())
+            break
         labels, probabilities = evaluate(mu.detach().numpy(), validation, validation_non_edges)
         row = (epoch, (cost + kld).item(), kld.item(), roc_auc_score(labels, probabilities))
         for column, value in zip(history, (*row, average_precision_score(labels, probabilities)), strict=True):
             history[column].append(float(value))
 
-    ones = float(targets.sum()) / num_nodes**2
+    share = float(targets.sum()) / num_nodes**2
     return ThreadRun(
         history,
         features.numpy(),
         recovered.detach().numpy(),
         targets.numpy(),
-        (norm * POS_WEIGHT * ones, norm * (1 - ones)),
-        *evaluate(mu.detach().numpy(), test, test_non_edges),
+        (norm * POS_WEIGHT * share, norm * (1 - share)),
+        *evaluate(mu.detach().nan_to_num().numpy(), test, test_non_edges),
     )
 
 
@@ -129,10 +146,10 @@ def draw_non_edges(
     return np.array(drawn, dtype=np.int64)
 
 
-def xavier_uniform(shape: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+def xavier_uniform(shape: tuple[int, int], generator: torch.Generator, dtype: torch.dtype) -> torch.Tensor:
     """Glorot's initial weights, as the implementation that the thread used has them."""
     bound = (6.0 / sum(shape)) ** 0.5
-    uniform = torch.rand(shape, generator=generator, dtype=torch.float64)
+    uniform = torch.rand(shape, generator=generator, dtype=dtype)
     return (2 * bound * uniform - bound).requires_grad_()
 
 
@@ -140,7 +157,7 @@ def xavier_uniform(shape: tuple[int, int], generator: torch.Generator) -> torch.
 def thread() -> ThreadRun:
     """420 nodes give 1,096 edges and so 218 test pairs, enough for the doctor's rules on scores."""
     edges, num_nodes = origin_graph(420, np.random.default_rng(0))
-    return train_thread_program(edges, num_nodes, num_features=1, hidden=64, dim=32, epochs=200, seed=42)
+    return train_thread_program(edges, num_nodes, given=1, hidden=64, dim=32, epochs=200, seed=42)
 
 
 def test_origin_graph_has_the_imbalance_of_the_thread() -> None:

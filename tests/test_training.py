@@ -89,7 +89,7 @@ def test_patience_stops_and_keeps_the_best(communities):
 
 def test_unscaled_features_that_overflow_end_in_one_clear_error(communities):
     huge = np.full((communities.num_nodes, 3), 1e30, dtype=np.float32)
-    with pytest.raises(NonFiniteScores, match="not finite at epoch 1.*--feature-scaling standard"):
+    with pytest.raises(NonFiniteScores, match="not finite before the first validation.*--feature-scaling standard"):
         fit("gae", communities, features=Features(huge, "none"))
 
 

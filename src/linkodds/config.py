@@ -52,12 +52,13 @@ class FitConfig(BaseModel):
         ge=0,
         description="weight of vgae's KL, summed over nodes and divided as the cross-entropy is; 1: evidence lower bound",
     )
+    warm_up: int = Field(0, ge=0, description="epochs over which the weight of the KL term rises from 0 to beta")
     weight_decay: float = Field(
         0.0, ge=0, description="L2 penalty of Adam on the encoder's weights; never on scale and bias"
     )
     epochs: int = Field(300, ge=1, description="at most this many")
     patience: int = Field(
-        150,
+        200,
         ge=1,
         description="stop when validation average precision has not risen for this many epochs; the best epoch is kept",
     )

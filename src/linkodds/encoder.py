@@ -123,7 +123,7 @@ def input_matrix(features: Features | None, device: torch.device | str) -> Spars
     if features is None:
         return None
     if isinstance(features.matrix, np.ndarray):
-        return torch.from_numpy(features.matrix).to(device)
+        return torch.from_numpy(features.matrix.astype(np.float32)).to(device)
     return SparseMatrix.from_scipy(features.matrix, device)
 
 

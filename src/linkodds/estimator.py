@@ -52,9 +52,10 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         learning_rate: float = 0.01,
         dropout: float = 0.5,
         beta: float = 0.05,
+        warm_up: int = 0,
         weight_decay: float = 0.0,
         epochs: int = 300,
-        patience: int = 150,
+        patience: int = 200,
         validate_every: int = 5,
         split: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1),
         folds: int | None = None,
@@ -73,6 +74,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.learning_rate = learning_rate
         self.dropout = dropout
         self.beta = beta
+        self.warm_up = warm_up
         self.weight_decay = weight_decay
         self.epochs = epochs
         self.patience = patience

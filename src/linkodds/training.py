@@ -4,31 +4,25 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from linkodds.autoencoder import Autoencoder
 from linkodds.config import FitConfig
-from linkodds.decoder import InnerProduct
 from linkodds.doctor import diagnose_latents
-from linkodds.encoder import (
-    GraphEncoder,
-    SparseMatrix,
-    input_matrix,
-    log_deviation,
-    normalized_adjacency,
-)
+from linkodds.encoder import SparseMatrix, input_matrix, normalized_adjacency
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
 from linkodds.metrics import average_precision, best_balanced_accuracy, best_f1_confusion, roc_auc
 from linkodds.non_edges import draw_non_edges
-from linkodds.objective import AllPairs, Sampled, kl_divergence
+from linkodds.objective import AllPairs, Sampled
 from linkodds.pairs import KnownPairs, PairSpace
+from linkodds.safeguard import Safeguard
 from linkodds.scoring import InnerProductScorer, Scorer
 from linkodds.split import Split
 
@@ -55,12 +49,15 @@ class Validation:
 
 @dataclass(frozen=True)
 class Epoch:
-    """One row of the history. loss = reconstruction + kl; `kl` includes beta and the divisor; seconds are of training alone."""
+    """One row of the history. loss = reconstruction + kl; `kl` includes beta and the divisor; seconds are of training alone.
+
+    The three are None where the loss was not finite; `event` then says what was done.
+    """
 
     epoch: int
-    loss: float
-    reconstruction: float
-    kl: float
+    loss: float | None
+    reconstruction: float | None
+    kl: float | None
     seconds: float
     validation: Validation | None = None
     event: str = ""
@@ -94,76 +91,6 @@ class TrainedModel:
     def num_parameters(self) -> int:
         """Number of trained values."""
         return sum(array.size for array in self.weights.values())
-
-
-@final
-class Autoencoder(nn.Module):
-    """A graph autoencoder or, when variational, a variational one: encoder, heads and inner product.
-
-    The encoder's outputs are, side by side, the means and, when variational, the log deviations; in a directed graph
-    each of them has a half for a node as source and a half for it as target.
-
-    Args:
-        num_inputs: features, or nodes when there are none.
-        config: hidden, dim and dropout.
-        variational: whether to learn log deviations and sample.
-        directed: whether source and target embeddings differ.
-        effective_odds: O_eff of the objective; its log is the decoder's first bias.
-        rng: source of the initial weights.
-    """
-
-    def __init__(
-        self,
-        num_inputs: int,
-        config: FitConfig,
-        *,
-        variational: bool,
-        directed: bool,
-        effective_odds: float,
-        rng: torch.Generator,
-    ) -> None:
-        super().__init__()
-        self.width = config.dim * (2 if directed else 1)
-        self.dim = config.dim
-        self.variational = variational
-        num_outputs = self.width * (2 if variational else 1)
-        self.encoder = GraphEncoder(num_inputs, config.hidden, num_outputs, config.dropout, rng)
-        self.decoder = InnerProduct(effective_odds)
-
-    def mean(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> Tensor:
-        """Shape (nodes, width): the embeddings, without any noise."""
-        outputs: Tensor = self.encoder(propagation, inputs, None)
-        return outputs[:, : self.width]
-
-    def posterior(
-        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Means and log deviations of a variational model, shape (nodes, width) each."""
-        outputs: Tensor = self.encoder(propagation, inputs, None)
-        mean, head = outputs[:, : self.width], outputs[:, self.width :]
-        return mean.double().cpu().numpy(), log_deviation(head).double().cpu().numpy()
-
-    def sample(
-        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Embeddings drawn from the posterior, shape (nodes, width), and their KL in nats; the mean and 0 for a gae."""
-        outputs: Tensor = self.encoder(propagation, inputs, noise)
-        mean = outputs[:, : self.width]
-        if not self.variational:
-            return mean, torch.zeros((), device=mean.device)
-        log_deviations = log_deviation(outputs[:, self.width :])
-        standard = torch.randn(mean.shape, generator=noise, device=mean.device)
-        return mean + standard * log_deviations.exp(), kl_divergence(mean, log_deviations)
-
-    def ends(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
-        """Source and target embeddings, shape (nodes, dim) each; the same ones when the graph is undirected."""
-        return embeddings[:, : self.dim], embeddings[:, -self.dim :]
-
-    def scorer(self, embeddings: Tensor) -> InnerProductScorer:
-        """The decoder on fixed embeddings, for evaluation and search."""
-        values = embeddings.detach().cpu().numpy()
-        source, target = values[:, : self.dim], values[:, -self.dim :]
-        return InnerProductScorer(source, target, float(self.decoder.scale), float(self.decoder.bias))
 
 
 class Validator:
@@ -267,73 +194,55 @@ def train(
     ).to(device)
     inputs = input_matrix(features, device)
     propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
-    optimizer = torch.optim.Adam(
-        [
-            {"params": model.encoder.parameters(), "weight_decay": config.weight_decay},
-            {"params": model.decoder.parameters(), "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-    )
+    guard = Safeguard(model, weight_decay=config.weight_decay, learning_rate=config.learning_rate)
     noise = _torch_rng(noise_seed, device)
     validate = Validator(split, np.random.default_rng(validation_seed))
     history: list[Epoch] = []
-    findings: list[Finding] = []
-    best_epoch, best_ap, best_state = 0, -math.inf, {}
+    best_epoch, best_ap = 0, -math.inf
 
     for epoch in range(1, config.epochs + 1):
         start = time.perf_counter()
         embeddings, kl_nats = model.sample(propagation, inputs, noise)
         reconstruction = objective(*model.ends(embeddings), model.decoder.scale, model.decoder.bias)
-        kl = config.beta * kl_nats / objective.total_weight
+        kl = config.beta * min(1.0, epoch / max(config.warm_up, 1)) * kl_nats / objective.total_weight
         loss = reconstruction + kl
-        finite = bool(torch.isfinite(loss))
-        if finite:
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+        event = guard.step(loss, kl_nats, epoch=epoch)
         seconds = time.perf_counter() - start
 
-        validation, event = None, ""
-        if not finite:
-            event = "non-finite loss: stopped"
-            findings.append(_non_finite(epoch, best_epoch))
-        elif epoch % config.validate_every == 0 or epoch == config.epochs:
+        validation = None
+        if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
             with torch.no_grad():
                 validation = validate(model.scorer(model.mean(propagation, inputs)))
             if validation.average_precision > best_ap:
                 best_epoch, best_ap = epoch, validation.average_precision
-                best_state = {key: value.detach().clone() for key, value in model.state_dict().items()}
-        history.append(Epoch(epoch, loss.item(), reconstruction.item(), kl.item(), seconds, validation, event))
+                guard.keep(epoch)
+        terms = (_finite(loss), _finite(reconstruction), _finite(kl))
+        history.append(Epoch(epoch, *terms, seconds, validation, event))
         if on_epoch is not None:
             on_epoch(history[-1])
-        if not finite or epoch - best_epoch >= config.patience + config.validate_every * (best_epoch == 0):
+        if guard.gave_up or epoch - best_epoch >= config.patience + config.validate_every * (best_epoch == 0):
             break
 
-    if not best_state:
+    if not best_epoch:
         raise NonFiniteScores(
-            f"{name}: the loss is not finite at epoch {len(history)}, before the first validation. "
-            "Lower --learning-rate, or scale the features (--feature-scaling standard)."
+            f"{name}: the loss was not finite before the first validation, at {guard.learning_rate:g} as the learning rate "
+            "too. Scale the features (--feature-scaling standard)."
         )
-    model.load_state_dict(best_state)
+    findings = list(guard.findings)
+    guard.restore()
     with torch.no_grad():
         scorer = model.scorer(model.mean(propagation, inputs))
         if model.variational:
             findings += diagnose_latents(*model.posterior(propagation, inputs))
-    weights = {key: value.cpu().numpy().astype(np.float32) for key, value in best_state.items()}
+    weights = {key: value.cpu().numpy().astype(np.float32) for key, value in model.state_dict().items()}
     return TrainedModel(
         name, scorer, weights, tuple(history), best_epoch, objective.effective_odds, objective_name, tuple(findings)
     )
 
 
+def _finite(term: Tensor) -> float | None:
+    return term.item() if math.isfinite(term.item()) else None
+
+
 def _torch_rng(seeds: np.random.SeedSequence, device: torch.device) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(int(seeds.generate_state(1)[0]))
-
-
-def _non_finite(epoch: int, best_epoch: int) -> Finding:
-    return Finding(
-        "D13",
-        "error" if best_epoch == 0 else "warning",
-        f"The loss was not finite at epoch {epoch}; training stopped there and epoch {best_epoch} was kept.",
-        "Lower --learning-rate, or scale the features (--feature-scaling standard).",
-        float(epoch),
-    )

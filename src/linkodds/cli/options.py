@@ -77,6 +77,10 @@ ZerosPerEdge = Annotated[
 ]
 Hidden = Annotated[int | None, typer.Option(metavar="N", help="Width of the first layer.", rich_help_panel=_MODEL)]
 Dim = Annotated[int | None, typer.Option(metavar="N", help="Dimensions of the embedding.", rich_help_panel=_MODEL)]
+WarmUp = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Epochs over which that weight rises from 0.", rich_help_panel=_MODEL),
+]
 Beta = Annotated[float | None, typer.Option(metavar="X", help="Weight of vgae's KL term.", rich_help_panel=_MODEL)]
 Dropout = Annotated[float | None, typer.Option(metavar="P", help="On the input of each layer.", rich_help_panel=_MODEL)]
 WeightDecay = Annotated[

@@ -32,6 +32,7 @@ from linkodds.doctor.diagnosis import (
     order,
 )
 from linkodds.doctor.graph_rules import constant_features
+from linkodds.doctor.history_rules import is_spike
 from linkodds.doctor.inputs import History, ScoreTable, read_history, read_table
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "diagnose_split",
     "diagnose_table",
     "examine",
+    "is_spike",
     "order",
     "read_history",
     "read_table",

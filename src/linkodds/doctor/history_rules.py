@@ -1,5 +1,7 @@
 """Rules on a training history and on latent variables: D01 from the loss, D13, D16, D17."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from linkodds.doctor.inputs import Curve, Floats, History
@@ -148,18 +150,25 @@ def find_spikes(curve: Curve) -> list[int]:
     """
     broken = ~np.isfinite(curve.values)
     values = curve.values[: int(np.argmax(broken))] if broken.any() else curve.values  # after an overflow: D13
-    spikes = []
-    for row in range(10, len(values)):
-        if values[row] < 2 * sorted(values[row - 3 : row])[1]:  # the cheap question first
-            continue
-        before = values[max(0, row - 25) : row]
-        median = float(np.median(before))
-        if median <= 0 or values[row] <= 3 * median:
-            continue
-        deviation = max(1.4826 * float(np.median(np.abs(before - median))), 0.05 * abs(median))
-        if values[row] - median > 8 * deviation:
-            spikes.append(row)
-    return spikes
+    return [row for row in range(10, len(values)) if is_spike(values[: row + 1])]
+
+
+def is_spike(values: Sequence[float] | Floats) -> bool:
+    """Whether the last of at least 11 finite values is a spike, as `find_spikes` says it.
+
+    Example:
+        >>> is_spike([1.0] * 10 + [5.0]), is_spike([1.0] * 10 + [2.9]), is_spike([1.0, 5.0])
+        (True, False, False)
+    """
+    last = values[-1]
+    if len(values) < 11 or last < 2 * sorted(values[-4:-1])[1]:  # the cheap question first
+        return False
+    before = np.asarray(values[-26:-1])
+    median = float(np.median(before))
+    if median <= 0 or last <= 3 * median:
+        return False
+    deviation = max(1.4826 * float(np.median(np.abs(before - median))), 0.05 * median)
+    return bool(last - median > 8 * deviation)
 
 
 def posterior_collapse(

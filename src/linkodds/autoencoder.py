@@ -1,0 +1,84 @@
+"""Autoencoder: encoder, heads and decoder together, from the message graph to embeddings and a scorer."""
+
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from linkodds.config import FitConfig
+from linkodds.decoder import InnerProduct
+from linkodds.encoder import GraphEncoder, SparseMatrix, log_deviation
+from linkodds.objective import kl_divergence
+from linkodds.scoring import InnerProductScorer
+
+
+@final
+class Autoencoder(nn.Module):
+    """A graph autoencoder or, when variational, a variational one: encoder, heads and inner product.
+
+    The encoder's outputs are, side by side, the means and, when variational, the log deviations; in a directed graph
+    each of them has a half for a node as source and a half for it as target.
+
+    Args:
+        num_inputs: features, or nodes when there are none.
+        config: hidden, dim and dropout.
+        variational: whether to learn log deviations and sample.
+        directed: whether source and target embeddings differ.
+        effective_odds: O_eff of the objective; its log is the decoder's first bias.
+        rng: source of the initial weights.
+    """
+
+    def __init__(
+        self,
+        num_inputs: int,
+        config: FitConfig,
+        *,
+        variational: bool,
+        directed: bool,
+        effective_odds: float,
+        rng: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.width = config.dim * (2 if directed else 1)
+        self.dim = config.dim
+        self.variational = variational
+        num_outputs = self.width * (2 if variational else 1)
+        self.encoder = GraphEncoder(num_inputs, config.hidden, num_outputs, config.dropout, rng)
+        self.decoder = InnerProduct(effective_odds)
+
+    def mean(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> Tensor:
+        """Shape (nodes, width): the embeddings, without any noise."""
+        outputs: Tensor = self.encoder(propagation, inputs, None)
+        return outputs[:, : self.width]
+
+    def posterior(
+        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and log deviations of a variational model, shape (nodes, width) each."""
+        outputs: Tensor = self.encoder(propagation, inputs, None)
+        mean, head = outputs[:, : self.width], outputs[:, self.width :]
+        return mean.double().cpu().numpy(), log_deviation(head).double().cpu().numpy()
+
+    def sample(
+        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Embeddings drawn from the posterior, shape (nodes, width), and their KL in nats; the mean and 0 for a gae."""
+        outputs: Tensor = self.encoder(propagation, inputs, noise)
+        mean = outputs[:, : self.width]
+        if not self.variational:
+            return mean, torch.zeros((), device=mean.device)
+        log_deviations = log_deviation(outputs[:, self.width :])
+        standard = torch.randn(mean.shape, generator=noise, device=mean.device)
+        return mean + standard * log_deviations.exp(), kl_divergence(mean, log_deviations)
+
+    def ends(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Source and target embeddings, shape (nodes, dim) each; the same ones when the graph is undirected."""
+        return embeddings[:, : self.dim], embeddings[:, -self.dim :]
+
+    def scorer(self, embeddings: Tensor) -> InnerProductScorer:
+        """The decoder on fixed embeddings, for evaluation and search."""
+        values = embeddings.detach().cpu().numpy()
+        source, target = values[:, : self.dim], values[:, -self.dim :]
+        return InnerProductScorer(source, target, float(self.decoder.scale), float(self.decoder.bias))
