@@ -119,7 +119,7 @@ def test_separable_edges_get_a_finite_slope() -> None:
     edges, non_edges = np.linspace(3, 4, 60), np.linspace(-4, -3, 6_000)
     fitted = fit_calibrator([HeldOut.from_logits(edges, non_edges, 6_000)], prevalence=0.01, odds_trained_at=1.0)
     assert fitted.method == "platt"
-    assert "all 60 calibration edges lie above all non-edges" in str(fitted.reason)
+    assert "no non-edge ranks above any of 60 calibration edges" in str(fitted.reason)
     assert 0 < fitted.slope < 10
     # Platt's smoothed targets are what the fit aims at: 61/62 of edges, 1/6002 of non-edges.
     assert fitted.probability(edges).mean() == pytest.approx(61 / 62, abs=0.01)
@@ -134,6 +134,14 @@ def test_nearly_separable_edges_need_no_smoothing() -> None:
     rounded = [part.astype(np.float32).astype(np.float64) for part in (edges, non_edges)]
     assert fitted.reason is None
     assert (fitted.slope, fitted.intercept) == pytest.approx(sklearn_platt(*rounded, 0.01), rel=1e-6)
+
+
+def test_a_few_non_edges_above_equal_edges_invert_nothing() -> None:
+    """Common neighbours on a tree: 60 edges have none, 1 % of the non-edges have one. 0.99^60 = 0.55: that is chance."""
+    sample = HeldOut.from_logits(np.zeros(60), np.r_[np.zeros(990), np.ones(10)], 1_000)
+    fitted = fit_calibrator([sample], prevalence=0.01, odds_trained_at=1.0)
+    assert fitted.method == "bias_only"
+    assert "no slope above 0 fits" in str(fitted.reason)
 
 
 def test_few_edges_keep_the_slope_and_say_so() -> None:

@@ -110,6 +110,27 @@ class TestWrongUsage:
         assert (result.exit_code, result.stdout) == (2, "")
         assert named in result.stderr
 
+    @pytest.mark.parametrize(
+        ("option", "value", "words"),
+        [
+            (
+                "--split",
+                "0.8/0.1",
+                "--split: four positive numbers with sum 1, such as 0.8/0.05/0.05/0.1, not '0.8/0.1'.",
+            ),
+            ("--split", "1/0/0/0", "--split: four positive numbers with sum 1"),
+            ("--split", "a/b/c/d", "not 'a/b/c/d'."),
+            ("--split", "nan/nan/nan/nan", "--split: four positive numbers"),
+            ("--beta", "inf", "--beta: Input should be a finite number"),
+            ("--weight-decay", "inf", "--weight-decay: Input should be a finite number"),
+            ("--threads", "100000", "--threads: Input should be less than or equal to 1024"),
+        ],
+    )
+    def test_a_value_out_of_range_is_refused_before_anything_is_read(self, option: str, value: str, words: str) -> None:
+        result = run_cli("fit", "no-such-file.csv", "--out", "run", option, value)
+        assert result.exit_code == 2
+        assert words in result.stderr
+
     def test_an_unknown_option_of_the_config_file_is_named(self, tmp_path: Path) -> None:
         path = tmp_path / "options.yaml"
         path.write_text("epoch: 3\n")
@@ -222,6 +243,17 @@ class TestFit:
         assert done.returncode == 1
         assert "disk is full" in done.stderr
         assert len(done.stderr.splitlines()) == 1
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+    @pytest.mark.parametrize("option", ["--help", "--version"])
+    def test_a_full_disk_is_said_outside_of_commands_too(self, option: str) -> None:
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "linkodds", option], check=False, stdout=full, stderr=subprocess.PIPE, text=True
+            )
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert done.stderr.startswith("error: the disk is full")
 
     @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")
     def test_a_directory_that_may_not_be_written_is_named(self, edges: Path, tmp_path: Path) -> None:

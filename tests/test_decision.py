@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import beta, norm
+from scipy.stats import beta, binom, norm
 
 from linkodds.calibration import Calibrator, fit_calibrator
-from linkodds.decision import DELTA, STANDARD_RULES, Decision, decide, parse_rule
+from linkodds.decision import DELTA, STANDARD_RULES, Decision, _precision_grid, decide, parse_rule
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.held_out import HeldOut
+from linkodds.non_edge_scores import NonEdgeScores
 
 Logits = NDArray[np.float64]
 UNIT = Calibrator(1.0, 0.0, "platt", 0.5, 100, 100)
@@ -332,3 +333,20 @@ def test_json_round_trip() -> None:
         assert Decision.from_json(json.loads(json.dumps(decision.to_json(), allow_nan=False))) == decision
     with pytest.raises(BrokenRun, match="'threshold_logit'"):
         Decision.from_json({"rule": "f1"})
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_no_more_non_edges_pass_than_the_sample_bounds(tied: bool) -> None:
+    """At all planned thresholds together, in at least 1 - delta of the samples: 300 of them, one-sided 99.9 %."""
+    rng = np.random.default_rng(0)
+    population = rng.exponential(size=50_000)
+    if tied:
+        population = np.floor(4 * population)
+    broken = 0
+    for _ in range(300):
+        drawn = rng.choice(population, 5_000, replace=False)
+        scores = NonEdgeScores.of(drawn, anchors=np.zeros(1), num_non_edges=50_000)
+        thresholds, counts, most = _precision_grid(scores, 800.0, 0.05)
+        assert (most > counts).all()
+        broken += bool(((population >= thresholds[:, None]).sum(axis=1) > most).any())
+    assert broken <= binom.ppf(0.999, 300, 0.05)

@@ -639,6 +639,12 @@ class TestExamine:
             assert ids(found) == ["D01", "reading"]
             assert "taken for probabilities" in found[1].message
 
+    @pytest.mark.parametrize("header", ["epoch,loss,kl", "label,probability"])
+    def test_a_header_alone_is_nothing_to_judge(self, header: str, tmp_path: Path) -> None:
+        (tmp_path / "table.csv").write_text(header + "\n")
+        with pytest.raises(MalformedFile, match="table.csv: a header and no row"):
+            self.look(tmp_path / "table.csv")
+
     def test_table_with_prevalence(self, thread_table: Path) -> None:
         assert ids(self.look(thread_table, prevalence=0.01)) == ["D01", "D08", "reading"]
         assert ids(self.look(thread_table, num_candidates=20_200)) == ["D01", "D08", "reading"]

@@ -13,9 +13,10 @@ from linkodds.calibration import Calibrator
 from linkodds.curves import MAX_POINTS, curves
 from linkodds.decision import Decision
 from linkodds.errors import BrokenRun
-from linkodds.evaluation import FORMAT, STATEMENT, BaselineResult, Evaluation, evaluate
+from linkodds.evaluation import FORMAT, STATEMENT, BaselineResult, Evaluation
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
+from linkodds.measuring import evaluate
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.ranks import reciprocal_ranks

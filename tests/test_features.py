@@ -144,7 +144,7 @@ def test_noise_and_missing_files_are_refused(suffix: str, tmp_path: Path) -> Non
 
 
 def test_unknown_words_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(OptionError, match=r"'\.mat' is unknown; features are read from"):
+    with pytest.raises(OptionError, match=r"ends in \.mat, an unknown format; features are read from"):
         read_features(write(tmp_path / "x.mat", "1"))
     with pytest.raises(OptionError, match="takes auto, none, standard, row; not 'z'"):
         scale_features(np.eye(3), "z")  # type: ignore[arg-type]
@@ -248,3 +248,8 @@ def test_real_features(real_data: Path) -> None:
     assert sequence is not None
     assert sequence.scaling == "standard"
     np.testing.assert_allclose(np.asarray(sequence.matrix).mean(axis=0), 0, atol=1e-5)
+
+
+def test_rows_of_different_lengths_are_refused() -> None:
+    with pytest.raises(BadFeatures, match="not all of one length"):
+        read_features([[1.0], [1.0, 2.0]])

@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from linkodds.config import FitConfig
-from linkodds.errors import OptionError
+from linkodds.errors import OptionError, RunError, UnkeptPromise
 from linkodds.inference import Assumption, decision_of, evaluate_run, find_links, find_run, predict_run
 from linkodds.pipeline import fit_graph
 
@@ -83,8 +85,43 @@ def test_evaluation_restated_at_its_own_prevalence_is_itself(run):
 def test_refusals_come_before_any_work(run, tmp_path):
     with pytest.raises(OptionError, match=r"links.txt.*\.csv, \.tsv or \.parquet"):
         find_run(run, tmp_path / "links.txt", top=5)
-    with pytest.raises(OptionError, match=r"precision>=0.9999"):
+    with pytest.raises(UnkeptPromise, match=r"precision>=0.9999"):  # exit 1: the option is fine, the data are too few
         decision_of(run, "precision>=0.9999")
     with pytest.raises(OptionError, match="--prevalence and --label-frequency"):
         find_run(run, tmp_path / "links.csv", top=5, assumption=Assumption(prevalence=0.1, label_frequency=0.5))
+    with pytest.raises(RunError, match="there is no directory .*missing; make it first"):
+        find_run(run, tmp_path / "missing" / "links.csv", top=5)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_in_the_place_of_the_file_is_named_and_nothing_is_left(run, tmp_path):
+    (tmp_path / "links.csv").mkdir()
+    with pytest.raises(RunError, match=r"links.csv is a directory"):
+        find_run(run, tmp_path / "links.csv", top=5)
+    assert [each.name for each in tmp_path.iterdir()] == ["links.csv"]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_what_find_wrote_predict_reads_whatever_the_ids_look_like(communities, tmp_path, suffix):
+    ids = communities.ids.copy()
+    odd = (
+        "#hash",
+        "a,b",
+        'say "x"',
+        "a\tb",
+        "two\nlines",
+        "NA",
+        "007",
+        "1e5",
+        "<b>",
+        "\u202eevil",
+        "x" * 10_000,
+    )
+    ids[: len(odd)] = odd
+    run = fit_graph(replace(communities, ids=ids), FitConfig(model="adamic-adar", threads=1))
+    links, answers = tmp_path / f"links{suffix}", tmp_path / "answers.parquet"
+    find_run(run, links, top=20_000)
+    summary = predict_run(run, links, answers)
+    found = find_links(run, Assumption().deployment(run), top=20_000)
+    assert summary.num_unknown == 0
+    assert pl.read_parquet(answers)["source", "target"].equals(found["source", "target"])

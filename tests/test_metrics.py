@@ -272,3 +272,11 @@ def test_calibration_line_of_calibrated_data_is_the_identity() -> None:
     # Two-sided 1e-3 for a normal deviate is 3.3.
     assert abs(line.slope - 1) < 3.3 * errors[0]
     assert abs(line.intercept) < 3.3 * errors[1]
+
+
+@pytest.mark.parametrize("edges", [[0.5], [0.5, 0.5, 0.5]])
+def test_one_edge_or_equal_ones_do_not_make_the_line_certain(edges: list[float]) -> None:
+    """Their scores have no spread, so the sandwich alone would give an interval of no width."""
+    line = metrics.calibration_line(HeldOut.from_logits(edges, np.linspace(-3, 2, 500), 500), np.positive)
+    assert line is not None
+    assert np.sqrt(line.covariance[0, 0]) > 0.3

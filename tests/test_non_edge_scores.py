@@ -5,9 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
-from linkodds import non_edge_scores
+from linkodds import logit_bins
 from linkodds.errors import NonFiniteScores
-from linkodds.non_edge_scores import MAX_BINS, LogitBins, NonEdgeScores, count_at_least, score_non_edges
+from linkodds.logit_bins import MAX_BINS, LogitBins
+from linkodds.non_edge_scores import NonEdgeScores, score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.scoring import InnerProductScorer
@@ -51,14 +52,11 @@ def test_counts_equal_an_explicit_list(space: PairSpace, tied: bool) -> None:
         assert at_least == np.count_nonzero(listed.astype(np.float64) >= anchor)
         assert above == np.count_nonzero(listed.astype(np.float64) > anchor)
         assert scores.num_at_least(float(anchor)) == at_least
-    np.testing.assert_array_equal(
-        count_at_least(scorer, non_edges, anchors, max_cells=77), [np.count_nonzero(listed >= t) for t in anchors]
-    )
 
 
 @pytest.mark.parametrize("max_bins", [MAX_BINS, 64])
 def test_neither_block_size_nor_threads_matter(max_bins: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(non_edge_scores, "MAX_BINS", max_bins)
+    monkeypatch.setattr(logit_bins, "MAX_BINS", max_bins)
     rng = np.random.default_rng(2)
     z = rng.normal(size=(300, 4)).astype(np.float32)
     scorer = InnerProductScorer(z, z, 1.3, -2.0)
@@ -144,8 +142,6 @@ def test_a_logit_that_is_no_number_is_refused(bad: float) -> None:
     table[free] = bad
     with pytest.raises(NonFiniteScores, match=r"1 of .* logits of non-edges"):
         score_non_edges(TableScorer(table), non_edges, anchors=np.zeros(1))
-    with pytest.raises(NonFiniteScores, match=r"1 of .* logits of non-edges"):
-        count_at_least(TableScorer(table), non_edges, np.zeros(1))
 
 
 def test_a_threshold_between_anchors_is_settled_or_refused() -> None:

@@ -249,8 +249,12 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         read_edges(path, source="source", target="source")
     with pytest.raises(OptionError, match="--delimiter takes one character"):
         read_edges(path, delimiter="::")
-    with pytest.raises(OptionError, match=r"'.xlsx' is unknown; edges are read from .csv"):
+    with pytest.raises(OptionError, match=r"ends in .xlsx, an unknown format; edges are read from .csv"):
         read_edges(write(tmp_path / "edges.xlsx", "PK"))
+    with pytest.raises(MalformedFile, match="is a directory; name a file"):
+        read_edges(tmp_path)
+    with pytest.raises(MalformedFile, match="nowhere.xlsx: there is no such file"):
+        read_edges(tmp_path / "nowhere.xlsx")
     with pytest.raises(OptionError, match=r"delimiter: for tables only, a Graph has no use"):
         read_edges(nx.path_graph(3), delimiter=",")
     with pytest.raises(OptionError, match="a Parquet file needs neither"):
@@ -369,3 +373,14 @@ def test_real_graphs_keep_their_counts(real_data: Path) -> None:
     for name, num_nodes, num_edges in (("seal_yeast", 2375, 11693), ("lglp_yst", 2284, 6646), ("seal_pb", 1222, 16714)):
         graph = Graph.from_edges(real_data / name / "edges.csv.gz")
         assert (graph.num_nodes, graph.num_edges) == (num_nodes, num_edges)
+
+
+@pytest.mark.parametrize("nothing", [[], (), np.zeros((0, 2), dtype=int)])
+def test_no_pairs_in_python_are_no_pairs(nothing: object) -> None:
+    assert [ids.tolist() for ids in read_pairs(nothing)] == [[], []]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan")])
+def test_a_missing_value_in_a_list_of_pairs_is_no_id(missing: object) -> None:
+    with pytest.raises(MalformedFile, match="row 2, column 'target': an empty id"):
+        read_edges([("a", "b"), ("c", missing)])

@@ -1,13 +1,17 @@
+import hashlib
+import io
 import json
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from linkodds.config import FitConfig
-from linkodds.errors import BrokenRun
+from linkodds.errors import BrokenRun, RunExists
 from linkodds.estimator import LinkPredictor
 from linkodds.pipeline import fit_graph
-from linkodds.record import load_run
+from linkodds.record import MANIFEST, PartialRun, load_run
 
 
 @pytest.fixture
@@ -82,7 +86,7 @@ def test_another_version_and_no_run_at_all(saved, tmp_path):
 def test_scores_of_another_message_graph_are_refused(communities, saved):
     from dataclasses import replace
 
-    from linkodds.record import PartialRun, write_results
+    from linkodds.record import write_results
 
     other = fit_graph(communities, FitConfig(model="l3", seed=5, threads=1))
     mixed = replace(saved[0].run_, test=other.test)
@@ -91,3 +95,76 @@ def test_scores_of_another_message_graph_are_refused(communities, saved):
         path = partial.commit()
     with pytest.raises(BrokenRun, match="another message graph"):
         load_run(path)
+
+
+def forge(path, name, content):
+    """Change a file and its hash with it, as somebody who builds a run by hand would."""
+    (path / name).write_bytes(content)
+    manifest = json.loads((path / MANIFEST).read_text())
+    manifest["sha256"][name] = hashlib.sha256(content).hexdigest()
+    (path / MANIFEST).write_text(json.dumps(manifest))
+
+
+def npz_of(**parts):
+    file = io.BytesIO()
+    np.savez(file, **parts)
+    return file.getvalue()
+
+
+def parquet_of(ids):
+    file = io.BytesIO()
+    pl.DataFrame({"index": range(len(ids)), "id": ids}).write_parquet(file)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.yaml", b"[1, 2]"),
+        ("config.yaml", b'!!python/object/apply:os.system ["true"]'),
+        ("evaluation.json", b"{}"),
+        ("evaluation.json", b"[]"),
+        ("calibration.json", b"{}"),
+        ("decision.json", b'"f1"'),
+        ("history.csv", b""),
+        ("nodes.parquet", parquet_of(list(range(150)))),
+        ("nodes.parquet", parquet_of(["same"] * 150)),
+        ("nodes.parquet", parquet_of(["node0", "node1"])),
+        ("split.npz", npz_of(**{part: np.array([[-1, 2]]) for part in ("train", "validation", "calibration", "test")})),
+        (
+            "split.npz",
+            npz_of(**{part: np.array([[0.5, 2]]) for part in ("train", "validation", "calibration", "test")}),
+        ),
+    ],
+)
+def test_a_forged_file_is_refused_as_a_broken_run_that_is_named(saved, name, content):
+    _, path = saved
+    forge(path, name, content)
+    with pytest.raises(BrokenRun, match=f"(?s){path}: .*again"):
+        load_run(path)
+
+
+def test_a_manifest_that_vouches_for_nothing_is_refused(saved):
+    _, path = saved
+    (path / MANIFEST).write_text(json.dumps({"format": "linkodds.run/1", "sha256": {}}))
+    with pytest.raises(BrokenRun, match="does not name config.yaml"):
+        load_run(path)
+
+
+def test_a_directory_that_only_happens_to_be_called_partial_is_left_alone(tmp_path):
+    precious = tmp_path / "run.partial" / "notes.txt"
+    precious.parent.mkdir()
+    precious.write_text("mine")
+    with (
+        pytest.raises(RunExists, match=r"run.partial is not what an interrupted fit left"),
+        PartialRun(tmp_path / "run", force=False),
+    ):
+        pass
+    assert precious.read_text() == "mine"
+
+
+@pytest.mark.parametrize("out", [".", "..", "run/.."])
+def test_a_run_needs_a_name_of_its_own(out, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunExists, match="a name of its own"):
+        PartialRun(Path(out), force=True)

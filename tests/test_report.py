@@ -409,3 +409,10 @@ def test_the_same_run_gives_the_same_bytes_and_a_whole_file(rendered: str, tmp_p
     write_report(PlantedRun(), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_text(encoding="utf-8") == rendered
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_report_that_cannot_be_put_in_place_leaves_nothing_half_written(tmp_path: Path) -> None:
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_report(PlantedRun(), tmp_path / "report.html")
+    assert [each.name for each in tmp_path.iterdir()] == ["report.html"]

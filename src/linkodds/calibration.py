@@ -16,24 +16,25 @@ from math import isfinite, log
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
-from scipy.special import expit, log_expit, logit
+from scipy.special import expit, logit
 
 from linkodds.errors import BrokenRun, InvertedRanking, ModelError, OptionError
 from linkodds.held_out import HeldOut
+from linkodds.intervals import Z95
+from linkodds.logistic import fit_line
+from linkodds.logit_bins import Floats
 from linkodds.metrics import roc_auc
 
 Method = Literal["platt", "bias_only", "closed_form"]
 Interval = tuple[float, float]
-Floats = NDArray[np.float64]
 
 MIN_EDGES_FOR_SLOPE = 50
 """Calibration edges that a slope and an intercept need, about 25 a parameter."""
 MIN_EDGES_WITHOUT_UNIT = 10
 """The same for models that were trained at no odds (counts of paths), where a slope of 1 means nothing: fit early."""
 FORMAT = "linkodds.calibration/1"
-Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,9 @@ def fit_calibrator(held_out: Sequence[HeldOut], *, prevalence: float, odds_train
         return calibrator("bias_only", _fit_bias(points, unit), why)
 
     fit = _fit_platt(points)
+    if fit is None:
+        why = f"no slope can be told from these logits, of which a few lie far out: it stays at {unit:.3g}"
+        return calibrator("bias_only", _fit_bias(points, unit), why)
     if fit.slope <= 0:
         low, high = fit.slope_interval or (fit.slope, fit.slope)
         auc = float(np.mean([roc_auc(sample) for sample in held_out]))
@@ -225,7 +229,9 @@ def fit_calibrator(held_out: Sequence[HeldOut], *, prevalence: float, odds_train
         why = f"no slope above 0 fits, so the largest that may be true is taken, {allowed:.3g}: {seen}"
         return calibrator("bias_only", _fit_bias(points, allowed), why)
     if points.separated:
-        why = f"all {num_edges} calibration edges lie above all non-edges: targets smoothed, the true slope is larger"
+        why = (
+            f"no non-edge ranks above any of {num_edges} calibration edges: targets smoothed, the true slope is larger"
+        )
     else:
         why = (
             f"{num_edges} calibration edges, fewer than {MIN_EDGES_FOR_SLOPE}, but these logits have no unit of their "
@@ -260,14 +266,12 @@ class _Points:
         spread = float(np.sqrt(np.average((z - np.average(z, weights=w)) ** 2, weights=w)))
         return spread or float(np.std(self.logits))
 
-    def covariance(self, features: Floats, residuals: Floats, bread: Floats) -> Floats:
-        """Sandwich: inverse Hessian around the variance of the score, edges drawn, non-edges known or sampled."""
-        scores = features * residuals[:, None]
-        edges, non_edges = slice(None, self.num_edges), slice(self.num_edges, None)
-        edge_mass, non_edge_mass = float(self.weights[edges].sum()), float(self.weights[non_edges].sum())
-        meat = edge_mass**2 * _covariance(scores[edges], self.weights[edges]) / max(self.num_edges - 1, 1)
-        meat += non_edge_mass**2 * self.sampling_variance * _covariance(scores[non_edges], self.weights[non_edges])
-        return np.asarray(bread @ meat @ bread)
+    def score_covariance(self, of_edges: Floats, of_non_edges: Floats) -> Floats:
+        """Covariance of the weighted sum of per-point scores, (points, k) each: edges drawn, non-edges known or sampled."""
+        weights = self.weights[: self.num_edges], self.weights[self.num_edges :]
+        variances = 1 / max(self.num_edges - 1, 1), self.sampling_variance
+        parts = zip((of_edges, of_non_edges), weights, variances, strict=True)
+        return np.asarray(sum(variance * w.sum() ** 2 * _covariance(rows, w) for rows, w, variance in parts))
 
 
 def _points(held_out: Sequence[HeldOut], prevalence: float) -> _Points:
@@ -295,40 +299,30 @@ def _covariance(rows: Floats, weights: Floats) -> Floats:
     return np.asarray(centred.T @ (centred * (weights / weights.sum())[:, None]))
 
 
-def _fit_platt(points: _Points) -> _Fit:
-    """Damped Newton on standardised logits; the objective is convex, so halving the step always ends."""
+def _fit_platt(points: _Points) -> _Fit | None:
+    edges, non_edges = slice(None, points.num_edges), slice(points.num_edges, None)
     z, w, y = points.logits, points.weights, points.targets
-    edge_weight = float(w[: points.num_edges].sum())
-    centre, scale = float(z.mean()), float(z.std())
-    features = np.column_stack([(z - centre) / scale, np.ones_like(z)])
-
-    def loss(theta: Floats) -> float:
-        f = features @ theta
-        return float(w @ (-log_expit(-f) - y * f)) / edge_weight
-
-    theta = np.array([0.0, float(logit(edge_weight))])
-    value = loss(theta)
-    for _ in range(200):
-        p = expit(features @ theta)
-        gradient = features.T @ (w * (p - y)) / edge_weight
-        hessian = (features.T * (w * p * (1 - p))) @ features / edge_weight
-        step = np.linalg.solve(hessian, gradient)
-        size = 1.0
-        while loss(theta - size * step) > value + 1e-14 * abs(value) and size > 1e-12:
-            size /= 2
-        theta, value = theta - size * step, loss(theta - size * step)
-        if float(np.abs(step).max()) < 1e-11 * (1 + float(np.abs(theta).max())):
-            break
-    p = expit(features @ theta)
-    bread = np.linalg.inv((features.T * (w * p * (1 - p))) @ features)
-    back = np.array([[1 / scale, 0.0], [-centre / scale, 1.0]])  # from standardised logits to the user's
-    slope, intercept = back @ theta
-    errors = np.sqrt(np.diag(back @ points.covariance(features, p - y, bread) @ back.T))
+    line = fit_line(
+        z[edges],
+        z[non_edges],
+        edge_weights=w[edges],
+        non_edge_weights=w[non_edges],
+        targets=(float(y[0]), float(y[-1])),
+    )
+    if line is None:
+        return None
+    if points.separated or np.ptp(z[edges]) == 0:
+        # Edges that all look alike, or lie beyond the line's steep part, have no spread of their own: take the model's.
+        of_scores = line.information * float(w[edges].sum()) / points.num_edges
+    else:
+        of_scores = points.score_covariance(line.edge_scores, line.non_edge_scores)
+    slope_error, intercept_error = (Z95 * np.sqrt(np.diag(line.covariance(of_scores)))).tolist()
     return _Fit(
-        float(slope), float(intercept),
-        (float(slope - Z95 * errors[0]), float(slope + Z95 * errors[0])),
-        (float(intercept - Z95 * errors[1]), float(intercept + Z95 * errors[1])),
-    )  # fmt: skip
+        line.slope,
+        line.intercept,
+        (line.slope - slope_error, line.slope + slope_error),
+        (line.intercept - intercept_error, line.intercept + intercept_error),
+    )
 
 
 def _fit_bias(points: _Points, slope: float) -> _Fit:
@@ -338,9 +332,8 @@ def _fit_bias(points: _Points, slope: float) -> _Fit:
     bracket = float(logit(prevalence)) - float(z.max()) - 1.0, float(logit(prevalence)) - float(z.min()) + 1.0
     intercept = float(brentq(lambda b: float(w @ expit(z + b)) - prevalence, *bracket, xtol=1e-12))
     p = expit(z + intercept)
-    bread = np.array([[1.0 / float(w @ (p * (1 - p)))]])
-    is_edge = np.arange(len(z)) < points.num_edges
-    error = float(np.sqrt(points.covariance(np.ones((len(z), 1)), p - is_edge, bread)[0, 0]))
+    of_edges, of_non_edges = np.split((p - points.targets)[:, None], [points.num_edges])
+    error = float(np.sqrt(points.score_covariance(of_edges, of_non_edges)[0, 0]) / (w @ (p * (1 - p))))
     return _Fit(slope, intercept, None, (intercept - Z95 * error, intercept + Z95 * error))
 
 

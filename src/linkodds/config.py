@@ -21,7 +21,7 @@ class FitConfig(BaseModel):
         50
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: ModelName = Field(
         "auto",
@@ -85,17 +85,18 @@ class FitConfig(BaseModel):
     )
     seed: int = Field(0, ge=0, description="of the split, the weights, the samples")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
-    threads: int | None = Field(None, ge=1, description="of the CPU; null: torch's default")
+    threads: int | None = Field(None, ge=1, le=1024, description="of the CPU; null: torch's default")
 
     @field_validator("split", mode="before")
     @classmethod
     def _split_from_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            try:
-                return tuple(float(part) for part in value.split("/"))
-            except ValueError as error:
-                raise ValueError(f"four numbers such as 0.8/0.05/0.05/0.1, not {value!r}") from error
-        return value
+        try:
+            shares = [float(part) for part in (value.split("/") if isinstance(value, str) else value)]
+        except (TypeError, ValueError):
+            shares = []
+        if len(shares) != 4 or not min(shares) > 0 or not abs(sum(shares) - 1) <= 1e-9:
+            raise ValueError(f"four positive numbers with sum 1, such as 0.8/0.05/0.05/0.1, not {value!r}")
+        return tuple(shares)
 
     @staticmethod
     def from_options(options: dict[str, Any]) -> "FitConfig":
@@ -109,6 +110,10 @@ class FitConfig(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             name = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "config"
+            if first["type"] == "extra_forbidden":
+                raise OptionError(f"{name}: a config has no such option; 'linkodds config' prints them all.") from error
+            if first["type"] == "value_error":  # our own words, which name the value already
+                raise OptionError(f"{name}: {first['ctx']['error']}.") from error
             raise OptionError(f"{name}: {first['msg']}, got {first.get('input')!r}.") from error
 
 

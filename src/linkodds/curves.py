@@ -9,8 +9,8 @@ from linkodds import metrics
 from linkodds.calibration import Calibrator
 from linkodds.held_out import HeldOut
 from linkodds.intervals import poisson_interval
+from linkodds.logit_bins import Floats
 from linkodds.metrics import DegreeThirds
-from linkodds.non_edge_scores import Floats
 
 MAX_POINTS = 400
 

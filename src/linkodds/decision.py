@@ -26,7 +26,8 @@ from scipy.stats import beta, betabinom, binom
 from linkodds.calibration import Calibrator
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.held_out import HeldOut
-from linkodds.non_edge_scores import Floats, NonEdgeScores
+from linkodds.logit_bins import Floats
+from linkodds.non_edge_scores import NonEdgeScores
 from linkodds.scoring import below_float32
 
 RuleName = Literal["half", "balanced_accuracy", "f1", "mcc", "precision", "recall", "cost", "budget"]
@@ -321,17 +322,12 @@ def _guaranteed_precision(rule: Rule, sample: _Sample, calibrator: Calibrator) -
     """Fixed-sequence tests over borders of the non-edges' bins, chosen by count alone, strictest first.
 
     Precision is at least p where edges * TPR * (1 - p) >= FP * p. With all non-edges scored FP is known, and only the
-    TPR has a lower Clopper-Pearson bound, at delta. With a sample the two share delta, and the upper bound of FP holds
-    at all planned thresholds together (Bonferroni), since these lie at order statistics of that very sample.
+    TPR has a lower Clopper-Pearson bound, at delta. With a sample the two share delta.
     """
     (wanted,), n, num_test = rule.values, sample.num_edges, sample.num_test_edges
     scores = sample.folds[0].non_edges
-    thresholds, counts = _precision_grid(scores, num_test * (1 - wanted) / wanted)
-    delta, most = DELTA, counts
-    if scores.rate < 1.0:
-        delta, scored, m = DELTA / 2, np.rint(counts / scores.weight), scores.num_scored
-        upper = beta.ppf(1 - delta / len(counts), scored + 1, np.maximum(m - scored, 1))
-        most = scores.num_non_edges * np.where(scored < m, upper, 1.0)
+    delta = DELTA if scores.rate == 1.0 else DELTA / 2
+    thresholds, counts, most = _precision_grid(scores, num_test * (1 - wanted) / wanted, delta)
     passing = _num_passing(sample.folds, thresholds, counts)
     recall = np.where(passing > 0, beta.ppf(delta, np.maximum(passing, 1), n - passing + 1), 0.0)
     precision = num_test * recall / np.maximum(num_test * recall + most, 1e-300)
@@ -354,24 +350,33 @@ def _guaranteed_precision(rule: Rule, sample: _Sample, calibrator: Calibrator) -
     return _decision(rule, sample, calibrator, float(thresholds[kept - 1]), promise)
 
 
-def _precision_grid(scores: NonEdgeScores, affordable: float) -> tuple[Floats, Floats]:
-    """Thresholds and non-edges at or above, strictest first, from the non-edges alone: no edge has a say.
+def _precision_grid(scores: NonEdgeScores, affordable: float, delta: float) -> tuple[Floats, Floats, Floats]:
+    """Thresholds, non-edges at or above, and the most there may be; strictest first, from the non-edges alone.
 
     Counts grow from FIRST_NON_EDGES scored ones by GRID_FACTOR to `affordable`, beyond which precision is out of reach
     even if all edges pass. A strict start has few edges to show, and the sequence stops at its first failure; so where
     little is affordable it starts at a tenth of that, where a tenth of the edges would do.
+
+    Of a sample at most the planned k pass a threshold, so the share of all non-edges that do is below that of the
+    (k + 1)-th best scored one, Beta(k + 1, m - k): its quantile holds for all planned thresholds together (Bonferroni),
+    wherever ties put them. All non-edges, enumerated, need no bound.
     """
     borders, counts = scores.bins.borders()
     borders = np.append(borders[0] + scores.bins.width, borders)  # above all non-edges
     scored = np.append(0.0, np.rint(counts / scores.weight))
     last = affordable / scores.weight
     first = min(float(FIRST_NON_EDGES), max(1.0, last / 10))
-    planned = (
-        first * GRID_FACTOR ** np.arange(1 + log(max(last / first, 1.0)) // log(GRID_FACTOR)) if last >= 1 else 0.0
-    )
-    grid = np.unique(np.searchsorted(scored, np.atleast_1d(planned) * (1 + 1e-12), side="right") - 1)
-    grid = grid[grid > 0] if (grid > 0).any() else grid
-    return borders[grid], scored[grid] * scores.weight
+    num_planned = int(1 + log(max(last / first, 1.0)) // log(GRID_FACTOR)) if last >= 1 else 0
+    planned = first * GRID_FACTOR ** np.arange(num_planned) * (1 + 1e-12) if num_planned else np.zeros(1)
+    grid, place = np.unique(np.searchsorted(scored, planned, side="right") - 1, return_index=True)
+    if (grid > 0).any():
+        grid, place = grid[grid > 0], place[grid > 0]
+    counts = scored[grid] * scores.weight
+    if scores.rate == 1.0:
+        return borders[grid], counts, counts
+    k, m = np.floor(planned[place]), scores.num_scored
+    share = np.where(k < m, beta.ppf(1 - delta / len(planned), k + 1, np.maximum(m - k, 1)), 1.0)
+    return borders[grid], counts, scores.num_non_edges * share
 
 
 def _note_on_folds(sample: _Sample) -> str:

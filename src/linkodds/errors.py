@@ -13,6 +13,7 @@ LinkoddsError
 │   └── BrokenRun           truncated, edited, or of another format version
 ├── ModelError              training or calibration cannot give what was promised   1
 │   ├── NonFiniteScores     a logit or a loss is NaN or infinite
+│   ├── UnkeptPromise       no threshold is sure to keep what a decision rule promises
 │   └── InvertedRanking     non-edges rank above edges
 └── OptionError             an option that linkodds does not accept                 2
 """
@@ -75,6 +76,10 @@ class ModelError(LinkoddsError):
 
 class NonFiniteScores(ModelError):
     """A logit or a loss is NaN or infinite."""
+
+
+class UnkeptPromise(ModelError):
+    """A decision rule that promises more than the calibration edges can vouch for."""
 
 
 class InvertedRanking(ModelError):

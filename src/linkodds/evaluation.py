@@ -1,44 +1,20 @@
-"""Evaluation: what evaluation.json says about a model, every number with its interval or the reason why it has none."""
+"""Evaluation: what evaluation.json says about a model, as a value that is written and read back."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from scipy.special import expit, log_expit
-
-from linkodds import metrics as measure
-from linkodds.calibration import Calibrator
 from linkodds.decision import Decision
 from linkodds.errors import BrokenRun
 from linkodds.findings import Finding
-from linkodds.held_out import HeldOut
-from linkodds.intervals import (
-    FEW_EDGES,
-    Z95,
-    Quantity,
-    Resamples,
-    bootstrap,
-    confusion_interval,
-    poisson_interval,
-    wilson,
-)
+from linkodds.intervals import Quantity
 from linkodds.metrics import Confusion
-from linkodds.non_edge_scores import Floats
-from linkodds.split import PARTS, Split
 
 FORMAT = "linkodds.evaluation/1"
 STATEMENT = (
     "Negatives are pairs with no recorded edge. P held-out edges are the only certified positives. In this rehearsal "
     "precision is against the RECORD: a correct prediction of an unrecorded edge counts as an error."
 )
-THIRDS = ("low", "middle", "high")
-HITS = (20, 50, 100)
-LIST_LENGTH = 100
-MAX_WEIGHT, MENTIONED_WEIGHT = 0.02, 0.005
-"""Shares of the test edges that one sampled non-edge may stand for before figures are refused, or it is mentioned."""
-MIN_SAMPLED = 10
-"""Sampled non-edges at or above a threshold that a precision needs."""
 DECIDED: dict[str, Callable[[Confusion], float | None]] = {
     "balanced_accuracy": lambda c: c.balanced_accuracy,
     "precision": lambda c: c.precision,
@@ -72,7 +48,7 @@ class MeasuredDecision:
 
     def to_json(self) -> dict[str, Any]:
         """As evaluation.json writes it."""
-        counts = self.confusion and {name: _count(value) for name, value in asdict(self.confusion).items()}
+        counts = self.confusion and {name: whole(value) for name, value in asdict(self.confusion).items()}
         return {**self.decision.to_json(), "confusion": counts, **_plain(self.measured)}
 
     @staticmethod
@@ -187,286 +163,6 @@ def _quantities(values: Mapping[str, Any]) -> dict[str, Quantity]:
     return {name: Quantity.from_json(value) for name, value in values.items()}
 
 
-def evaluate(
-    test: HeldOut,
-    calibrator: Calibrator,
-    decisions: Sequence[Decision],
-    *,
-    reciprocal_ranks: Floats | None,
-    split: Split,
-    model: Mapping[str, Any],
-    baselines: Mapping[str, BaselineResult],
-    findings: Sequence[Finding] = (),
-    audit: Sequence[Mapping[str, Any]] = (),
-    rng: np.random.Generator,
-) -> Evaluation:
-    """Measure everything once, on the test edges against all non-edges.
-
-    Args:
-        test: scored with the thresholds of the decisions among its anchors; restated by `at_prevalence` if wanted.
-        calibrator: at the prevalence of `test`.
-        decisions: fixed on the calibration edges.
-        reciprocal_ranks: shape (edges,), from `linkodds.ranks`; None leaves the mean reciprocal rank out.
-        split: the parts, for the base rates and the message graph.
-        model: name, num_parameters, epochs and what else is to be said of it.
-        baselines: each measured on the same candidates.
-        findings: of earlier stages.
-        audit: of error-controlled selection.
-        rng: for the bootstrap.
-    Raises:
-        ValueError: the calibrator is for another prevalence, the hash is of another message graph, or a threshold was
-            not scored.
-    """
-    if abs(calibrator.prevalence / test.prevalence - 1) > 1e-6:
-        raise ValueError(f"calibrator for prevalence {calibrator.prevalence}, candidates at {test.prevalence}")
-    if test.message_graph_hash not in ("", split.message_graph_hash()):
-        raise ValueError("the test edges were scored on another message graph than this split's")
-    sizes = {part: len(getattr(split, part)) for part in PARTS}
-    num_edges, space = sum(sizes.values()), split.space
-    ratio = num_edges / space.num_pairs
-    ranked = _ranking(test, calibrator.calibrated_logit, reciprocal_ranks, ratio, rng)
-    thirds = measure.degree_thirds(test, calibrator.calibrated_logit)
-    return Evaluation(
-        graph={
-            "num_nodes": space.num_nodes,
-            "num_edges": num_edges,
-            "num_pairs": space.num_pairs,
-            "directed": space.directed,
-            "bipartite": space.bipartite,
-        },
-        candidates={
-            "num_pairs": _count(test.num_pairs),
-            "num_edges": test.num_edges,
-            "prevalence": test.prevalence,
-            "design": test.design,
-            "rate": test.non_edges.rate,
-        },
-        model=model,
-        metrics={**ranked["metrics"], **_calibration(test, calibrator.calibrated_logit, thirds)},
-        at_graph_ratio=ranked["at_graph_ratio"],
-        balanced=ranked["balanced"],
-        decisions=[_measured(test, decision) for decision in decisions],
-        degree_thirds=_third_rows(test, thirds),
-        baselines=baselines,
-        findings=[*findings, *_resolution_findings(test)],
-        audit=audit,
-        message_graph=split.message_graph_hash(),
-        split={**sizes, "fractions": {part: size / num_edges for part, size in sizes.items()}},
-        calibrator=calibrator.to_json(),
-    )
-
-
-def _ranking(
-    test: HeldOut,
-    calibrated: measure.LogitMap,
-    reciprocal_ranks: Floats | None,
-    ratio: float,
-    rng: np.random.Generator,
-) -> dict[str, dict[str, Quantity]]:
-    """Everything that the bootstrap over test edges serves, from one set of repetitions."""
-    num_edges, num_pairs, prevalence = test.num_edges, test.num_pairs, test.prevalence
-    at_ratio, balanced = test.at_prevalence(ratio), test.at_prevalence(0.5)
-    edges = calibrated(test.edge_logits)
-    losses, squares = -log_expit(edges), np.square(expit(-edges))
-    length = min(LIST_LENGTH, num_pairs)
-    statistics: dict[str, Callable[[Resamples], Floats]] = {
-        "roc_auc": Resamples.roc_auc,
-        "average_precision": Resamples.average_precision,
-        "at_ratio": lambda r: r.average_precision(at_ratio.num_non_edges / test.num_non_edges),
-        "balanced": lambda r: r.average_precision(balanced.num_non_edges / test.num_non_edges),
-        "r_precision": lambda r: r.precision_at(num_edges),
-        "precision_at_100": lambda r: r.precision_at(length),
-        "losses": lambda r: r.mean(losses),
-        "squares": lambda r: r.mean(squares),
-    }
-    if reciprocal_ranks is not None:
-        statistics["mrr"] = lambda r: r.mean(reciprocal_ranks)
-    ends = bootstrap(test, statistics, rng=rng)
-    coarse = _too_coarse(test)
-
-    def share(value: float, name: str, factor: float = 1.0) -> Quantity:
-        few = f"fewer than {FEW_EDGES} held-out edges: any value is possible" if num_edges < FEW_EDGES else None
-        low, high = (0.0, 1.0) if few else ends[name]
-        return Quantity.around(factor * value, (factor * low, factor * high), reason=few or coarse)
-
-    def listed(k: float, name: str) -> Quantity:
-        if k > num_pairs:
-            return Quantity.missing(f"{num_pairs:,.0f} candidates, fewer than {k:,.0f}")
-        if coarse:
-            return Quantity.missing(coarse)
-        value, interval = measure.precision_at(test, k), ends[name]
-        if interval[0] == interval[1]:  # no repetition found another edge, which is no proof that none could be
-            low, high = poisson_interval(value * k)
-            interval = float(low) / k, min(1.0, float(high) / k)
-        return Quantity.around(value, interval)
-
-    def proper(name: str, non_edges: float, constant: float) -> tuple[Quantity, Quantity]:
-        """A mean loss of edges and non-edges together, and its skill against a constant forecast."""
-        of_edges = losses if name == "losses" else squares
-        value, low, high = ((num_edges * x + non_edges) / num_pairs for x in (of_edges.mean(), *ends[name]))
-        widest = Z95 * _sampling_error(test, calibrated, name) / num_pairs
-        low, high = value - np.hypot(value - low, widest), value + np.hypot(high - value, widest)
-        skill = Quantity.around(1 - value / constant, (1 - high / constant, 1 - low / constant))
-        return Quantity.around(value, (low, high)), skill
-
-    bins = test.non_edges.bins
-    log_loss, log_loss_skill = proper(
-        "losses", float(bins.expect(lambda z: -log_expit(-calibrated(z))).sum()), measure.log_loss_of_constant(test)
-    )
-    _, brier_skill = proper(
-        "squares", float(bins.expect(lambda z: np.square(expit(calibrated(z)))).sum()), prevalence * (1 - prevalence)
-    )
-    no_interval = "no interval: a maximum over thresholds, whose bootstrap is biased upwards"
-    return {
-        "metrics": {
-            "roc_auc": share(measure.roc_auc(test), "roc_auc"),
-            "average_precision": share(measure.average_precision(test), "average_precision"),
-            "average_precision_lift": share(measure.average_precision(test), "average_precision", 1 / prevalence),
-            "r_precision": listed(num_edges, "r_precision"),
-            "best_f1": Quantity.missing(coarse) if coarse else Quantity(measure.best_f1(test), reason=no_interval),
-            "precision_at_100": listed(LIST_LENGTH, "precision_at_100"),
-            **{f"hits_at_{k}": _hits(test, k) for k in HITS},
-            "mrr": Quantity.missing("full rows were not ranked")
-            if reciprocal_ranks is None
-            else share(float(reciprocal_ranks.mean()), "mrr"),
-            "log_loss": log_loss,
-            "log_loss_skill": log_loss_skill,
-            "brier_skill": brier_skill,
-        },
-        "at_graph_ratio": {
-            "average_precision": share(measure.average_precision(at_ratio), "at_ratio"),
-            "best_f1": Quantity.missing(coarse) if coarse else Quantity(measure.best_f1(at_ratio), reason=no_interval),
-        },
-        "balanced": {
-            "roc_auc": share(measure.roc_auc(balanced), "roc_auc"),
-            "average_precision": share(measure.average_precision(balanced), "balanced"),
-        },
-    }
-
-
-def _hits(test: HeldOut, k: int) -> Quantity:
-    if k > test.num_non_edges:
-        return Quantity.missing(f"{test.num_non_edges:,.0f} non-edges, fewer than {k}")
-    if test.design == "sampled" and k < MIN_SAMPLED * test.non_edges.weight:
-        scored = k / test.non_edges.weight
-        return Quantity.missing(
-            f"the {k} best non-edges are {scored:.3g} of the sampled ones, fewer than {MIN_SAMPLED}"
-        )
-    value = measure.hits_at(test, k)
-    return Quantity.around(value, wilson(value * test.num_edges, test.num_edges))
-
-
-def _calibration(test: HeldOut, calibrated: measure.LogitMap, thirds: measure.DegreeThirds) -> dict[str, Quantity]:
-    line = measure.calibration_line(test, calibrated)
-    if line is None:
-        apart = "no finite line fits: the logits hardly vary, or edges and non-edges do not overlap"
-        slope = intercept = Quantity.missing(apart)
-    else:
-        errors = Z95 * np.sqrt(np.diag(line.covariance))
-        slope, intercept = (
-            Quantity.around(value, (value - error, value + error))
-            for value, error in zip((line.slope, line.intercept), errors.tolist(), strict=True)
-        )
-    no_interval = "no interval: a sum of absolute differences, whose bootstrap is biased upwards"
-    by_degree = Quantity.missing("no degree classes were given")
-    if test.degree_ranges is not None:
-        by_degree = Quantity(measure.degree_relative_ece(thirds), reason=no_interval)
-    return {
-        "observed_over_expected": _over_expected(float(thirds.observed.sum()), float(thirds.expected.sum())),
-        "calibration_slope": slope,
-        "calibration_intercept": intercept,
-        "relative_ece": Quantity(measure.relative_ece(measure.reliability(test, calibrated)), reason=no_interval),
-        "degree_relative_ece": by_degree,
-    }
-
-
-def _over_expected(observed: float, expected: float) -> Quantity:
-    """Observed over expected edges: the observed ones are a Poisson count, the expected ones a sum over candidates."""
-    if expected <= 0:
-        return Quantity.missing("no edge is expected")
-    low, high = poisson_interval(observed)
-    return Quantity.around(observed / expected, (float(low) / expected, float(high) / expected))
-
-
-def _third_rows(test: HeldOut, thirds: measure.DegreeThirds) -> list[dict[str, Any]]:
-    if test.degree_ranges is None:
-        return []
-    rows = zip(THIRDS, test.degree_ranges, thirds.num_pairs, thirds.observed, thirds.expected, strict=True)
-    return [
-        {
-            "name": name,
-            "low": int(products[0]),
-            "high": int(products[1]),
-            "num_pairs": _count(num_pairs),
-            "observed": _count(observed),
-            "expected": float(expected),
-            "observed_over_expected": _over_expected(float(observed), float(expected)),
-        }
-        for name, products, num_pairs, observed, expected in rows
-        if num_pairs > 0
-    ]
-
-
-def _measured(test: HeldOut, decision: Decision) -> MeasuredDecision:
-    if decision.threshold_logit is None:
-        reason = decision.reason or "no threshold keeps this promise"
-        return MeasuredDecision(decision, None, dict.fromkeys(DECIDED, Quantity.missing(reason)))
-    confusion = measure.confusion_at(test, decision.threshold_logit)
-    sampled = confusion.fp / test.non_edges.weight
-    measured = {}
-    for name, statistic in DECIDED.items():
-        value = statistic(confusion)
-        if value is None:
-            what = "nothing is" if confusion.tp + confusion.fp == 0 else "everything is"
-            measured[name] = Quantity.missing(f"undefined: {what} decided to be an edge")
-            continue
-        interval = confusion_interval(confusion, test, statistic)
-        if name == "precision" and test.design == "sampled" and sampled < MIN_SAMPLED:
-            reason = f"{sampled:.0f} sampled non-edges reach the threshold, fewer than {MIN_SAMPLED}: interval only"
-            measured[name] = Quantity(None, *interval, reason=reason)
-        else:
-            measured[name] = Quantity.around(value, interval)
-    return MeasuredDecision(decision, confusion, measured)
-
-
-def _sampling_error(test: HeldOut, calibrated: measure.LogitMap, name: str) -> float:
-    """Standard error of the sum of losses over sampled non-edges; 0 when they were enumerated."""
-    scores = test.non_edges
-    if test.design == "enumerated":
-        return 0.0
-
-    def loss(z: Floats) -> Floats:
-        return -log_expit(-calibrated(z)) if name == "losses" else np.square(expit(calibrated(z)))
-
-    total = scores.num_non_edges
-    mean = float(scores.bins.expect(loss).sum()) / total
-    variance = float(scores.bins.expect(lambda z: np.square(loss(z) - mean)).sum()) / total
-    return float(total * np.sqrt(variance * (1 - scores.rate) / scores.num_scored))
-
-
-def _too_coarse(test: HeldOut) -> str | None:
-    weight = test.non_edges.weight
-    if test.design == "enumerated" or weight <= MAX_WEIGHT * test.num_edges:
-        return None
-    return (
-        f"every sampled non-edge stands for {weight:,.3g}, more than {MAX_WEIGHT:.0%} of the {test.num_edges} "
-        "held-out edges: too coarse for the top of the list"
-    )
-
-
-def _resolution_findings(test: HeldOut) -> list[Finding]:
-    weight = test.non_edges.weight
-    if test.design == "enumerated" or weight <= MENTIONED_WEIGHT * test.num_edges:
-        return []
-    message = (
-        f"Each of the {test.non_edges.num_scored:,} sampled non-edges stands for {weight:,.3g}, "
-        f"{weight / test.num_edges:.2g} of the number of test edges: figures about the top of the list are uncertain."
-    )
-    severity = "error" if _too_coarse(test) else "warning"
-    remedy = "Enumerate all non-edges (a higher --max-pairs), or sample more of them."
-    return [Finding("D24", severity, message, remedy, weight)]  # type: ignore[arg-type]
-
-
-def _count(value: float) -> int | float:
+def whole(value: float) -> int | float:
     """Whole counts as integers, so that an enumerated design reads as one."""
     return int(value) if float(value).is_integer() else float(value)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from linkodds.delimited import is_text_file, read_table
 from linkodds.errors import BadFeatures, OptionError
 from linkodds.findings import Finding
-from linkodds.tables import NOISE, Table, is_frame, load_sparse, read_bytes, table_of_frame
+from linkodds.tables import NOISE, Table, is_frame, load_sparse, read_bytes, require_file, table_of_frame
 
 Scaling = Literal["auto", "none", "standard", "row"]
 
@@ -108,16 +108,20 @@ def read_features(features: Any) -> FeatureTable:
         path = Path(features)
         if is_text_file(path) or path.suffix.lower() == ".parquet":
             return _features_of_table(read_table(path, ids=(None,)))
+        require_file(path)
         if path.suffix.lower() not in (".npz", ".npy"):
             raise OptionError(
-                f"{path.name}: the format {path.suffix or 'without a suffix'!r} is unknown; features are read from "
-                ".csv .tsv .txt (also .gz) and .parquet with an id column, .npz and .npy."
+                f"{path.name}: the name ends in {path.suffix or 'no suffix'}, an unknown format; "
+                "features are read from .csv .tsv .txt (also .gz) and .parquet with an id column, .npz and .npy."
             )
         return _matrix_table(_load_array(path), path.name)
     if is_frame(features):
         return _features_of_table(table_of_frame(features, index_as_ids=True))
     if not _is_sparse(features):
-        features = np.asarray(features.detach().cpu().numpy() if hasattr(features, "detach") else features)
+        try:
+            features = np.asarray(features.detach().cpu().numpy() if hasattr(features, "detach") else features)
+        except ValueError as error:
+            raise BadFeatures("features: the rows are not all of one length; a matrix has as many in each.") from error
     return _matrix_table(features, "features")
 
 

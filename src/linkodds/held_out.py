@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkodds.errors import DegenerateGraph, NonFiniteScores
-from linkodds.non_edge_scores import Floats, LogitBins, NonEdgeScores, score_non_edges
+from linkodds.logit_bins import Floats, LogitBins
+from linkodds.non_edge_scores import NonEdgeScores, score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges
 from linkodds.pairs import Pairs
 from linkodds.scoring import Scorer

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from linkodds.decision import Decision, decide, parse_rule
 from linkodds.deployment import Deployment, assume_missing, fit_link_rate
-from linkodds.errors import OptionError
-from linkodds.evaluation import Evaluation, evaluate
+from linkodds.errors import OptionError, RunError, UnkeptPromise
+from linkodds.evaluation import Evaluation
+from linkodds.measuring import evaluate
 from linkodds.pairs import Pairs
 from linkodds.reading import read_pairs
 from linkodds.record import Run, parquet_bytes
@@ -99,14 +100,15 @@ def decision_of(run: Run, rule: str | None) -> Decision:
     """The stored decision, or the one that another rule gives on the calibration edges.
 
     Raises:
-        OptionError: no such rule, or one whose promise cannot be kept.
+        OptionError: no such rule.
+        UnkeptPromise: a rule whose promise the calibration edges cannot keep.
     """
     if rule is None:
         decision = run.decision
     else:
         decision = decide(parse_rule(rule), run.calibration, run.calibrator, num_test_edges=len(run.split.test))
     if decision.threshold_logit is None:
-        raise OptionError(f"{decision.rule}: {decision.reason}")
+        raise UnkeptPromise(f"{decision.rule}: {decision.reason}")
     return decision
 
 
@@ -270,7 +272,12 @@ def evidence(run: Run, pairs: Pairs) -> list[str]:
 
 
 def _writer(out: Path) -> Callable[[pl.DataFrame], None]:
-    """What writes a table to `out` by its suffix, aside first and then renamed; a wrong suffix is refused before any work."""
+    """What writes a table to `out` by its suffix, aside first and then renamed; what cannot work is refused at once.
+
+    Raises:
+        OptionError: a suffix that is no format.
+        RunError: a directory of that name, or no directory to put the file in.
+    """
     formats: dict[str, Callable[[pl.DataFrame], bytes]] = {
         ".csv": lambda table: _csv(table, ","),
         ".tsv": lambda table: _csv(table, "\t"),
@@ -278,21 +285,28 @@ def _writer(out: Path) -> Callable[[pl.DataFrame], None]:
     }
     if out.suffix.lower() not in formats:
         raise OptionError(f"--out {out}: the name ends in {out.suffix or 'no suffix'}; use .csv, .tsv or .parquet.")
+    if out.is_dir():
+        raise RunError(f"--out {out} is a directory; name a file.")
+    if not out.parent.is_dir():
+        raise RunError(f"--out {out}: there is no directory {out.parent}; make it first.")
     to_bytes = formats[out.suffix.lower()]
 
     def write(table: pl.DataFrame) -> None:
         partial = out.with_name(out.name + ".partial")
         try:
             partial.write_bytes(to_bytes(table))
+            partial.replace(out)
         except OSError:
-            partial.unlink(missing_ok=True)
+            if partial.is_file():
+                partial.unlink()
             raise
-        partial.replace(out)
 
     return write
 
 
 def _csv(table: pl.DataFrame, separator: str) -> bytes:
     buffer = io.BytesIO()
-    table.write_csv(buffer, separator=separator)
+    # A line that begins with a bare "#" reads as a comment, so an id that does is quoted.
+    is_fragile = table["source"].str.starts_with("#").any()
+    table.write_csv(buffer, separator=separator, quote_style="non_numeric" if is_fragile else "necessary")
     return buffer.getvalue()

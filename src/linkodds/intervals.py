@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import chi2
 
 from linkodds.held_out import HeldOut
+from linkodds.logit_bins import Floats
 from linkodds.metrics import Confusion
-from linkodds.non_edge_scores import Floats
 
 Z95 = 1.959963984540054
 FEW_EDGES = 10

@@ -12,7 +12,8 @@ import numpy as np
 from scipy.special import entr, expit, log_expit
 
 from linkodds.held_out import HeldOut
-from linkodds.non_edge_scores import Floats
+from linkodds.logistic import fit_line
+from linkodds.logit_bins import Floats
 from linkodds.non_edges import NUM_CLASSES
 
 LogitMap = Callable[[Floats], Floats]
@@ -95,13 +96,9 @@ def roc_auc(held_out: HeldOut) -> float:
         >>> roc_auc(HeldOut.from_logits([2.0, 0.5], [1.0, 0.5], 2))
         0.625
     """
-    return float(auc_places(held_out) @ held_out.ladder.edges) / held_out.num_edges
-
-
-def auc_places(held_out: HeldOut) -> Floats:
-    """Shape (rungs,): share of the non-edges that an edge on each rung of the ladder beats, ties half."""
     ladder = held_out.ladder
-    return 1.0 - (ladder.non_edges_at_least + ladder.non_edges_above) / (2 * held_out.num_non_edges)
+    beaten = 1.0 - (ladder.non_edges_at_least + ladder.non_edges_above) / (2 * held_out.num_non_edges)
+    return float(beaten @ ladder.edges) / held_out.num_edges
 
 
 def average_precision(held_out: HeldOut) -> float:
@@ -127,10 +124,10 @@ def precision_at(held_out: HeldOut, k: float) -> float:
     """
     if not 0 < k <= held_out.num_pairs:
         raise ValueError(f"a list of {k:,} out of {held_out.num_pairs:,.0f} candidates")
-    return float(np.interp(k, *list_gains(held_out))) / k
+    return float(np.interp(k, *_list_gains(held_out))) / k
 
 
-def list_gains(held_out: HeldOut) -> tuple[Floats, Floats]:
+def _list_gains(held_out: HeldOut) -> tuple[Floats, Floats]:
     """Corners of the line (length of the list, expected edges in it), shape (2 rungs + 1,) each, from (0, 0)."""
     ladder = held_out.ladder
     found_before = ladder.edges_at_least - ladder.edges
@@ -169,6 +166,11 @@ def best_f1_confusion(held_out: HeldOut) -> Confusion:
     return _rung(held_out, int(np.argmax(f1)))
 
 
+def _rung(held_out: HeldOut, rung: int) -> Confusion:
+    tp, fp = (float(count[rung]) for count in (held_out.ladder.edges_at_least, held_out.ladder.non_edges_at_least))
+    return Confusion(held_out.num_non_edges - fp, fp, held_out.num_edges - tp, tp)
+
+
 def best_f1(held_out: HeldOut) -> float:
     """The highest F1 that any threshold reaches.
 
@@ -189,11 +191,6 @@ def best_balanced_accuracy(held_out: HeldOut) -> float:
     ladder = held_out.ladder
     margin = ladder.edges_at_least / held_out.num_edges - ladder.non_edges_at_least / held_out.num_non_edges
     return float((1.0 + margin.max()) / 2)
-
-
-def _rung(held_out: HeldOut, rung: int) -> Confusion:
-    tp, fp = (float(count[rung]) for count in (held_out.ladder.edges_at_least, held_out.ladder.non_edges_at_least))
-    return Confusion(held_out.num_non_edges - fp, fp, held_out.num_edges - tp, tp)
 
 
 def log_loss(held_out: HeldOut, calibrated: LogitMap) -> float:
@@ -253,7 +250,11 @@ class Reliability:
 
 
 def reliability(held_out: HeldOut, calibrated: LogitMap) -> Reliability:
-    """Bin all candidates by half decades of their probability, from 1e-8 (and below) to 1."""
+    """Bin all candidates by half decades of their probability, from 1e-8 (and below) to 1.
+
+    Non-edges go by the points of their `LogitBins`: where a narrow bin straddles a border, half of it may be dealt to
+    the wrong side, which moves the relative ECE by about 1e-4 of itself.
+    """
     z, weight = held_out.non_edges.bins.points()
     edges = calibrated(held_out.edge_logits)
     logits = np.concatenate([edges, calibrated(z)])
@@ -310,44 +311,18 @@ def calibration_line(held_out: HeldOut, calibrated: LogitMap) -> CalibrationLine
     Returns:
         None where no finite line is best (constant logits, all edges on one side of all non-edges) or none can be told.
     """
-    edges = calibrated(held_out.edge_logits)
     points, weights = held_out.non_edges.bins.points()
-    points = calibrated(points)
-    if edges.min() >= points.max() or points.min() >= edges.max():
+    edges = calibrated(held_out.edge_logits)
+    line = fit_line(edges, calibrated(points), edge_weights=np.ones(held_out.num_edges), non_edge_weights=weights)
+    if line is None:
         return None
-    logits, target = np.concatenate([edges, points]), np.concatenate([np.ones(len(edges)), np.zeros(len(points))])
-    weights = np.concatenate([np.ones(len(edges)), weights])
-    # The classes, not the rare edges alone, set centre and scale: Newton then starts and stays well conditioned.
-    centre, scale = (edges.mean() + np.average(points, weights=weights[len(edges) :])) / 2, logits.std()
-    features = np.column_stack([(logits - centre) / scale, np.ones(len(logits))])
-
-    def loss(line: Floats) -> float:
-        return float(weights @ (-log_expit(np.where(target == 1, 1.0, -1.0) * (features @ line))))
-
-    line = np.array([0.0, np.log(held_out.prevalence / (1 - held_out.prevalence))])
-    for _ in range(200):
-        p = expit(features @ line)
-        hessian = (features.T * (weights * p * (1 - p))) @ features
-        if np.linalg.cond(hessian) > 1e15:  # one weighted point outweighs everything: no line to speak of
-            return None
-        step = np.linalg.solve(hessian, features.T @ (weights * (target - p)))
-        size, before = 1.0, loss(line)
-        while loss(line + size * step) > before * (1 + 1e-14) and size > 1e-9:
-            size /= 2
-        line = line + size * step
-        if np.abs(step).max() < 1e-12 * (1 + np.abs(line).max()):
-            break
-    p = expit(features @ line)
-    residuals = features * (target - p)[:, None]
-    variance = len(edges) * np.cov(residuals[: len(edges)].T, bias=True)
+    # One edge, or edges that all look alike, have no spread of their own: then take the model's.
+    variance = held_out.num_edges * np.cov(line.edge_scores.T) if np.ptp(edges) > 0 else line.information
     if held_out.design == "sampled":
         scores = held_out.non_edges
-        spread = np.cov(residuals[len(edges) :].T, bias=True, aweights=weights[len(edges) :])
-        variance += scores.num_non_edges**2 / scores.num_scored * (1 - scores.rate) * spread
-    back = np.array([[1 / scale, 0.0], [-centre / scale, 1.0]])
-    bread = back @ np.linalg.inv((features.T * (weights * p * (1 - p))) @ features)
-    slope, intercept = back @ line
-    return CalibrationLine(float(slope), float(intercept), bread @ variance @ bread.T)
+        spread = np.cov(line.non_edge_scores.T, bias=True, aweights=weights)
+        variance = variance + scores.num_non_edges**2 / scores.num_scored * (1 - scores.rate) * spread
+    return CalibrationLine(line.slope, line.intercept, line.covariance(variance))
 
 
 def _by_class(held_out: HeldOut, values: Floats) -> Floats:

@@ -198,7 +198,9 @@ def _distinct(total: int, count: int, rng: np.random.Generator) -> NDArray[np.in
     """`count` distinct integers below `total`, sorted; drawing on and dropping repeats keeps the set uniform."""
     ranks = np.empty(0, dtype=np.int64)
     while len(ranks) < count:
-        ranks = np.union1d(ranks, rng.integers(0, total, size=count - len(ranks)))
+        ranks = np.concatenate([ranks, rng.integers(0, total, size=count - len(ranks))])
+        ranks.sort()  # many times faster than numpy's unique, which hashes
+        ranks = ranks[np.concatenate([[True], ranks[1:] != ranks[:-1]])]
     return ranks
 
 

@@ -20,11 +20,12 @@ from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.config import BASELINES, FitConfig
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.doctor import constant_features, diagnose_run, order
-from linkodds.evaluation import BaselineResult, evaluate
+from linkodds.evaluation import BaselineResult
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
+from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges

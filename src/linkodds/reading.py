@@ -23,7 +23,7 @@ from linkodds.interop import (
     is_networkx,
     is_pyg,
 )
-from linkodds.tables import NOISE, Table, is_frame, load_sparse, read_bytes, table_of_frame
+from linkodds.tables import NOISE, Table, is_frame, load_sparse, read_bytes, require_file, table_of_frame
 
 EDGE_FORMATS = ".csv .tsv .txt (also .gz), .parquet, .npz (SciPy adjacency), .graphml, .gml"
 
@@ -61,6 +61,7 @@ def read_edges(
         if is_text_file(path) or path.suffix.lower() == ".parquet":
             table = read_table(path, header=header, delimiter=delimiter, ids=(source, target))
             return _edges_of_table(table, source, target, directed)
+        require_file(path)
         _refuse(options, path.name)
         return _read_graph_file(path, directed)
     if is_frame(edges):
@@ -79,7 +80,7 @@ def read_edges(
             f"edges: a {type(edges).__name__} of shape {pairs.shape} is none of: a path ({EDGE_FORMATS}), "
             "a pandas or polars table, a NetworkX graph, a SciPy sparse matrix, PyG data, pairs of shape (edges, 2)."
         )
-    text = pl.DataFrame({"source": [str(u) for u in pairs[:, 0]], "target": [str(v) for v in pairs[:, 1]]})
+    text = pl.DataFrame({"source": [_text(u) for u in pairs[:, 0]], "target": [_text(v) for v in pairs[:, 1]]})
     return _edges_of_table(table_of_frame(text), None, None, directed)
 
 
@@ -93,6 +94,8 @@ def read_pairs(
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Pairs to predict, in the user's ids and order: the formats and the rules of `read_edges`; any id is allowed.
 
+    No pairs at all are a fine question in Python, where a filter may leave none; a file without a row is refused.
+
     Returns:
         Source ids and target ids, each of shape (pairs,), text.
     Raises:
@@ -101,6 +104,9 @@ def read_pairs(
         >>> [ids.tolist() for ids in read_pairs([("p53", "mdm2"), ("p53", 7)])]
         [['p53', 'p53'], ['mdm2', '7']]
     """
+    if not isinstance(pairs, str | Path) and np.shape(pairs) in ((0,), (0, 2)):
+        nothing = np.empty(0, dtype=object)
+        return nothing, nothing
     # A matrix of pairs need not be symmetric, a graph file keeps the direction that it has.
     is_matrix = sp.issparse(pairs) or (isinstance(pairs, str | Path) and Path(pairs).suffix.lower() == ".npz")
     read = read_edges(pairs, source=source, target=target, header=header, delimiter=delimiter, directed=is_matrix)
@@ -204,7 +210,7 @@ def _read_graph_file(path: Path, directed: bool) -> EdgeList:
     kind = path.suffix.lower()
     if kind not in (".npz", ".graphml", ".gml"):
         raise OptionError(
-            f"{path.name}: the format {kind or 'without a suffix'!r} is unknown; edges are read from {EDGE_FORMATS}."
+            f"{path.name}: the name ends in {kind or 'no suffix'}, an unknown format; edges are read from {EDGE_FORMATS}."
         )
     data = read_bytes(path)
     try:
@@ -231,6 +237,10 @@ def _read_gml(path: Path) -> Any:
         if "label" not in str(error):
             raise
         return nx.read_gml(path, label="id")  # nodes without labels go by their id
+
+
+def _text(name: Any) -> str:
+    return "" if name is None or name != name else str(name)  # NaN, the missing value of other libraries, is not itself
 
 
 def _unquote(name: str) -> str:

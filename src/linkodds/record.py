@@ -23,13 +23,18 @@ from linkodds.config import BASELINES
 from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
 from linkodds.errors import BrokenRun, LinkoddsError, RunExists
+from linkodds.evaluation import Evaluation
 from linkodds.held_out import HeldOut
-from linkodds.pairs import PairSpace
+from linkodds.pairs import Pairs, PairSpace
 from linkodds.scoring import Embeddings, InnerProductScorer, Scorer
 from linkodds.split import PARTS, Split
 
 FORMAT = "linkodds.run/1"
 MANIFEST = "manifest.json"
+_ALWAYS_THERE = (
+    *("config.yaml", "nodes.parquet", "split.npz", "scores.npz", "calibration.json", "decision.json"),
+    *("history.csv", "evaluation.json", "predictions.parquet", "cost.json"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +103,8 @@ class PartialRun:
     """
 
     def __init__(self, out: Path, *, force: bool) -> None:
+        if out.name in ("", ".."):
+            raise RunExists(f"{out} is a directory that others are named by; give RUN a name of its own.")
         if out.exists() or out.is_symlink():
             if not force:
                 raise RunExists(f"{out} exists; choose another --out, or give --force to replace it.")
@@ -107,7 +114,9 @@ class PartialRun:
         self.path = out.with_name(out.name + ".partial")
 
     def __enter__(self) -> "PartialRun":
-        if self.path.exists():
+        if self.path.exists() or self.path.is_symlink():
+            if not (self.path / "config.yaml").is_file() and not _is_empty_directory(self.path):
+                raise RunExists(f"{self.path} is not what an interrupted fit left; move it, or choose another --out.")
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True)
         return self
@@ -167,10 +176,10 @@ def load_run(path: Path | str) -> Run:
     _verify(path)
     try:
         return _read(path)
-    except LinkoddsError:
-        raise
+    except LinkoddsError as error:
+        raise BrokenRun(f"{path}: {error} Fit the run again.") from error
     except Exception as error:  # whatever a damaged file makes of the libraries that read it
-        raise BrokenRun(f"{path}: {type(error).__name__}: {error}. Fit the run again.") from error
+        raise BrokenRun(f"{path}: damaged ({type(error).__name__}: {error}). Fit the run again.") from error
 
 
 def _verify(path: Path) -> None:
@@ -197,20 +206,24 @@ def _verify(path: Path) -> None:
             raise BrokenRun(f"{path}: {name} is missing. Fit the run again.")
         if _sha256(path / name) != digest:
             raise BrokenRun(f"{path}: {name} was changed or cut off after the run was written. Fit the run again.")
+    unnamed = next((name for name in _ALWAYS_THERE if name not in hashes), None)
+    if unnamed is not None:
+        raise BrokenRun(f"{path}: {MANIFEST} does not name {unnamed}, so this is no complete run. Fit it again.")
 
 
 def _read(path: Path) -> Run:
     config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
-    ids = np.array(pl.read_parquet(path / "nodes.parquet")["id"].to_list(), dtype=object)
+    ids = _read_ids(path / "nodes.parquet")
     facts = config["graph"]
     space = PairSpace(len(ids), facts["directed"], tuple(facts["sides"]) if facts["sides"] else None)
     with np.load(path / "split.npz", allow_pickle=False) as parts:
-        split = Split(parts["train"], parts["validation"], parts["calibration"], parts["test"], space)
+        by_part = {part: _read_part(parts[part], space) for part in PARTS}
+    split = Split(**by_part, space=space)
     with np.load(path / "scores.npz", allow_pickle=False) as arrays:
         scores = _read_scores(dict(arrays))
     test, *calibration = scores
     if test.message_graph_hash != split.message_graph_hash():
-        raise BrokenRun(f"{path}: scores.npz belongs to another message graph than split.npz. Fit the run again.")
+        raise BrokenRun("scores.npz belongs to another message graph than split.npz.")
     model, weights = config["model"], {}
     scorer: Scorer
     if model in BASELINES:
@@ -227,7 +240,7 @@ def _read(path: Path) -> Run:
         weights=weights,
         calibrator=Calibrator.from_json(_load_json(path / "calibration.json")),
         decision=Decision.from_json(_load_json(path / "decision.json")),
-        evaluation=_load_json(path / "evaluation.json"),
+        evaluation=_read_evaluation(path / "evaluation.json"),
         history=_read_history(path / "history.csv"),
         test=test,
         calibration=tuple(calibration),
@@ -235,6 +248,28 @@ def _read(path: Path) -> Run:
         cost=_load_json(path / "cost.json"),
         path=path,
     )
+
+
+def _read_ids(path: Path) -> NDArray[np.object_]:
+    column = pl.read_parquet(path)["id"]
+    if column.dtype != pl.String or column.null_count() or column.n_unique() < len(column):
+        raise BrokenRun(f"{path.name}: the ids are not one distinct text a node.")
+    return np.array(column.to_list(), dtype=object)
+
+
+def _read_evaluation(path: Path) -> dict[str, Any]:
+    evaluation: dict[str, Any] = _load_json(path)
+    Evaluation.from_json(evaluation)  # read as it will be used, so that a damaged one is refused here
+    return evaluation
+
+
+def _read_part(pairs: NDArray[Any], space: PairSpace) -> Pairs:
+    """Edges of a part, all of them pairs of the graph: a wrong index would read some other node's numbers."""
+    is_list = pairs.dtype == np.int64 and pairs.ndim == 2 and pairs.shape[1] == 2
+    inside = is_list and bool(((pairs >= 0) & (pairs < space.num_nodes)).all())
+    if not inside or not space.is_admissible(pairs).all():
+        raise BrokenRun("split.npz holds pairs that this graph does not have.")
+    return pairs
 
 
 def at_path(run: Run, path: Path) -> Run:
@@ -316,6 +351,10 @@ def _json(value: Any) -> bytes:
 
 def _load_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _is_empty_directory(path: Path) -> bool:
+    return path.is_dir() and not any(path.iterdir())
 
 
 def _sha256(path: Path) -> str:

@@ -50,8 +50,13 @@ class ReportSource(Protocol):
 def write_report(run: ReportSource, path: Path) -> None:
     """Write `render_report(run)` to `path`, aside first and then renamed, so that no half report is ever seen."""
     partial = path.with_name(path.name + ".partial")
-    partial.write_text(render_report(run), encoding="utf-8", errors="backslashreplace")
-    partial.replace(path)
+    html = render_report(run)
+    try:
+        partial.write_text(html, encoding="utf-8", errors="backslashreplace")
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def render_report(run: ReportSource) -> str:

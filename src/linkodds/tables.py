@@ -152,7 +152,7 @@ def read_parquet(path: Path) -> Table:
     Raises:
         MalformedFile: not there, or no Parquet file.
     """
-    _require_file(path)
+    require_file(path)
     try:
         return _table_of_polars(pl.read_parquet(path, glob=False), path.name)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -183,7 +183,12 @@ def _table_of_polars(frame: pl.DataFrame, place: str) -> Table:
     return Table(place, tuple(frame.columns), "", "row", np.arange(1, frame.height + 1), load, native)
 
 
-def _require_file(path: Path) -> None:
+def require_file(path: Path) -> None:
+    """Raise unless the path is a file.
+
+    Raises:
+        MalformedFile: a directory, or nothing; with the name that comes closest.
+    """
     if path.is_dir():
         raise MalformedFile(f"{path} is a directory; name a file.")
     if not path.is_file():
@@ -198,7 +203,7 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         MalformedFile: not there, not readable, empty, or no gzip file.
     """
-    _require_file(path)
+    require_file(path)
     try:
         data = path.read_bytes()
         if path.suffix.lower() == ".gz":

@@ -8,7 +8,7 @@ import os
 import sys
 
 from linkodds.cli import fitting, runs  # noqa: F401  (they register their commands)
-from linkodds.cli.app import app
+from linkodds.cli.app import app, explain, say
 
 __all__ = ["app", "main"]
 
@@ -17,6 +17,10 @@ def main() -> None:
     """Run the command line on `sys.argv` and leave with its exit code: 0 done, 1 bad data, 2 wrong usage."""
     try:
         app()
+    except OSError as error:  # of --help and --version, which run outside any command
+        message, exit_code = explain(error)
+        say(f"error: {message}")
+        sys.exit(exit_code)
     finally:
         try:
             sys.stdout.flush()

@@ -10,11 +10,12 @@ from linkodds.decision import Decision
 from linkodds.delimited import is_text_file
 from linkodds.delimited import read_table as read_columns
 from linkodds.doctor import graph_rules, history_rules, score_rules
-from linkodds.doctor.inputs import Floats, History, ScoreTable, read_history, read_table, words
+from linkodds.doctor.inputs import History, ScoreTable, read_history, read_table, words
 from linkodds.doctor.weighted import CoxFit
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.findings import Finding
 from linkodds.graph import Graph
+from linkodds.logit_bins import Floats
 from linkodds.pairs import Pairs
 from linkodds.reading import read_edges
 from linkodds.split import PARTS, Split
@@ -285,7 +286,12 @@ def _column_names(path: Path) -> set[str]:
     """Lower-case column names of a text or Parquet file; empty where it is another kind of file."""
     if not is_text_file(path) and path.suffix.lower() != ".parquet":
         return set()
-    return {name.lower() for name in read_columns(path).names}
+    table = read_columns(path)
+    if len(table.lines) == 1:  # a header alone cannot be told from a row, but for its words
+        cells = {str(cell).lower() for cell in table.load(list(range(len(table.names)))).row(0)}
+        if "label" in cells or _is_history(cells):
+            raise MalformedFile(f"{path}: a header and no row under it; there is nothing to judge.")
+    return {name.lower() for name in table.names}
 
 
 def _is_history(names: set[str]) -> bool:

@@ -9,18 +9,16 @@ from typing import Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from linkodds.delimited import read_table as read_columns
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.findings import Finding
+from linkodds.logit_bins import Floats
 from linkodds.tables import Table
 
-Floats = NDArray[np.float64]
-VALUE_COLUMNS = (
-    "probability",
-    "logit",
-    "score",
-)  # what a table may hold beside its labels; the first one found is read
+VALUE_COLUMNS = ("probability", "logit", "score")
+"""What a table may hold beside its labels; the first one found is read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +102,7 @@ class ScoreTable:
     @property
     def probabilities(self) -> Floats:
         """Shape (rows,): the values, or the sigmoid of the logits."""
-        return self.values if self.kind == "probability" else sigmoid(self.values)
+        return self.values if self.kind == "probability" else np.asarray(expit(self.values))
 
     @property
     def at_base_rate(self) -> bool:
@@ -254,16 +252,6 @@ def words(name: str) -> set[str]:
         ['auc', 'roc', 'val']
     """
     return set(re.split(r"[^a-z0-9]+", name.strip().lower()))
-
-
-def sigmoid(logits: Floats) -> Floats:
-    """Shape as given: 1 / (1 + exp(-logit)), without overflow.
-
-    Example:
-        >>> sigmoid(np.array([-800.0, 0.0])).tolist()
-        [0.0, 0.5]
-    """
-    return np.exp(-np.logaddexp(0.0, -logits))
 
 
 def read_table(

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
+from scipy.special import expit
 
-from linkodds.doctor.inputs import Floats, sigmoid
+from linkodds.intervals import Z95
+from linkodds.logistic import fit_line
+from linkodds.logit_bins import Floats
 
 Labels = NDArray[np.bool_]
 
@@ -52,7 +55,7 @@ def intercept_shift(labels: Labels, logits: Floats, weights: Floats) -> float:
     """
     observed = float(weights[labels].sum())
     reach = 40.0 + float(np.abs(logits).max())
-    return float(brentq(lambda shift: float(weights @ sigmoid(logits + shift)) - observed, -reach, reach, xtol=1e-10))
+    return float(brentq(lambda shift: float(weights @ expit(logits + shift)) - observed, -reach, reach, xtol=1e-10))
 
 
 @dataclass(frozen=True)
@@ -73,37 +76,10 @@ def fit_cox(labels: Labels, logits: Floats, weights: Floats) -> CoxFit | None:
     Returns:
         None where there is no finite maximum: the logits are all equal, or separate edges from non-edges.
     """
-    scale = float(logits.std())
-    edges, non_edges = logits[labels], logits[~labels]
-    if scale == 0 or edges.min() >= non_edges.max() or edges.max() <= non_edges.min():
+    edges, non_edges = weights[labels], weights[~labels]
+    line = fit_line(logits[labels], logits[~labels], edge_weights=edges, non_edge_weights=non_edges)
+    if line is None:
         return None
-    x = np.column_stack([(logits - logits.mean()) / scale, np.ones(len(logits))])
-    weights = weights / weights.sum()
-    odds = weights[labels].sum() / weights[~labels].sum()
-    beta = np.array([0.0, np.log(odds)])
-
-    def loss(at: Floats) -> float:
-        return float(weights @ np.logaddexp(0.0, np.where(labels, -1.0, 1.0) * (x @ at)))
-
-    for _ in range(100):
-        p = sigmoid(x @ beta)
-        gradient = x.T @ (weights * (labels - p))
-        hessian = (x * (weights * p * (1 - p))[:, None]).T @ x
-        try:
-            step = np.linalg.solve(hessian, gradient)
-        except np.linalg.LinAlgError:
-            return None
-        size, before = 1.0, loss(beta)
-        while loss(beta + size * step) > before + 1e-12 and size > 1e-8:
-            size /= 2
-        beta = beta + size * step
-        if np.abs(size * step).max() < 1e-9 * (1 + np.abs(beta).max()):
-            break
-    else:
-        return None
-    residual = weights * (labels - sigmoid(x @ beta))
-    bread = np.linalg.inv(hessian)
-    deviation = float(np.sqrt((bread @ ((x * residual[:, None] ** 2).T @ x) @ bread)[0, 0]))
-    slope = float(beta[0]) / scale
-    margin = 1.959964 * deviation / scale
-    return CoxFit(slope, float(beta[1]) - slope * float(logits.mean()), slope - margin, slope + margin)
+    scores = np.concatenate([line.edge_scores * edges[:, None], line.non_edge_scores * non_edges[:, None]])
+    margin = Z95 * float(np.sqrt(line.covariance(scores.T @ scores)[0, 0]))
+    return CoxFit(line.slope, line.intercept, line.slope - margin, line.slope + margin)

@@ -1,0 +1,102 @@
+"""Logistic regression on one logit: the line that calibrates, and the line that measures calibration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import expit, log_expit
+
+from linkodds.logit_bins import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """log odds = slope * logit + intercept, at the maximum of the weighted likelihood.
+
+    Args:
+        slope: any sign.
+        intercept: at logit 0.
+        edge_scores: shape (edges, 2): derivatives of the log likelihood of one edge of weight 1, in the coordinates of
+            the solver (standardised logits); what a sandwich covariance is made of.
+        non_edge_scores: shape (non-edges, 2), the same.
+        information: shape (2, 2): minus the second derivatives of the weighted log likelihood, in these coordinates.
+        back: shape (2, 2): from these coordinates to (slope, intercept).
+    """
+
+    slope: float
+    intercept: float
+    edge_scores: Floats
+    non_edge_scores: Floats
+    information: Floats
+    back: Floats
+
+    def covariance(self, of_scores: Floats) -> Floats:
+        """Shape (2, 2), of (slope, intercept), from the covariance of the weighted sum of the scores: the sandwich.
+
+        `information` itself in its place gives the covariance that holds if the model does and weights are counts.
+        """
+        bread = self.back @ np.linalg.inv(self.information)
+        return np.asarray(bread @ of_scores @ bread.T)
+
+
+def fit_line(
+    edges: Floats,
+    non_edges: Floats,
+    *,
+    edge_weights: Floats,
+    non_edge_weights: Floats,
+    targets: tuple[float, float] = (1.0, 0.0),
+) -> Line | None:
+    """Maximise the weighted likelihood by Newton steps, halved where they overshoot: it is concave, so that ends.
+
+    Args:
+        edges: shape (edges,), logits.
+        non_edges: shape (non-edges,), logits.
+        edge_weights: shape (edges,), above 0.
+        non_edge_weights: shape (non-edges,), above 0.
+        targets: of edges and of non-edges; strictly inside (0, 1) they have a finite maximum for separated logits too.
+    Returns:
+        None where no finite line is best (all logits equal; edges on one side of all non-edges, with targets 1 and 0),
+        or where none can be told: one weighted point outweighs everything.
+    Example:
+        >>> logits = np.array([0.0, 1.0])
+        >>> line = fit_line(logits, logits, edge_weights=np.array([1.0, 3.0]), non_edge_weights=np.array([3.0, 1.0]))
+        >>> round(line.slope, 3), round(line.intercept, 3)  # the odds are 1/3 and 3
+        (2.197, -1.099)
+    """
+    overlap = edges.min() < non_edges.max() and non_edges.min() < edges.max()
+    if targets == (1.0, 0.0) and not overlap:
+        return None
+    # Both classes alike, not the rare edges alone or the many non-edges, set centre and scale: Newton's method then
+    # starts, and stays, well conditioned.
+    centre = (np.average(edges, weights=edge_weights) + np.average(non_edges, weights=non_edge_weights)) / 2
+    squares = (
+        np.average((z - centre) ** 2, weights=w) for z, w in ((edges, edge_weights), (non_edges, non_edge_weights))
+    )
+    scale = float(np.sqrt(sum(squares) / 2))
+    if scale == 0:
+        return None
+    logits, weights = np.concatenate([edges, non_edges]), np.concatenate([edge_weights, non_edge_weights])
+    target = np.repeat(targets, [len(edges), len(non_edges)])
+    features = np.column_stack([(logits - centre) / scale, np.ones(len(logits))])
+
+    def loss(line: Floats) -> float:
+        f = features @ line
+        return -float(weights @ (target * log_expit(f) + (1 - target) * log_expit(-f)))
+
+    line = np.array([0.0, np.log(edge_weights.sum() / non_edge_weights.sum())])
+    for _ in range(200):
+        p = expit(features @ line)
+        information = (features.T * (weights * p * (1 - p))) @ features
+        if not np.linalg.cond(information) < 1e15:
+            return None
+        step = np.linalg.solve(information, features.T @ (weights * (target - p)))
+        if np.abs(step).max() < 1e-12 * (1 + np.abs(line).max()):
+            break
+        size, before = 1.0, loss(line)
+        while loss(line + size * step) > before * (1 + 1e-14) and size > 1e-12:
+            size /= 2
+        line = line + size * step
+    scores = features * (target - p)[:, None]
+    back = np.array([[1 / scale, 0.0], [-centre / scale, 1.0]])
+    slope, intercept = (back @ line).tolist()
+    return Line(slope, intercept, scores[: len(edges)], scores[len(edges) :], information, back)
