@@ -1,11 +1,8 @@
-"""Pipeline: read, split, train, calibrate, decide, evaluate, save; and what is done with a saved run afterwards."""
+"""Pipeline: read, split, hold the contest, calibrate, decide, evaluate, save."""
 
-import platform
-import resource
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +12,10 @@ import sklearn
 import torch
 
 from linkodds import __version__
-from linkodds.baselines import baseline_scorer
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.config import BASELINES, FitConfig
+from linkodds.contest import Contender, Contest, as_in_blocks
+from linkodds.costs import Costs
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.doctor import constant_features, diagnose_run, order
 from linkodds.evaluation import BaselineResult
@@ -27,20 +25,16 @@ from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
-from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.ranks import reciprocal_ranks
 from linkodds.record import PartialRun, Run, at_path, history_csv, write_inputs, write_results
 from linkodds.report import write_report
 from linkodds.scoring import Scorer
-from linkodds.split import Split, split_edges
-from linkodds.training import Epoch, TrainedModel, choose_device, train
+from linkodds.split import split_edges
+from linkodds.training import Epoch, choose_device
 
 Say = Callable[[str], None]
 
-AUTOENCODERS = ("gae", "vgae")
-POOLED_FOLDS = 5
-SMALL_CALIBRATION, SMALL_GRAPH = 50, 1000
 SAVED_NON_EDGES = 100_000
 SAMPLE_SHARE = 20
 
@@ -57,38 +51,6 @@ class ReadingOptions:
     directed: bool = False
     bipartite: bool | None = None
     features: Path | None = None
-
-
-@dataclass
-class Costs:
-    """Seconds of each stage, and the process's peak memory when it ended."""
-
-    stages: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Time what happens inside, adding to what the stage has cost already."""
-        start = time.perf_counter()
-        yield
-        seconds = time.perf_counter() - start + self.stages.get(name, {"seconds": 0.0})["seconds"]
-        unit = 1 if platform.system() == "Darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        self.stages[name] = {"seconds": round(seconds, 3), "peak_bytes": peak}
-
-
-@dataclass(frozen=True, eq=False)
-class Contender:
-    """One model or baseline, measured on the validation edges at the true base rate."""
-
-    name: str
-    scorer: Scorer
-    trained: TrainedModel | None
-    parts: dict[str, HeldOut]
-
-    @property
-    def validation_ap(self) -> float:
-        """Average precision of the validation edges against all non-edges."""
-        return average_precision(self.parts["validation"])
 
 
 def fit_run(
@@ -239,13 +201,24 @@ class _Fit:
             f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
             f"{self.non_edges.num_scored:,} non-edges {'all enumerated' if self.non_edges.sample is None else 'sampled'}."
         )
-        contenders = {name: self.contend(name, split) for name in self.names()}
-        winner, findings = self.choose(contenders)
+        contest = Contest(
+            split=split,
+            features=self.features,
+            config=self.config,
+            non_edges=self.non_edges,
+            classes=self.classes,
+            seeds=self.train_seed,
+            device=self.device,
+            costs=self.costs,
+            say=self.say,
+            on_epoch=self.on_epoch,
+        )
+        contenders, winner, findings = contest.hold()
         trained = winner.trained
         odds = None if trained is None else trained.effective_odds
 
         self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
-        samples = [winner.parts["calibration"], *self.further_folds(winner.name)]
+        samples = [winner.parts["calibration"], *contest.further_folds(winner.name)]
         num_test = len(split.test)
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
         with self.costs.stage("calibration"):
@@ -301,81 +274,6 @@ class _Fit:
             cost=self.costs.stages,
         )
 
-    def names(self) -> list[str]:
-        asked = [*AUTOENCODERS] if self.config.model == "auto" else [self.config.model]
-        return [*asked, *(name for name in BASELINES if name not in asked)]
-
-    def contend(self, name: str, split: Split, seeds: np.random.SeedSequence | None = None) -> Contender:
-        """Train (or count) and score the validation, calibration and test edges of a split in one pass over the non-edges."""
-        trained = None
-        if name in AUTOENCODERS:
-            self.say(f"training {name}")
-            with self.costs.stage("training"):
-                seeds = seeds or np.random.SeedSequence(
-                    self.train_seed.entropy, spawn_key=(*self.train_seed.spawn_key, 0)
-                )
-                trained = train(
-                    name,
-                    split,
-                    self.features,
-                    self.config,
-                    seeds=seeds,
-                    device=self.device,
-                    on_epoch=self.on_epoch,
-                )
-        scorer = baseline_scorer(name, split) if trained is None else trained.scorer
-        with self.costs.stage("evaluation" if trained else "baselines"):
-            parts = {part: getattr(split, part) for part in ("validation", "calibration", "test")}
-            logits = {part: _as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
-            scores = score_non_edges(
-                scorer, self.non_edges, anchors=np.concatenate(list(logits.values())), classes=self.classes
-            )
-            held_out = {
-                part: HeldOut(
-                    logits[part], scores, self.classes.of_pairs(pairs), self.classes.ranges, split.message_graph_hash()
-                )
-                for part, pairs in parts.items()
-            }
-        contender = Contender(name, scorer, trained, held_out)
-        self.say(f"{name}: validation average precision {contender.validation_ap:.4g}")
-        return contender
-
-    def choose(self, contenders: dict[str, Contender]) -> tuple[Contender, list[Finding]]:
-        """The named model, or for auto the best by validation average precision; baselines compete under auto only."""
-        if self.config.model != "auto":
-            winner = contenders[self.config.model]
-            return winner, _training_findings(winner)
-        ranked = sorted(contenders.values(), key=lambda each: -each.validation_ap)
-        winner = ranked[0]
-        lost = ", ".join(f"{each.name} {each.validation_ap:.4g}" for each in ranked[1:])
-        by_counting = " No autoencoder beat counting here." if winner.trained is None else ""
-        ap = f"validation average precision {winner.validation_ap:.4g}"
-        message = f"auto chose {winner.name}: {ap} against {lost}.{by_counting}"
-        self.say(message)
-        remedy = "Name one with --model to have it whatever the validation says."
-        return winner, [Finding("model", "info", message, remedy, winner.validation_ap), *_training_findings(winner)]
-
-    def further_folds(self, name: str) -> list[HeldOut]:
-        """Calibration sets of the other folds, each scored by a model trained without it on as dense a message graph."""
-        split, wanted = self.split, self.config.folds
-        if wanted is None:
-            small = len(split.calibration) < SMALL_CALIBRATION and self.graph.num_edges < SMALL_GRAPH
-            wanted = (
-                min(POOLED_FOLDS, (len(split.train) + len(split.calibration)) // len(split.calibration)) if small else 1
-            )
-        rotations = split.rotations(wanted)[1:]
-        if rotations:
-            self.say(
-                f"{len(split.calibration)} calibration edges are few: pooling {wanted} sets of them by cross-fitting"
-            )
-        root = self.train_seed
-        return [
-            self.contend(name, rotation, np.random.SeedSequence(root.entropy, spawn_key=(*root.spawn_key, fold))).parts[
-                "calibration"
-            ]
-            for fold, rotation in enumerate(rotations, start=1)
-        ]
-
     def score(self, scorer: Scorer, edges: Any, decisions: Sequence[Decision]) -> HeldOut:
         thresholds = [each.threshold_logit for each in decisions if each.threshold_logit is not None]
         return HeldOut.from_scorer(
@@ -385,6 +283,7 @@ class _Fit:
             classes=self.classes,
             thresholds=np.array(thresholds),
             message_graph_hash=self.hash,
+            threads=self.config.threads,
         )
 
     def predictions(self, scorer: Scorer, calibrator: Calibrator) -> pl.DataFrame:
@@ -394,7 +293,7 @@ class _Fit:
         sample = draw_non_edges(recorded, count, np.random.default_rng(self.saved_seed)).sample
         assert sample is not None
         pairs = np.concatenate([self.split.test, sample])
-        logits = _as_in_blocks(scorer, pairs)
+        logits = as_in_blocks(scorer, pairs)
         num_edges = len(self.split.test)
         return pl.DataFrame(
             {
@@ -450,15 +349,6 @@ def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]
         return graph.features, [found] if graph.features.scaling != "standard" else []
     message = f"{found.message} They were left out, and the model learnt a table with a row for each node."
     return None, [replace(found, severity="warning", message=message)]
-
-
-def _as_in_blocks(scorer: Scorer, pairs: Any) -> Any:
-    """Logits rounded to float32 as blocks hold them, as float64."""
-    return scorer.logits(pairs).astype(np.float32).astype(np.float64)
-
-
-def _training_findings(winner: Contender) -> list[Finding]:
-    return [] if winner.trained is None else list(winner.trained.findings)
 
 
 def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Finding]:
