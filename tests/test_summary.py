@@ -28,6 +28,11 @@ EVALUATION: dict[str, Any] = {
         "mrr": {"value": None, "reason": "full rows were not ranked"},
     },
     "at_graph_ratio": {"average_precision": measured(0.52)},
+    "degree_thirds": [
+        {"name": "low", "observed_over_expected": measured(0.9)},
+        {"name": "middle", "observed_over_expected": {"value": None, "reason": "no edge is expected"}},
+        {"name": "high", "observed_over_expected": measured(1.0)},
+    ],
     "baselines": {
         "degree": {"roc_auc": 0.711, "average_precision": 0.0147},
         "l3": {"roc_auc": 0.871, "average_precision": 0.148},
@@ -73,6 +78,7 @@ def test_every_part_is_printed_in_order() -> None:
         "full rows were not ranked",
         "at the graph's ratio",
         "0.520",
+        "low 0.900 [0.810, 0.990], middle n/a: no edge is expected, high 1.00 [0.900, 1.10]",
         "against the baselines",
         "vgae",
         "l3",

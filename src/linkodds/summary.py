@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from linkodds.verdict import METRICS, Verdict, base_rates, comparison, verdict
-from linkodds.wording import SEVERITIES, bounds_text, number_of, number_text, plain_text
+from linkodds.wording import SEVERITIES, bounds_text, number_of, number_text, plain_text, quantity_text
 
 __all__ = ["Verdict", "print_summary", "verdict"]
 
@@ -40,6 +40,12 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
     for label, rate in base_rates(evaluation).items():
         console.print(Text(f"{label}: {rate}"))
     console.print(_metrics_table(evaluation))
+    if evaluation.get("degree_thirds"):
+        thirds = (
+            f"{plain_text(third['name'], 20)} {quantity_text(third['observed_over_expected'])}"
+            for third in evaluation["degree_thirds"]
+        )
+        console.print(Text(f"observed / expected by thirds of the degree product: {', '.join(thirds)}\n"))
     if evaluation.get("baselines"):
         console.print(_baselines_table(evaluation))
     if evaluation.get("decisions"):
