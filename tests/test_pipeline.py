@@ -94,7 +94,12 @@ def test_few_calibration_edges_are_pooled_by_cross_fitting_and_it_says_so(two_si
     assert two_sides.num_edges < 1000
     assert len(run.calibration) == 5
     assert run.calibrator.num_edges == 5 * count
-    assert any(f"{count} calibration edges are few" in line for line in said)
+    assert any(f"pooling 5 disjoint sets of {count} calibration edges" in line for line in said)
+    trained = []
+    most = (len(run.split.train) + count) // count
+    with pytest.raises(OptionError, match=f"--folds takes 1 to {most} for this split, not 40"):
+        fit_graph(two_sides, FitConfig(model="gae", folds=40, **QUICK), on_epoch=trained.append)
+    assert not trained
     one = fit_graph(two_sides, FitConfig(model="gae", folds=1, **QUICK))
     assert one.calibrator.num_edges == count
 

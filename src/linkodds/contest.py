@@ -83,6 +83,7 @@ class Contest:
 
     def hold(self) -> tuple[dict[str, Contender], Contender, list[Finding]]:
         """Every contender by name, the winner, and what there is to say about the choice."""
+        self.rotations()  # more folds than the edges give are refused before any training
         contenders = {name: self.contend(name, self.split) for name in self._names()}
         winner, findings = self._choose(contenders)
         return contenders, winner, findings
@@ -132,25 +133,31 @@ class Contest:
         self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{kept}")
         return contender
 
-    def further_folds(self, name: str) -> list[HeldOut]:
-        """Calibration sets of the other folds, each scored by a model trained without it on as dense a message graph."""
-        split, wanted = self.split, self.config.folds
-        if wanted is None:
-            small = (
-                len(split.calibration) < SMALL_CALIBRATION
-                and sum(len(getattr(split, part)) for part in PARTS) < SMALL_GRAPH
-            )
-            wanted = (
-                min(POOLED_FOLDS, (len(split.train) + len(split.calibration)) // len(split.calibration)) if small else 1
-            )
-        rotations = split.rotations(wanted)[1:]
-        if rotations:
-            self.say(
-                f"{len(split.calibration)} calibration edges are few: pooling {wanted} sets of them by cross-fitting"
-            )
+    def rotations(self) -> list[Split]:
+        """The splits whose calibration sets are pooled, the contest's own first.
+
+        Raises:
+            OptionError: more folds than the edges give.
+        """
+        split, count = self.split, len(self.split.calibration)
+        if self.config.folds is not None:
+            return split.rotations(self.config.folds)
+        num_edges = sum(len(getattr(split, part)) for part in PARTS)
+        few = count < SMALL_CALIBRATION and num_edges < SMALL_GRAPH
+        return split.rotations(min(POOLED_FOLDS, (len(split.train) + count) // count) if few else 1)
+
+    def calibration_samples(self, winner: Contender) -> list[HeldOut]:
+        """Calibration edges of the winner and, with several folds, of models trained on the other rotations."""
+        further = self.rotations()[1:]
+        if further:
+            count = len(self.split.calibration)
+            self.say(f"pooling {len(further) + 1} disjoint sets of {count} calibration edges by cross-fitting")
         return [
-            self.contend(name, rotation, self._seeds(fold)).parts["calibration"]
-            for fold, rotation in enumerate(rotations, start=1)
+            winner.parts["calibration"],
+            *(
+                self.contend(winner.name, rotation, self._seeds(fold)).parts["calibration"]
+                for fold, rotation in enumerate(further, start=1)
+            ),
         ]
 
     def _names(self) -> list[str]:

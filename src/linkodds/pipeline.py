@@ -218,7 +218,7 @@ class _Fit:
         odds = None if trained is None else trained.effective_odds
 
         self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
-        samples = [winner.parts["calibration"], *contest.further_folds(winner.name)]
+        samples = contest.calibration_samples(winner)
         num_test = len(split.test)
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
         with self.costs.stage("calibration"):
