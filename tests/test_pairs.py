@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from linkodds.pairs import KnownPairs, PairSpace
@@ -52,6 +52,7 @@ class TestEverySpace:
         assert sorted(cells) == expected
 
 
+@example(num_nodes=749_999_994, fraction=0.9999999999999999)  # sixteen rows off before the steps
 @given(num_nodes=st.integers(2, 3_000_000_000), fraction=st.floats(0, 1, exclude_max=True))
 def test_ranks_of_a_large_graph_are_exact_although_float64_is_not(num_nodes, fraction):
     space = PairSpace(num_nodes)

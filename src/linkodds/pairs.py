@@ -96,11 +96,11 @@ class PairSpace:
         if self.directed:
             u, v = np.divmod(ranks, n - 1)
             return np.column_stack([u, v + (v >= u)])
-        # The row solves u (2n - u - 1) / 2 <= rank; float64 can be one row off, so step to the exact one.
+        # The row solves u (2n - u - 1) / 2 <= rank; float64 can be rows off in a huge graph, so step to the exact one.
         u = ((2 * n - 1 - np.sqrt((2.0 * n - 1) ** 2 - 8.0 * ranks)) / 2).astype(np.int64)
         u = np.clip(u, 0, n - 2)
-        u = np.where(self._row_start(u) > ranks, u - 1, u)
-        u = np.where(self._row_start(u + 1) <= ranks, u + 1, u)
+        while (step := (self._row_start(u + 1) <= ranks).astype(np.int64) - (self._row_start(u) > ranks)).any():
+            u += step
         return np.column_stack([u, ranks - self._row_start(u) + u + 1])
 
     def blocks(self, *, max_cells: int = 1 << 21) -> Iterator[Block]:
