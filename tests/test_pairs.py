@@ -52,7 +52,7 @@ class TestEverySpace:
         assert sorted(cells) == expected
 
 
-@example(num_nodes=749_999_994, fraction=0.9999999999999999)  # sixteen rows off before the steps
+@example(num_nodes=749_999_994, fraction=0.9999999999999999)  # two rows off before the steps
 @given(num_nodes=st.integers(2, 3_000_000_000), fraction=st.floats(0, 1, exclude_max=True))
 def test_ranks_of_a_large_graph_are_exact_although_float64_is_not(num_nodes, fraction):
     space = PairSpace(num_nodes)
