@@ -47,11 +47,11 @@ def test_scaling_reaches_the_sum_under_the_cap() -> None:
 
 
 def test_promise_that_fails_is_said() -> None:
-    """100 links at one half: a deviation of 5, doubled; 100 calibration edges add one tenth of 50, so 2 * sqrt(50)."""
+    """100 links at one half: a deviation of 5, doubled; 100 held-out edges add one tenth of 50, so 2 * sqrt(50)."""
     probabilities = np.full(100, 0.5)
     for num_true, words in ((10, "differ by more than chance"), (36, "agree"), (65, "differ by more than chance")):
         is_hidden_edge = np.arange(100) < num_true
-        promise, truth = compare_with_truth(probabilities, is_hidden_edge, prevalence=0.02, num_calibration_edges=100)
+        promise, truth = compare_with_truth(probabilities, is_hidden_edge, prevalence=0.02, num_held_out=100)
         assert "50.0 ± 14.1 of the 100" in promise
         assert f"{num_true} of them are hidden edges" in truth
         assert "would hold 2.0" in truth

@@ -77,6 +77,8 @@ def test_evaluation_restated_at_its_own_prevalence_is_itself(run):
     same = evaluate_run(run, Assumption(expected_missing=len(run.split.test)))
     for name in ("roc_auc", "average_precision", "log_loss", "observed_over_expected", "best_f1"):
         assert same["metrics"][name]["value"] == pytest.approx(run.evaluation["metrics"][name]["value"], rel=1e-6)
+    assert same["candidates"]["prevalence"] == pytest.approx(run.evaluation["candidates"]["prevalence"], rel=1e-12)
+    assert evaluate_run(run, Assumption(prevalence=0.2))["candidates"]["prevalence"] == 0.2
     rarer = evaluate_run(run, Assumption(prevalence=1e-5))
     assert rarer["metrics"]["average_precision"]["value"] < run.evaluation["metrics"]["average_precision"]["value"]
     assert rarer["metrics"]["roc_auc"]["value"] == pytest.approx(run.evaluation["metrics"]["roc_auc"]["value"])

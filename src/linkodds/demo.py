@@ -104,7 +104,8 @@ def run_demo(
     links = pl.read_csv(out / "links.csv")
     listed = graph.space.canonical(np.column_stack([graph.index_of(links[end]) for end in ("source", "target")]))
     lowest = float(np.min(links["logit"].to_numpy()))
-    num_calibration_edges = sum(int((sample.edge_logits >= lowest).sum()) for sample in run.calibration)
+    counted = (run.calibration[0], run.test)  # what the probabilities of new links are counted on
+    num_held_out = sum(int((sample.edge_logits >= lowest).sum()) for sample in counted)
     said = verdict(run.evaluation)
     return [
         f"{graph.num_nodes:,} genes and {graph.num_edges:,} recorded edges, one for {1 / graph.ratio - 1:.0f} absent "
@@ -115,7 +116,7 @@ def run_demo(
             links["probability"].to_numpy(),
             graph.space.contains(hidden, listed),
             prevalence=len(hidden) / graph.num_non_edges,
-            num_calibration_edges=num_calibration_edges,
+            num_held_out=num_held_out,
         ),
         f"report: {out / 'run' / 'report.html'}",
     ]
@@ -126,7 +127,7 @@ def compare_with_truth(
     is_hidden_edge: NDArray[np.bool_],
     *,
     prevalence: float,
-    num_calibration_edges: int,
+    num_held_out: int,
 ) -> list[str]:
     """Promise and truth of a list of links, a sentence each.
 
@@ -134,18 +135,18 @@ def compare_with_truth(
         probabilities: shape (links,), as stated in the list.
         is_hidden_edge: shape (links,), which of them are truly edges.
         prevalence: hidden edges / candidates, what a list drawn blindly would hold.
-        num_calibration_edges: those that rank as high as the list, on which its probabilities rest.
+        num_held_out: held-out edges that rank as high as the list, on which its probabilities rest.
     Example:
         >>> listed, truth = np.array([0.9, 0.5, 0.2]), np.array([True, False, True])
-        >>> for line in compare_with_truth(listed, truth, prevalence=0.01, num_calibration_edges=16):
+        >>> for line in compare_with_truth(listed, truth, prevalence=0.01, num_held_out=16):
         ...     print(line)
         Promise: 1.6 ± 1.6 of the 3 new links listed are true, by their probabilities.
         Truth: 2 of them are hidden edges; a list drawn blindly would hold 0.0. Promise and truth agree.
     """
     promised, found = float(probabilities.sum()), int(is_hidden_edge.sum())
-    # Twice the deviation of a sum of independent draws, and of the calibration edges that the probabilities rest on.
+    # Twice the deviation of a sum of independent draws, and of the held-out edges that the probabilities rest on.
     drawn = float((probabilities * (1 - probabilities)).sum())
-    margin = 2.0 * float(np.sqrt(drawn + promised**2 / max(num_calibration_edges, 1)))
+    margin = 2.0 * float(np.sqrt(drawn + promised**2 / max(num_held_out, 1)))
     agree = "agree" if abs(found - promised) <= margin else "differ by more than chance"
     blindly = prevalence * len(probabilities)
     return [

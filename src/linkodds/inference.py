@@ -77,7 +77,8 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
     if assumption == Assumption():
         return run.evaluation
     num_missing = assumption.deployment(run).num_missing
-    prevalence = num_missing / (num_missing + run.test.num_non_edges)
+    # A stated prevalence is that of the candidates; a number of edges stands beside the non-edges, as the test edges do.
+    prevalence = assumption.prevalence or num_missing / (num_missing + run.test.num_non_edges)
     measured = Evaluation.from_json(run.evaluation)
     restated = evaluate(
         run.test.at_prevalence(prevalence),
