@@ -179,3 +179,23 @@ def test_numbers_are_readable_at_every_size() -> None:
         "n/a",
         "n/a",
     ]
+
+
+def test_a_restated_evaluation_says_what_would_be_and_names_both_rates() -> None:
+    evaluation = {
+        "model": {"name": "vgae"},
+        "graph": {"num_edges": 100, "num_pairs": 8_000},
+        "candidates": {"num_edges": 10, "num_pairs": 7_910, "prevalence": 0.1},
+        "restated": {"prevalence": 0.1, "from": 10 / 7_910},
+        "metrics": {
+            "average_precision": {"value": 0.5, "low": 0.4, "high": 0.6},
+            "precision_at_100": {"value": 0.813, "low": 0.8, "high": 0.9},
+        },
+        "baselines": {},
+    }
+    said = verdict(evaluation)
+    assert said.headline.startswith("Restated at 1 : 9, vgae has average precision of 0.5")
+    assert said.details[0] == "81.3 of its first 100 candidates would be edges, where a random order finds 10."
+    rates = base_rates(evaluation)
+    assert rates["rehearsal"].startswith("1 : 790 ")
+    assert rates["restated at"].startswith("1 : 9 ")

@@ -216,6 +216,8 @@ def _first_hundred(evaluation: Mapping[str, Any]) -> str:
     candidates = evaluation["candidates"]
     few = f" (there were {candidates['num_edges']} to find)" if candidates["num_edges"] < 100 else ""
     found, by_chance = number_text(round(100 * share, 1)), number_text(100 * candidates["prevalence"])
+    if "restated" in evaluation:  # an expectation at another base rate: nobody has seen it
+        return f"{found} of its first 100 candidates would be edges, where a random order finds {by_chance}."
     return f"{found} of its first 100 candidates were held-out edges{few}, where a random order finds {by_chance}."
 
 
