@@ -41,7 +41,7 @@ def test_weights_give_the_embeddings_again(saved):
     import torch
 
     from linkodds.autoencoder import Autoencoder
-    from linkodds.encoder import SparseMatrix, normalized_adjacency
+    from linkodds.propagation import SparseMatrix, normalized_adjacency
 
     run = load_run(saved[1])
     config = FitConfig(hidden=8, dim=4)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from linkodds.config import FitConfig
 from linkodds.decoder import InnerProduct
-from linkodds.encoder import GraphEncoder, SparseMatrix, log_deviation
-from linkodds.objective import kl_divergence
+from linkodds.encoder import GraphEncoder
+from linkodds.latent import kl_divergence, log_deviation
+from linkodds.propagation import SparseMatrix
 from linkodds.scoring import InnerProductScorer
 
 

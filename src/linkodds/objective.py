@@ -143,21 +143,3 @@ class Sampled:
         logits = products * scale + bias
         signed = torch.cat([-logits[: len(self.pairs)], logits[len(self.pairs) :]])
         return F.softplus(signed).sum() / self.total_weight
-
-
-def kl_divergence(mean: Tensor, log_deviation: Tensor) -> Tensor:
-    """KL(N(mean, exp(log_deviation)^2) || N(0, 1)) in nats, summed over dimensions and nodes.
-
-    The quantity is the log *deviation*, log sigma, not the log variance: KL = sum of
-    (mean^2 + sigma^2 - 1) / 2 - log sigma (Kingma and Welling, ICLR 2014, appendix B).
-
-    Args:
-        mean: shape (nodes, dim).
-        log_deviation: shape (nodes, dim).
-    Returns:
-        A scalar, at least 0.
-    Example:
-        >>> kl_divergence(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 0.0]]))
-        tensor(0.5000)
-    """
-    return 0.5 * (mean.square() + (2 * log_deviation).exp() - 1 - 2 * log_deviation).sum()

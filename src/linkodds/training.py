@@ -13,7 +13,7 @@ from torch import Tensor
 from linkodds.autoencoder import Autoencoder
 from linkodds.config import FitConfig
 from linkodds.doctor import diagnose_latents
-from linkodds.encoder import SparseMatrix, input_matrix, normalized_adjacency
+from linkodds.encoder import input_matrix
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.features import Features
 from linkodds.findings import Finding
@@ -22,6 +22,7 @@ from linkodds.metrics import average_precision, best_balanced_accuracy, best_f1_
 from linkodds.non_edges import draw_non_edges
 from linkodds.objective import AllPairs, Sampled
 from linkodds.pairs import KnownPairs, PairSpace
+from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.safeguard import Safeguard
 from linkodds.scoring import InnerProductScorer, Scorer
 from linkodds.split import Split
