@@ -39,3 +39,28 @@ def test_normalized_adjacency_is_the_dense_formula_with_an_isolated_node():
     degree = (a + np.eye(4)).sum(1)
     expected = (a + np.eye(4)) / np.sqrt(np.outer(degree, degree))
     np.testing.assert_allclose(normalized_adjacency(sp.csr_array(a)).toarray(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("mkl", [True, False])
+def test_inner_products_of_entries_and_their_repeats(dtype, mkl, monkeypatch):
+    """Both ways to make them, on a rectangular pattern with an empty row and an entry that is there twice."""
+    monkeypatch.setattr(torch.backends.mkl, "is_available", lambda: mkl)
+    rng = np.random.default_rng(0)
+    starts, columns = np.array([0, 3, 3, 5, 6]), np.array([0, 1, 1, 2, 4, 0])
+    left, right = (torch.from_numpy(rng.normal(size=(rows, 7))).to(dtype) for rows in (4, 5))
+    matrix = SparseMatrix.from_rows(starts, columns, shape=(4, 5))
+    rows = np.array([0, 0, 0, 2, 2, 3])
+    torch.testing.assert_close(matrix.products(left, right), (left[rows] * right[columns]).sum(1))
+    dense = torch.zeros(4, 5, dtype=dtype).index_put(
+        (torch.tensor(rows), torch.tensor(columns)), torch.ones(6, dtype=dtype), accumulate=True
+    )
+    torch.testing.assert_close(matrix.times(right), dense @ right)
+    torch.testing.assert_close(matrix.transposed_times(left), dense.T @ left)
+
+
+def test_a_matrix_without_entries_multiplies_to_zeros():
+    empty = SparseMatrix.from_pairs(np.empty((0, 2), dtype=np.int64), 3)
+    ones = torch.ones(3, 2)
+    assert (empty @ ones).abs().sum() == empty.transposed_times(ones).abs().sum() == 0
+    assert empty.products(ones, ones).shape == (0,)

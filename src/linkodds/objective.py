@@ -5,18 +5,39 @@ are not train edges. Its optimum has the logit log(f1/f0) + log(O_eff), where O_
 the total weight of the zeros that were used: the odds at which a pair with no evidence either way is called an edge.
 """
 
-from typing import cast
+from typing import Protocol
 
+import networkx as nx
 import numpy as np
 import torch
-import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+from linkodds.cross_entropy import Tile, entries_cost, zeros_everywhere
 from linkodds.pairs import KnownPairs, PairSpace
+from linkodds.propagation import SparseMatrix
+
+
+class Objective(Protocol):
+    """A mean cross-entropy over pairs with the logit scale * <source_u, target_v> + bias.
+
+    Attributes:
+        effective_odds: O_eff.
+        total_weight: what the sum that the loss stands for was divided by; a KL term in nats is divided by it too.
+        rng: where an objective that draws pairs draws them from; None for one that does not.
+    """
+
+    effective_odds: float
+    total_weight: float
+    rng: np.random.Generator | None
+
+    def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        """The loss, a scalar; differentiable in all four arguments, of shapes (nodes, dim) twice and () twice."""
+        ...
 
 
 class AllPairs:
-    """Exact mean cross-entropy over all pairs, in row blocks; no N x N array is kept and the diagonal is out.
+    """Exact mean cross-entropy over all pairs, tile by tile; no N x N array is kept and the diagonal is out.
 
     loss = (w * sum over train edges of softplus(-z) + sum over all other pairs of softplus(z)) / (w * edges + others),
     with z = scale * <source, target> + bias and w = 1, or w = others / edges when balanced. The balanced form is the
@@ -26,90 +47,28 @@ class AllPairs:
     Args:
         edges: train edges, canonical.
         balanced: weigh edges so that they count as much as the zeros.
-        max_cells: largest block, in pairs.
+        tile: rows and columns of logits that are made at a time; None suits the device.
     """
 
-    def __init__(self, edges: KnownPairs, *, balanced: bool, device: torch.device, max_cells: int = 1 << 17) -> None:
+    rng = None
+
+    def __init__(self, edges: KnownPairs, *, balanced: bool, device: torch.device, tile: Tile | None = None) -> None:
         self.space = edges.space
-        self.pairs = torch.from_numpy(edges.pairs).to(device)
+        self.entries = SparseMatrix.from_pairs(edges.pairs, edges.space.num_nodes, device)
         others = edges.num_absent
         self.edge_weight = others / len(edges.pairs) if balanced else 1.0
         self.total_weight = self.edge_weight * len(edges.pairs) + others
         self.effective_odds = self.edge_weight * len(edges.pairs) / others
-        self.max_cells = max_cells
+        self.tile = tile
 
     def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         """The loss, a scalar; differentiable in all four arguments."""
-        zeros = cast(Tensor, _AllPairsSoftplus.apply(source, target, scale, bias, self.space, self.max_cells))  # type: ignore[no-untyped-call]
-        logits = (source[self.pairs[:, 0]] * target[self.pairs[:, 1]]).sum(dim=1) * scale + bias
-        # softplus(z) of the edges is part of the sum over all pairs: take it out where they are put in.
-        edges = (self.edge_weight * F.softplus(-logits) - F.softplus(logits)).sum()
+        zeros = zeros_everywhere(source, target, scale, bias, space=self.space, tile=self.tile)
+        # The edges are among "everywhere": they are put in as edges and taken out as zeros.
+        edges = entries_cost(
+            source, target, scale, bias, entries=self.entries, as_edges=self.edge_weight, as_zeros=-1.0
+        )
         return (zeros + edges) / self.total_weight
-
-
-class _AllPairsSoftplus(torch.autograd.Function):
-    """Sum of softplus(z) over all admissible pairs, with the gradient computed in the same pass over the blocks."""
-
-    @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx,
-        source: Tensor,
-        target: Tensor,
-        scale: Tensor,
-        bias: Tensor,
-        space: PairSpace,
-        max_cells: int,
-    ) -> Tensor:
-        total = torch.zeros((), dtype=torch.float64, device=source.device)
-        d_source, d_target = torch.zeros_like(source), torch.zeros_like(target)
-        d_bias = torch.zeros((), dtype=torch.float64, device=source.device)
-        for rows, columns, diagonal in _rectangles(space, max_cells):
-            left, right = source[rows], target[columns]
-            logits = (left * scale) @ right.T + bias
-            slope = torch.sigmoid(logits)
-            value = F.softplus(logits)
-            if diagonal is not None:  # cells of these columns that are no pair, or belong to a later block
-                keep = _keep(rows, space, source.device)
-                slope[:, diagonal] *= keep
-                value[:, diagonal] *= keep
-            total += value.sum(dim=1).sum(dtype=torch.float64)
-            d_bias += slope.sum(dim=1).sum(dtype=torch.float64)
-            d_source[rows] += slope @ right
-            d_target[columns] += slope.T @ left
-        # z is linear in scale * source and in bias; d_source, d_target are sums of slope times the other end.
-        d_scale = (d_source * source).sum()
-        ctx.save_for_backward(d_source * scale, d_target * scale, d_scale, d_bias.to(source.dtype))
-        return total.to(source.dtype)
-
-    @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        d_source, d_target, d_scale, d_bias = ctx.saved_tensors  # type: ignore[attr-defined]
-        (grad,) = grads
-        return grad * d_source, grad * d_target, grad * d_scale, grad * d_bias, None, None
-
-
-def _rectangles(space: PairSpace, max_cells: int) -> list[tuple[slice, slice, slice | None]]:
-    """Blocks without their N x N masks: (rows, columns, the columns of the block where some cells are no pair)."""
-    result: list[tuple[slice, slice, slice | None]] = []
-    num_rows = space.sides[0] if space.sides is not None else space.num_nodes
-    start = 0
-    while start < num_rows:
-        if space.sides is not None:
-            columns = slice(space.sides[0], sum(space.sides))
-        else:
-            columns = slice(0 if space.directed else start, space.num_nodes)
-        stop = min(num_rows, start + max(1, max_cells // (columns.stop - columns.start)))
-        diagonal = None if space.sides is not None else slice(start - columns.start, stop - columns.start)
-        result.append((slice(start, stop), columns, diagonal))
-        start = stop
-    return result
-
-
-def _keep(rows: slice, space: PairSpace, device: torch.device) -> Tensor:
-    """Square mask of the diagonal part of a block: off the diagonal when directed, above it otherwise."""
-    size = rows.stop - rows.start
-    ones = torch.ones(size, size, device=device)
-    return 1 - torch.eye(size, device=device) if space.directed else torch.triu(ones, diagonal=1)
 
 
 class Sampled:
@@ -124,22 +83,148 @@ class Sampled:
         rng: source of the zeros.
     """
 
+    rng: np.random.Generator
+
     def __init__(
         self, edges: KnownPairs, *, zeros_per_edge: int, device: torch.device, rng: np.random.Generator
     ) -> None:
         self.known = edges
-        self.pairs = torch.from_numpy(edges.pairs).to(device)
+        self.entries = SparseMatrix.from_pairs(edges.pairs, edges.space.num_nodes, device)
         self.num_zeros = zeros_per_edge * len(edges.pairs)
         self.total_weight = float(len(edges.pairs) + self.num_zeros)
         self.effective_odds = 1.0 / zeros_per_edge
+        self.device = device
         self.rng = rng
 
     def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         """The loss, a scalar; differentiable in all four arguments."""
+        edges = entries_cost(source, target, scale, bias, entries=self.entries, as_edges=1.0)
+        zeros = entries_cost(source, target, scale, bias, entries=self.draw(), as_zeros=1.0)
+        return (edges + zeros) / self.total_weight
+
+    def draw(self) -> SparseMatrix:
+        """New zeros, shape (nodes, nodes): `num_zeros` entries, some perhaps twice."""
+        num_nodes = self.known.space.num_nodes
         ranks = self.rng.integers(self.known.num_absent, size=self.num_zeros)
-        zeros = torch.from_numpy(self.known.absent_pairs(ranks)).to(self.pairs.device)
-        pairs = torch.cat([self.pairs, zeros])
-        products = (F.embedding(pairs[:, 0], source) * F.embedding(pairs[:, 1], target)).sum(dim=1)
-        logits = products * scale + bias
-        signed = torch.cat([-logits[: len(self.pairs)], logits[len(self.pairs) :]])
-        return F.softplus(signed).sum() / self.total_weight
+        ranks.sort()  # in row order they are a sparse matrix, and cheaper to find
+        return SparseMatrix.from_rows(*self.known.absent_rows(ranks), shape=(num_nodes, num_nodes), device=self.device)
+
+
+class Subgraph:
+    """Mean cross-entropy over all pairs of a few nodes, drawn anew every time, the well-connected ones more often.
+
+    Node u is drawn with probability p_u = min(1, c * weight_u), independently of the others, with c such that
+    `num_drawn` are expected; weight is (degree or core number)^alpha (Salha et al., FastGAE, Neural Networks 2021, who
+    draw a fixed number). A pair is decoded with probability p_u p_v, edge or zero alike, so the loss is an unbiased
+    estimate of the all-pairs cross-entropy in which every pair weighs p_u p_v. For one and the same pair edge and zero
+    weigh alike; a model that cannot tell pairs apart sees O_eff = sum of p_u p_v over edges / the same over zeros.
+
+    Args:
+        edges: train edges, canonical.
+        num_drawn: nodes that are drawn on average, at least 2.
+        weights: shape (nodes,), at least 0, of `node_weights`; a node with weight 0 is never decoded.
+        balanced: weigh edges so that they count as much as the zeros on average.
+        rng: source of the nodes.
+        tile: as for `AllPairs`.
+    """
+
+    rng: np.random.Generator
+
+    def __init__(
+        self,
+        edges: KnownPairs,
+        *,
+        num_drawn: int,
+        weights: NDArray[np.float64],
+        balanced: bool,
+        device: torch.device,
+        rng: np.random.Generator,
+        tile: Tile | None = None,
+    ) -> None:
+        self.space, self.pairs, self.device, self.rng, self.tile = edges.space, edges.pairs, device, rng, tile
+        self.inclusion = inclusion_probabilities(weights, num_drawn)
+        edge_share = float((self.inclusion[self.pairs[:, 0]] * self.inclusion[self.pairs[:, 1]]).sum())
+        zero_share = expected_pairs(self.inclusion, self.space) - edge_share
+        self.edge_weight = zero_share / edge_share if balanced else 1.0
+        self.divisor = self.edge_weight * edge_share + zero_share
+        self.effective_odds = self.edge_weight * edge_share / zero_share
+        # The KL of all nodes stands beside the edges of all nodes, of which a draw sees only this share.
+        self.total_weight = self.divisor * len(self.pairs) / edge_share
+
+    def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+        """The loss, a scalar; differentiable in all four arguments."""
+        chosen, space, edges = self.draw()
+        nodes = torch.from_numpy(chosen).to(self.device)
+        ends = source.index_select(0, nodes), target.index_select(0, nodes)
+        entries = SparseMatrix.from_pairs(edges, len(chosen), self.device)
+        zeros = zeros_everywhere(*ends, scale, bias, space=space, tile=self.tile)
+        ones = entries_cost(*ends, scale, bias, entries=entries, as_edges=self.edge_weight, as_zeros=-1.0)
+        return (zeros + ones) / self.divisor
+
+    def draw(self) -> tuple[NDArray[np.int64], PairSpace, NDArray[np.int64]]:
+        """New nodes, in increasing order; the space of their pairs; and the edges among them, by their new indices."""
+        drawn = self.rng.random(len(self.inclusion)) < self.inclusion
+        chosen = np.flatnonzero(drawn)
+        sides = None
+        if self.space.sides is not None:
+            a, b = self.space.sides
+            sides = int(drawn[:a].sum()), int(drawn[a : a + b].sum())
+        index = np.cumsum(drawn) - 1
+        edges = index[self.pairs[drawn[self.pairs].all(axis=1)]]
+        return chosen, PairSpace(len(chosen), self.space.directed, sides), edges
+
+
+def node_weights(edges: KnownPairs, *, by: str, alpha: float) -> NDArray[np.float64]:
+    """How often `Subgraph` draws each node: its degree or its core number in the train edges, to the power alpha.
+
+    Args:
+        edges: train edges.
+        by: degree or core (the largest k such that the node is in a subgraph of minimum degree k).
+        alpha: 0 draws all nodes alike that have an edge; 1 and 2 are usual for degree and core.
+    Returns:
+        Shape (nodes,); 0 for a node without train edges.
+    Example:
+        >>> edges = KnownPairs(PairSpace(5), np.array([[0, 1], [0, 2], [1, 2], [2, 3]]))
+        >>> node_weights(edges, by="degree", alpha=1.0).tolist(), node_weights(edges, by="core", alpha=2.0).tolist()
+        ([2.0, 2.0, 3.0, 1.0, 0.0], [4.0, 4.0, 4.0, 1.0, 0.0])
+    """
+    num_nodes = edges.space.num_nodes
+    level = np.bincount(edges.pairs.ravel(), minlength=num_nodes).astype(np.float64)
+    if by == "core":
+        graph: nx.Graph[int] = nx.Graph(map(tuple, edges.pairs.tolist()))
+        for node, core in nx.core_number(graph).items():
+            level[node] = core
+    weights: NDArray[np.float64] = np.where(level > 0, level, 1.0) ** alpha * (level > 0)
+    return weights
+
+
+def inclusion_probabilities(weights: NDArray[np.float64], expected: float) -> NDArray[np.float64]:
+    """min(1, c * weight) with c such that they sum to `expected`, or 1 for every positive weight if there are too few.
+
+    Example:
+        >>> inclusion_probabilities(np.array([8.0, 1.0, 1.0, 0.0]), 2).tolist()
+        [1.0, 0.5, 0.5, 0.0]
+    """
+    positive = np.sort(weights[weights > 0])[::-1]
+    if expected >= len(positive):
+        return (weights > 0).astype(np.float64)
+    rest = positive.sum() - np.concatenate([[0.0], np.cumsum(positive)[:-1]])  # weight of all but the first k
+    certain = np.arange(len(positive))
+    factors = (expected - certain) / rest
+    fits = np.flatnonzero((factors > 0) & (factors * positive <= 1.0 + 1e-12))  # k are certain, and no other need be
+    probabilities: NDArray[np.float64] = np.minimum(1.0, weights * factors[fits[0]])
+    return probabilities
+
+
+def expected_pairs(inclusion: NDArray[np.float64], space: PairSpace) -> float:
+    """Sum of p_u p_v over all admissible pairs.
+
+    Example:
+        >>> expected_pairs(np.array([1.0, 0.5, 0.5]), PairSpace(3)), expected_pairs(np.ones(3), PairSpace(3, sides=(1, 2)))
+        (1.25, 2.0)
+    """
+    if space.sides is not None:
+        a, b = space.sides
+        return float(inclusion[:a].sum() * inclusion[a : a + b].sum())
+    ordered = float(inclusion.sum() ** 2 - (inclusion**2).sum())
+    return ordered if space.directed else ordered / 2

@@ -8,88 +8,159 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
+
+from linkodds.pairs import Pairs
 
 
 @dataclass(frozen=True, eq=False)
 class SparseMatrix:
-    """A constant sparse matrix that multiplies dense ones, with the transpose that its backward pass needs.
+    """A sparse matrix that multiplies dense ones, with the transpose that the backward pass of the product needs.
 
-    On a CPU the product is `embedding_bag`, several times faster than torch's sparse product in float32 (each output row
-    is a weighted sum of rows of the dense factor); elsewhere torch's CSR product.
+    In float32 on a CPU the product is `embedding_bag` (each output row is a weighted sum of rows of the dense factor),
+    several times faster than torch's own CSR product, which is taken elsewhere: see `choose_kernel`.
 
+    Args:
+        starts: shape (rows + 1,), where each row's entries begin.
+        columns: shape (entries,).
+        values: shape (entries,).
+        transposed_starts: the same for the transpose.
+        transposed_columns: likewise.
+        order: shape (entries,), the place in `values` of each value of the transpose.
+        shape: rows, columns.
     Example:
         >>> matrix = SparseMatrix.from_scipy(sp.csr_array(np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])))
         >>> (matrix @ torch.tensor([[1.0], [10.0]])).T
         tensor([[20.,  1.,  0.]])
     """
 
-    forward: "_Csr"
-    backward: "_Csr"
-    order: Tensor  # where each value of the transpose stands in `forward`
-
-    @staticmethod
-    def from_scipy(matrix: sp.csr_array, device: torch.device | str = "cpu") -> "SparseMatrix":
-        """Copy a SciPy matrix, shape (rows, columns), as float32."""
-        matrix = sp.csr_array(matrix)
-        matrix.sum_duplicates()
-        places = sp.csr_array((np.arange(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)
-        order = torch.from_numpy(sp.csr_array(places.T).data.astype(np.int64)).to(device)
-        return SparseMatrix(_Csr.of(matrix, device), _Csr.of(sp.csr_array(matrix.T), device), order)
-
-    def dropped(self, rate: float, noise: torch.Generator) -> "SparseMatrix":
-        """The same matrix with a share of its entries, drawn by `noise`, set to zero and the others scaled up."""
-        values = drop(self.forward.values, rate, noise)
-        return replace(
-            self,
-            forward=replace(self.forward, values=values),
-            backward=replace(self.backward, values=values[self.order]),
-        )
-
-    def __matmul__(self, dense: Tensor) -> Tensor:
-        """Shape (rows, dim) from a dense factor of shape (columns, dim)."""
-        return cast(Tensor, _SparseProduct.apply(self, dense))  # type: ignore[no-untyped-call]
-
-
-@dataclass(frozen=True, eq=False)
-class _Csr:
     starts: Tensor
     columns: Tensor
     values: Tensor
+    transposed_starts: Tensor
+    transposed_columns: Tensor
+    order: Tensor
     shape: tuple[int, int]
 
     @staticmethod
-    def of(matrix: sp.csr_array, device: torch.device | str) -> "_Csr":
-        starts, columns = (
-            torch.from_numpy(part.astype(np.int32)).to(device) for part in (matrix.indptr, matrix.indices)
-        )
-        return _Csr(starts, columns, torch.from_numpy(matrix.data.astype(np.float32)).to(device), matrix.shape)
+    def from_scipy(matrix: sp.csr_array, device: torch.device | str = "cpu") -> "SparseMatrix":
+        """Copy a SciPy matrix, shape (rows, columns), as float32; entries given twice become their sum."""
+        matrix = sp.csr_array(matrix)
+        matrix.sum_duplicates()
+        return SparseMatrix.from_rows(matrix.indptr, matrix.indices, matrix.data, shape=matrix.shape, device=device)
+
+    @staticmethod
+    def from_pairs(pairs: Pairs, num_nodes: int, device: torch.device | str = "cpu") -> "SparseMatrix":
+        """A matrix of shape (nodes, nodes) with an entry 1 for each of the pairs, in row order whatever their order."""
+        ones = np.ones(len(pairs), dtype=np.float32)
+        matrix = sp.csr_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(num_nodes, num_nodes))
+        return SparseMatrix.from_scipy(matrix, device)
+
+    @staticmethod
+    def from_rows(
+        starts: NDArray[np.integer],
+        columns: NDArray[np.integer],
+        values: NDArray[np.floating] | None = None,
+        *,
+        shape: tuple[int, int],
+        device: torch.device | str = "cpu",
+    ) -> "SparseMatrix":
+        """From the three arrays of a CSR matrix; here an entry may be there twice. Without values they are ones."""
+        index = np.int32 if len(columns) < 2**31 else np.int64
+        starts, columns = starts.astype(index, copy=False), columns.astype(index, copy=False)
+        places = sp.csr_array((np.arange(len(columns), dtype=index), columns, starts), shape=shape).tocsc()
+        if values is None:
+            values = np.ones(len(columns), dtype=np.float32)
+        arrays = (starts, columns, values.astype(np.float32, copy=False), places.indptr, places.indices, places.data)
+        return SparseMatrix(*(torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in arrays), shape=shape)
+
+    def with_values(self, values: Tensor) -> "SparseMatrix":
+        """The same entries with other values, shape (entries,)."""
+        return replace(self, values=values)
+
+    def dropped(self, rate: float, noise: torch.Generator) -> "SparseMatrix":
+        """The same matrix with a share of its entries, drawn by `noise`, set to zero and the others scaled up."""
+        return self.with_values(drop(self.values, rate, noise))
+
+    def __matmul__(self, dense: Tensor) -> Tensor:
+        """Shape (rows, dim) from a dense factor of shape (columns, dim); differentiable in the factor."""
+        return cast(Tensor, _SparseProduct.apply(self, dense))  # type: ignore[no-untyped-call]
 
     def times(self, dense: Tensor) -> Tensor:
-        values = self.values.to(dense.dtype)
-        if dense.device.type != "cpu":
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-                return torch.sparse_csr_tensor(self.starts, self.columns, values, size=self.shape) @ dense
-        return F.embedding_bag(
-            self.columns,
-            dense.contiguous(),
-            self.starts,
-            mode="sum",
-            per_sample_weights=values,
-            include_last_offset=True,
-        )
+        """The product, shape (rows, dim), not differentiable."""
+        return _product(self.starts, self.columns, self.values, self.shape, dense)
+
+    def transposed_times(self, dense: Tensor) -> Tensor:
+        """The product of the transpose, shape (columns, dim), not differentiable."""
+        rows, columns = self.shape
+        values = self.values.index_select(0, self.order)
+        return _product(self.transposed_starts, self.transposed_columns, values, (columns, rows), dense)
+
+    def products(self, left: Tensor, right: Tensor) -> Tensor:
+        """<left[u], right[v]> for each stored entry (u, v), shape (entries,), not differentiable.
+
+        Args:
+            left: shape (rows, dim).
+            right: shape (columns, dim).
+        Example:
+            >>> matrix = SparseMatrix.from_pairs(np.array([[0, 1], [1, 1]]), 2)
+            >>> matrix.products(torch.tensor([[2.0], [3.0]]), torch.tensor([[5.0], [7.0]]))
+            tensor([14., 21.])
+        """
+        if left.device.type == "cpu" and torch.backends.mkl.is_available():
+            pattern = _csr(self.starts, self.columns, left.new_zeros(len(self.columns)), self.shape)
+            return torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0).values()
+        rows = torch.repeat_interleave(torch.arange(self.shape[0], device=left.device), self.starts.diff())
+        parts = [
+            (left.index_select(0, u) * right.index_select(0, v)).sum(dim=1)
+            for u, v in zip(rows.split(_GATHERED), self.columns.split(_GATHERED), strict=True)
+        ]
+        return torch.cat(parts)
+
+
+def choose_kernel(device: torch.device, dtype: torch.dtype) -> str:
+    """The product of a sparse with a dense matrix: embedding_bag in float32 on a CPU, torch's CSR product elsewhere.
+
+    embedding_bag has a fast path for float32 alone. Its speed over the CSR product does not turn round at any size that
+    was measured (docs/speed.md), nor does cutting the dense factor into slices of columns pay, so neither is asked for.
+
+    Example:
+        >>> choose_kernel(torch.device("cpu"), torch.float32), choose_kernel(torch.device("cpu"), torch.float64)
+        ('embedding_bag', 'sparse_csr')
+    """
+    return "embedding_bag" if device.type == "cpu" and dtype == torch.float32 else "sparse_csr"
+
+
+_GATHERED = 1 << 16
+
+
+def _product(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int], dense: Tensor) -> Tensor:
+    values = values.to(dense.dtype)
+    if choose_kernel(dense.device, dense.dtype) == "sparse_csr":
+        return _csr(starts, columns, values, shape) @ dense
+    if not len(columns):  # a bag of nothing at all is refused
+        return dense.new_zeros(shape[0], dense.shape[1])
+    return F.embedding_bag(
+        columns, dense.contiguous(), starts, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
+
+
+def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
 
 
 class _SparseProduct(torch.autograd.Function):
     @staticmethod
     def forward(ctx: torch.autograd.function.FunctionCtx, matrix: SparseMatrix, dense: Tensor) -> Tensor:
         ctx.matrix = matrix  # type: ignore[attr-defined]
-        return matrix.forward.times(dense)
+        return matrix.times(dense)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[None, Tensor]:
-        return None, ctx.matrix.backward.times(grads[0])  # type: ignore[attr-defined]
+        return None, ctx.matrix.transposed_times(grads[0])  # type: ignore[attr-defined]
 
 
 def normalized_adjacency(message_graph: sp.csr_array) -> sp.csr_array:
