@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from linkodds.propagation import SparseMatrix, normalized_adjacency
+from linkodds.propagation import SparseMatrix, drop, normalized_adjacency
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -64,3 +64,18 @@ def test_a_matrix_without_entries_multiplies_to_zeros():
     ones = torch.ones(3, 2)
     assert (empty @ ones).abs().sum() == empty.transposed_times(ones).abs().sum() == 0
     assert empty.products(ones, ones).shape == (0,)
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.73])
+def test_dropout_drops_the_share_it_says_and_keeps_the_mean(rate):
+    """Of 400,001 entries a binomial number is dropped (4.5 sigma: chance of more 7e-6); neighbours are independent."""
+    count = 400_001
+    dropped = drop(torch.ones(count), rate, torch.Generator().manual_seed(3))
+    gone = (dropped == 0).double()
+    deviation = (rate * (1 - rate) / count) ** 0.5
+    assert abs(gone.mean().item() - rate) < 4.5 * deviation + 1 / 2**17
+    np.testing.assert_allclose(dropped[dropped > 0].numpy(), 1 / (1 - rate), rtol=1e-4)
+    for lag in (1, 2, 3, 4):  # four neighbours share one draw
+        both = (gone[lag:] * gone[:-lag]).mean().item()
+        assert abs(both - rate**2) < 4.5 * (rate**2 / count) ** 0.5 + 2 / 2**16
+    assert drop(gone, 0.0, torch.Generator()) is gone

@@ -186,11 +186,20 @@ def normalized_adjacency(message_graph: sp.csr_array) -> sp.csr_array:
 def drop(values: Tensor, rate: float, noise: torch.Generator) -> Tensor:
     """Dropout with a generator of its own: entries become zero with probability `rate`, the others grow by 1 / (1 - rate).
 
+    The rate is taken to the nearest 1/65536: each 64-bit draw decides about four entries, which is several times quicker
+    than a uniform number for each.
+
     Example:
         >>> drop(torch.ones(1000), 0.5, torch.Generator().manual_seed(0)).unique()
         tensor([0., 2.])
     """
-    if rate == 0:
+    dropped_levels = round(rate * _LEVELS)
+    if dropped_levels == 0:
         return values
-    kept: Tensor = torch.rand(values.shape, generator=noise, device=values.device) >= rate
-    return values * kept / (1 - rate)
+    draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device)
+    levels = draws.random_(-(2**63), None, generator=noise).view(torch.int16)[: values.numel()].view(values.shape)
+    kept = (levels >= dropped_levels - _LEVELS // 2).to(values.dtype)
+    return values * kept.mul_(_LEVELS / (_LEVELS - dropped_levels))
+
+
+_LEVELS = 1 << 16
