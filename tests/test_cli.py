@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,33 @@ def edges(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fitted(edges: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     out = tmp_path_factory.mktemp("runs") / "run"
     return out, run_cli("fit", edges, "--out", out, "--model", "gae", "--epochs", 20, "--folds", 1, "--json")
+
+
+KILLED = ("--model", "gae", "--epochs", "200", "--folds", "1", "--threads", "1", "--checkpoint-every", "5")
+
+
+@pytest.fixture(scope="module")
+def whole(edges: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of a fit that nobody disturbs."""
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    assert run_cli("fit", edges, "--out", out, *KILLED).exit_code == 0
+    return out
+
+
+@contextmanager
+def training_of_its_own(edges: Path, out: Path) -> Iterator[subprocess.Popen[str]]:
+    """The same fit in a process of its own, with its first checkpoint on the disk; it is gone when the block ends."""
+    command = [sys.executable, "-m", "linkodds", "fit", str(edges), "--out", str(out), *KILLED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            deadline = time.monotonic() + 60
+            checkpoint = Path(f"{out}.partial") / "checkpoints" / "gae-0.json"
+            while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert checkpoint.exists()
+            yield process
+        finally:
+            process.kill()
 
 
 class TestWithoutWork:
@@ -212,23 +241,37 @@ class TestFit:
         assert result.exit_code == 0
         assert f"report: {tmp_path / 'run' / 'report.html'}" in result.stdout
 
-    def test_interrupted_leaves_no_run_but_says_what_is_left(self, edges: Path, tmp_path: Path) -> None:
+    def test_interrupted_leaves_no_run_but_says_what_is_left_and_goes_on_from_there(
+        self, edges: Path, tmp_path: Path, whole: Path
+    ) -> None:
+        """Ctrl-C in a training: what is left is its last epoch, wherever that stands between two checkpoints."""
         out = tmp_path / "run"
-        options = ["--model", "gae", "--epochs", "100000", "--patience", "100000", "--threads", "1"]
-        command = [sys.executable, "-m", "linkodds", "fit", str(edges), "--out", str(out), *options]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            partial = Path(f"{out}.partial")
-            deadline = time.monotonic() + 60
-            while not partial.exists() and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.05)
+        with training_of_its_own(edges, out) as process:
             process.send_signal(signal.SIGINT)
             stdout, stderr = process.communicate(timeout=60)
+        partial = Path(f"{out}.partial")
         assert process.returncode == 130, stderr
         assert stdout == ""
-        assert f"{partial} holds what was done so far" in stderr
+        assert "stopping after this epoch" in stderr
+        assert f"{partial} holds what was done so far; go on with: linkodds fit {edges} --out {out} --resume" in stderr
         assert "Traceback" not in stderr
-        assert partial.is_dir()
         assert not out.exists()
+        state = json.loads((partial / "checkpoints" / "gae-0.json").read_text(encoding="utf-8"))["state"]
+        assert len(pl.read_csv(partial / "history.csv")) == state["epoch"] >= 5
+        assert run_cli("fit", edges, "--out", out, "--resume").exit_code == 0
+        assert (out / "evaluation.json").read_bytes() == (whole / "evaluation.json").read_bytes()
+
+    def test_killed_and_resumed_is_the_same_run(self, edges: Path, tmp_path: Path, whole: Path) -> None:
+        out = tmp_path / "run"
+        with training_of_its_own(edges, out) as process:
+            process.kill()
+            process.communicate(timeout=60)
+        assert process.returncode == -signal.SIGKILL
+        result = run_cli("fit", edges, "--out", out, "--resume")
+        assert result.exit_code == 0, result.stderr
+        assert re.search(r"^going on after \d+ epochs$", result.stderr, flags=re.MULTILINE)
+        for name in ("evaluation.json", "model.safetensors", "config.yaml", "scores.npz", "predictions.parquet"):
+            assert (out / name).read_bytes() == (whole / name).read_bytes(), name
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
     def test_a_full_disk_is_said(self) -> None:

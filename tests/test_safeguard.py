@@ -12,12 +12,16 @@ from linkodds.split import split_edges
 from linkodds.training import train
 
 
-@pytest.fixture
-def guard() -> Safeguard:
+def new_guard(schedule: str = "constant") -> Safeguard:
     config = FitConfig(hidden=4, dim=2)
     rng = torch.Generator().manual_seed(0)
     model = Autoencoder(5, config, variational=True, directed=False, effective_odds=0.1, rng=rng)
-    return Safeguard(model, weight_decay=0.0, learning_rate=0.04)
+    return Safeguard(model, weight_decay=0.0, learning_rate=0.04, schedule=schedule, epochs=4)
+
+
+@pytest.fixture
+def guard() -> Safeguard:
+    return new_guard()
 
 
 def loss_of(guard: Safeguard, factor: float = 1.0) -> torch.Tensor:
@@ -40,6 +44,47 @@ def test_gradients_are_clipped_by_norm(guard):
     guard.step(loss_of(guard, 1e6), torch.tensor(3.0), epoch=1)
     squares = sum(state["exp_avg_sq"].sum().item() / (1 - 0.999) for state in guard._optimizer.state.values())
     assert math.sqrt(squares) == pytest.approx(1.0, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "epoch", "factor"),
+    [
+        *(("constant", 1, 1.0), ("constant", 4, 1.0)),
+        *(("linear", 1, 3 / 4), ("linear", 3, 1 / 4), ("linear", 4, 0.0)),
+        *(("cosine", 1, (1 + math.sqrt(1 / 2)) / 2), ("cosine", 2, 1 / 2), ("cosine", 4, 0.0)),
+    ],
+)
+@pytest.mark.parametrize("retreats", [0, 1])
+def test_the_schedule_scales_a_step_by_its_hand_calculated_factor(schedule, epoch, factor, retreats):
+    """The first step of Adam moves every weight by the learning rate, which a retreat has halved before."""
+    guard = new_guard(schedule)
+    for _ in range(retreats):
+        guard.step(loss_of(guard, math.nan), torch.tensor(3.0), epoch=epoch)
+    before = weights(guard)
+    guard.step(loss_of(guard), torch.tensor(3.0), epoch=epoch)
+    moved = [abs(a - b) for a, b in zip(before, weights(guard), strict=True) if abs(a) > 1e-3]
+    assert moved == pytest.approx([0.04 / 2**retreats * factor] * len(moved), rel=1e-3, abs=1e-9)
+    assert len(moved) > 30
+
+
+def test_another_guard_goes_on_from_a_state_and_its_own_steps_do_not_change_the_state(guard):
+    """Moments, kept weights, halved rate, the KL window and the findings: all of them matter to the steps that follow."""
+    for epoch, kl in enumerate([3.0] * 30, start=1):
+        guard.step(loss_of(guard), torch.tensor(kl), epoch=epoch)
+        if epoch == 12:
+            guard.keep(epoch)
+            guard.step(loss_of(guard, math.nan), torch.tensor(kl), epoch=epoch)
+    other = new_guard()
+    other.resume(guard.state)
+    for each in (guard, other):
+        for epoch in range(31, 34):
+            assert each.step(loss_of(each), torch.tensor(4.0), epoch=epoch) == ""
+        assert "the KL term jumped" in each.step(loss_of(each), torch.tensor(1e4), epoch=34)
+        each.step(loss_of(each), torch.tensor(4.0), epoch=35)
+    assert weights(guard) == weights(other)
+    assert guard.findings == other.findings
+    assert "back to epoch 12 with learning rate 0.01" in other.findings[-1].message
+    assert guard.state.kl_nats == other.state.kl_nats
 
 
 @pytest.mark.parametrize("bad", [math.inf, math.nan])

@@ -1,6 +1,6 @@
 """Autoencoder: encoder, heads and decoder together, from the message graph to embeddings and a scorer."""
 
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -9,10 +9,38 @@ from torch import Tensor, nn
 
 from linkodds.config import FitConfig
 from linkodds.decoder import InnerProduct
-from linkodds.encoder import GraphEncoder
+from linkodds.encoder import GraphEncoder, input_matrix
+from linkodds.features import Features
 from linkodds.latent import kl_divergence, log_deviation
 from linkodds.propagation import SparseMatrix
 from linkodds.scoring import InnerProductScorer
+
+
+def encoder_inputs(features: Features | None, device: torch.device | str) -> SparseMatrix | Tensor | None:
+    """Features as the first layer takes them: raw ones that are large are divided, all of them, by one number.
+
+    The number is the length of their mean row or their root mean square, whichever is larger, and never below 1. Adam
+    moves every weight by about the learning rate a step. Where the features have a mean, that moves a hidden unit the
+    same way for all nodes, by up to learning rate * sum_j |mean_j|: with raw counts by many times its size, and a unit
+    that goes below 0 for all nodes is off for good (ReLU). One number keeps what the features say: it is a choice of
+    initial weights and of a learning rate for the first layer. Features scaled on the way in stay as they are.
+
+    Args:
+        features: or None for a learned table.
+        device: where to put them.
+    Example:
+        >>> encoder_inputs(Features(np.array([[30.0, 0.0], [50.0, 60.0]], dtype=np.float32), "none"), "cpu")
+        tensor([[0.6000, 0.0000],
+                [1.0000, 1.2000]])
+    """
+    if features is None or features.scaling != "none":
+        return input_matrix(features, device)
+    values: Any = features.matrix
+    mean = np.asarray(values.mean(axis=0, dtype=np.float64)).ravel()
+    stored = (values if isinstance(values, np.ndarray) else values.data).astype(np.float64)
+    root_mean_square = np.sqrt(np.square(stored).sum() / max(1, values.shape[0] * values.shape[1]))
+    scale = np.float64(max(1.0, np.linalg.norm(mean), root_mean_square))  # it may be beyond float32
+    return input_matrix(Features((values / scale).astype(np.float32), features.scaling, features.names), device)
 
 
 @final
@@ -24,7 +52,7 @@ class Autoencoder(nn.Module):
 
     Args:
         num_inputs: features, or nodes when there are none.
-        config: hidden, dim and dropout.
+        config: hidden, dim, dropout and free bits.
         variational: whether to learn log deviations and sample.
         directed: whether source and target embeddings differ.
         effective_odds: O_eff of the objective; its log is the decoder's first bias.
@@ -45,6 +73,7 @@ class Autoencoder(nn.Module):
         self.width = config.dim * (2 if directed else 1)
         self.dim = config.dim
         self.variational = variational
+        self.free_bits = config.free_bits
         num_outputs = self.width * (2 if variational else 1)
         self.encoder = GraphEncoder(num_inputs, config.hidden, num_outputs, config.dropout, rng)
         self.decoder = InnerProduct(effective_odds)
@@ -65,14 +94,17 @@ class Autoencoder(nn.Module):
     def sample(
         self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Embeddings drawn from the posterior, shape (nodes, width), and their KL in nats; the mean and 0 for a gae."""
+        """Embeddings drawn from the posterior, shape (nodes, width), and their KL in nats, free bits and all.
+
+        The mean and 0 for a gae.
+        """
         outputs: Tensor = self.encoder(propagation, inputs, noise)
         mean = outputs[:, : self.width]
         if not self.variational:
             return mean, torch.zeros((), device=mean.device)
         log_deviations = log_deviation(outputs[:, self.width :])
         standard = torch.randn(mean.shape, generator=noise, device=mean.device)
-        return mean + standard * log_deviations.exp(), kl_divergence(mean, log_deviations)
+        return mean + standard * log_deviations.exp(), kl_divergence(mean, log_deviations, self.free_bits)
 
     def ends(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
         """Source and target embeddings, shape (nodes, dim) each; the same ones when the graph is undirected."""

@@ -27,9 +27,10 @@ class FitConfig(BaseModel):
         "auto",
         description="auto: the best of gae, vgae and the baselines by validation average precision; or the name of one of them",
     )
-    objective: Literal["auto", "all-pairs", "sampled"] = Field(
+    objective: Literal["auto", "all-pairs", "sampled", "subgraph"] = Field(
         "auto",
-        description="all-pairs: every pair, exact; sampled: train edges and uniformly drawn zeros; auto: by the number of pairs",
+        description="all-pairs: every pair, exact; sampled: train edges and uniformly drawn zeros; subgraph: all pairs of a few "
+        "nodes, drawn anew every epoch; auto: by the number of pairs",
     )
     positive_weight: Literal["none", "balanced"] = Field(
         "none",
@@ -38,9 +39,23 @@ class FitConfig(BaseModel):
     zeros_per_edge: int = Field(
         5, ge=1, le=1000, description="sampled objective: zeros drawn for each train edge, every epoch anew"
     )
+    subgraph_nodes: int = Field(
+        5000,
+        ge=2,
+        description="subgraph objective: nodes drawn on average, every epoch anew; all where there are fewer",
+    )
+    subgraph_by: Literal["degree", "core"] = Field(
+        "degree", description="subgraph objective: what a node's chance to be drawn follows"
+    )
+    subgraph_alpha: float = Field(
+        1.0, ge=0, le=10, description="subgraph objective: the power of the degree or core number; 0 draws all alike"
+    )
     hidden: int = Field(128, ge=1, le=4096, description="width of the first graph convolution")
     dim: int = Field(64, ge=1, le=2048, description="dimensions of the embedding")
     learning_rate: float = Field(0.01, gt=0, le=1, description="of Adam")
+    schedule: Literal["constant", "linear", "cosine"] = Field(
+        "constant", description="of the learning rate: constant, or falling to 0 at the last of the epochs"
+    )
     dropout: float = Field(
         0.5,
         ge=0,
@@ -53,6 +68,11 @@ class FitConfig(BaseModel):
         description="weight of vgae's KL, summed over nodes and divided as the cross-entropy is; 1: evidence lower bound",
     )
     warm_up: int = Field(0, ge=0, description="epochs over which the weight of the KL term rises from 0 to beta")
+    free_bits: float = Field(
+        0.0,
+        ge=0,
+        description="nats that the KL of each dimension, a mean over the nodes, counts as at least; 0 is none",
+    )
     weight_decay: float = Field(
         0.0, ge=0, description="L2 penalty of Adam on the encoder's weights; never on scale and bias"
     )
@@ -63,6 +83,16 @@ class FitConfig(BaseModel):
         description="stop when validation average precision has not risen for this many epochs; the best epoch is kept",
     )
     validate_every: int = Field(5, ge=1, description="epochs between two validations")
+    time_budget: float | None = Field(
+        None,
+        gt=0,
+        description="seconds for all training, spent as counted work at nominal rates, so on any clock alike; null: no limit",
+    )
+    checkpoint_every: int | None = Field(
+        None,
+        ge=1,
+        description="epochs between two checkpoints of an unfinished fit; null: 25, or 100 with up to a million pairs",
+    )
     split: tuple[float, float, float, float] = Field(
         (0.8, 0.05, 0.05, 0.1), description="shares of train, validation, calibration and test edges"
     )

@@ -1,25 +1,29 @@
 """Contest: models and baselines on one split, measured alike; the best by validation average precision wins."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from linkodds.baselines import baseline_scorer
+from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
 from linkodds.config import BASELINES, FitConfig
 from linkodds.costs import Costs
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
+from linkodds.history import Epoch
 from linkodds.metrics import average_precision
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges
 from linkodds.pairs import Pairs
+from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
 from linkodds.scoring import Scorer
 from linkodds.split import PARTS, Split
-from linkodds.training import Epoch, TrainedModel, choose_objective, train
+from linkodds.training import VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
+from linkodds.workload import Sizes
 
 AUTOENCODERS = ("gae", "vgae")
 POOLED_FOLDS = 5
@@ -67,7 +71,11 @@ class Contest:
         device: where to train.
         costs: gets what each stage takes.
         say: called with one line a stage.
+        on_start: called as each training starts, with its name, the most epochs it can take, and its history so far,
+            which is empty unless it is resumed.
         on_epoch: called after every epoch.
+        checkpoints: where the state of each training is kept, and taken from; None keeps it nowhere.
+        budget_findings: gets what there is to say of trainings that a time budget made shorter.
     """
 
     split: Split
@@ -79,7 +87,10 @@ class Contest:
     device: torch.device
     costs: Costs
     say: Callable[[str], None]
+    on_start: Callable[[str, int, Sequence[Epoch]], None] | None = None
     on_epoch: Callable[[Epoch], None] | None = None
+    checkpoints: Checkpoints | None = None
+    budget_findings: list[Finding] = field(default_factory=list)
 
     def hold(self) -> tuple[dict[str, Contender], Contender, list[Finding]]:
         """Every contender by name, the winner, and what there is to say about the choice."""
@@ -88,29 +99,15 @@ class Contest:
         winner, findings = self._choose(contenders)
         return contenders, winner, findings
 
-    def contend(self, name: str, split: Split, seeds: np.random.SeedSequence | None = None) -> Contender:
+    def contend(self, name: str, split: Split, fold: int = 0) -> Contender:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
 
         Args:
             name: a model or a baseline.
             split: of the contest, or one of its rotations.
-            seeds: of the training; None takes the contest's own.
+            fold: number of the rotation, 0 for the contest's own split; it seeds the training and names its checkpoint.
         """
-        trained = None
-        if name in AUTOENCODERS:
-            objective = choose_objective(self.config, split.space)
-            self.say(f"training {name}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
-            with self.costs.stage("training"):
-                seeds = seeds or self._seeds(0)
-                trained = train(
-                    name,
-                    split,
-                    self.features,
-                    self.config,
-                    seeds=seeds,
-                    device=self.device,
-                    on_epoch=self.on_epoch,
-                )
+        trained = self._trained(name, split, fold) if name in AUTOENCODERS else None
         scorer = baseline_scorer(name, split) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
             parts = {part: getattr(split, part) for part in ("validation", "calibration", "test")}
@@ -132,6 +129,12 @@ class Contest:
         kept = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained else ""
         self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{kept}")
         return contender
+
+    def epochs_allowed(self) -> dict[str, int]:
+        """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
+        names = [name for name in self._names() if name in AUTOENCODERS]
+        budget = TimeBudget(self.config.time_budget, trainings=len(names) + len(self.rotations()) - 1)
+        return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
 
     def rotations(self) -> list[Split]:
         """The splits whose calibration sets are pooled, the contest's own first.
@@ -155,7 +158,7 @@ class Contest:
         return [
             winner.parts["calibration"],
             *(
-                self.contend(winner.name, rotation, self._seeds(fold)).parts["calibration"]
+                self.contend(winner.name, rotation, fold).parts["calibration"]
                 for fold, rotation in enumerate(further, start=1)
             ),
         ]
@@ -178,6 +181,59 @@ class Contest:
         self.say(message)
         remedy = "Name one with --model to have it whatever the validation says."
         return winner, [Finding("model", "info", message, remedy, winner.validation_ap), *winner.findings]
+
+    def _trained(self, name: str, split: Split, fold: int) -> TrainedModel:
+        """Say what a training will take, train, and say what a time budget did to it."""
+        label = f"{name}-fold-{fold + 1}" if fold else name
+        epochs = self.epochs_allowed()[name]
+        objective = choose_objective(self.config, split.space)
+        self.say(f"training {name}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
+        memory = Memory.here() if self.device.type == "cpu" else Memory(None, None)
+        for line in announcement(label, epochs, self._sizes(name), memory):
+            self.say(line)
+        checkpoint = None if self.checkpoints is None else self.checkpoints.of(name, fold)
+        resumed = self._resumed(checkpoint)
+        if self.on_start is not None:
+            self.on_start(label, epochs, () if resumed is None else resumed.history)
+        clock = Clock(self.config.time_budget, spent=self.costs.seconds("training"))
+        with self.costs.stage("training"):
+            trained = train(
+                name,
+                split,
+                self.features,
+                self.config.model_copy(update={"epochs": epochs}),
+                seeds=self._seeds(fold),
+                device=self.device,
+                on_epoch=self.on_epoch,
+                should_stop=clock,
+                checkpoint=checkpoint,
+                resumed=resumed,
+            )
+        num_epochs = len(trained.history)
+        if trained.was_cut_short:
+            self.budget_findings.append(clock.finding(label, num_epochs))
+        elif num_epochs == epochs < self.config.epochs and not fold:
+            self.budget_findings.append(shortened(self.config.time_budget, name, epochs, self.config.epochs))
+        return trained
+
+    def _sizes(self, name: str) -> Sizes:
+        sample = self.non_edges.sample
+        return Sizes.of(
+            name,
+            self.split,
+            self.features,
+            self.config,
+            objective=choose_objective(self.config, self.split.space),
+            validation_non_edges=min(VALIDATION_NON_EDGES, self.non_edges.num_non_edges),
+            sampled_non_edges=0 if sample is None else len(sample),
+        )
+
+    def _resumed(self, checkpoint: Checkpoint | None) -> TrainingState | None:
+        state = None if checkpoint is None else checkpoint.read()
+        if state is not None:
+            epochs = f"{len(state.history)} epoch{'' if len(state.history) == 1 else 's'}"
+            self.say(f"trained before: {epochs}" if state.is_done else f"going on after {epochs}")
+        return state
 
     def _seeds(self, fold: int) -> np.random.SeedSequence:
         return np.random.SeedSequence(self.seeds.entropy, spawn_key=(*self.seeds.spawn_key, fold))

@@ -14,12 +14,16 @@ class Costs:
 
     stages: dict[str, dict[str, float]] = field(default_factory=dict)
 
+    def seconds(self, name: str) -> float:
+        """What a stage has taken so far."""
+        return self.stages.get(name, {"seconds": 0.0})["seconds"]
+
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time what happens inside, adding to what the stage has cost already."""
         start = time.perf_counter()
         yield
-        seconds = time.perf_counter() - start + self.stages.get(name, {"seconds": 0.0})["seconds"]
+        seconds = time.perf_counter() - start + self.seconds(name)
         unit = 1 if platform.system() == "Darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         self.stages[name] = {"seconds": round(seconds, 3), "peak_bytes": peak}

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from linkodds.config import FitConfig
 from linkodds.cross_entropy import Tile, entries_cost, zeros_everywhere
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.propagation import SparseMatrix
@@ -34,6 +35,27 @@ class Objective(Protocol):
     def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         """The loss, a scalar; differentiable in all four arguments, of shapes (nodes, dim) twice and () twice."""
         ...
+
+
+def objective_for(
+    name: str, edges: KnownPairs, config: FitConfig, *, device: torch.device, rng: np.random.Generator
+) -> "AllPairs | Sampled | Subgraph":
+    """The objective of a name, with its options.
+
+    Args:
+        name: all-pairs, sampled or subgraph.
+        edges: train edges.
+        config: positive_weight, zeros_per_edge and the options of subgraph.
+        device: of the embeddings.
+        rng: source of what is drawn.
+    """
+    balanced = config.positive_weight == "balanced"
+    if name == "all-pairs":
+        return AllPairs(edges, balanced=balanced, device=device)
+    if name == "sampled":
+        return Sampled(edges, zeros_per_edge=config.zeros_per_edge, device=device, rng=rng)
+    weights = node_weights(edges, by=config.subgraph_by, alpha=config.subgraph_alpha)
+    return Subgraph(edges, num_drawn=config.subgraph_nodes, weights=weights, balanced=balanced, device=device, rng=rng)
 
 
 class AllPairs:

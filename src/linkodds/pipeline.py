@@ -13,6 +13,7 @@ import torch
 
 from linkodds import __version__
 from linkodds.calibration import Calibrator, fit_calibrator
+from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, FitConfig
 from linkodds.contest import Contender, Contest, as_in_blocks
 from linkodds.costs import Costs
@@ -23,17 +24,21 @@ from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
+from linkodds.history import Epoch, history_columns, history_csv
 from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.propagation import choose_kernel
 from linkodds.ranks import reciprocal_ranks
-from linkodds.record import PartialRun, Run, at_path, history_csv, write_inputs, write_results
+from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
 from linkodds.report import write_report
+from linkodds.resuming import Interrupted, find_interrupted, hash_of_features
 from linkodds.scoring import Scorer
 from linkodds.split import split_edges
-from linkodds.training import Epoch, choose_device
+from linkodds.training import choose_device
 
 Say = Callable[[str], None]
+OnStart = Callable[[str, int, Sequence[Epoch]], None]
 
 SAVED_NON_EDGES = 100_000
 SAMPLE_SHARE = 20
@@ -60,21 +65,45 @@ def fit_run(
     *,
     reading: ReadingOptions = ReadingOptions(),
     force: bool = False,
+    resume: bool = False,
     progress: Say | None = None,
+    on_start: OnStart | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Run:
     """The main job: an edge list in, a run directory out.
 
+    While it trains, RUN.partial holds checkpoints. Ctrl-C (KeyboardInterrupt, which `on_epoch` may raise too) and
+    failures leave it with the last complete epoch; bad input leaves nothing. A fit that was resumed ends in the same bytes
+    as one that was not interrupted, but for cost.json and the seconds of history.csv, which are measured: cost.json
+    counts the process that came to the end.
+
     Args:
         edges: any file that `Graph.from_edges` reads.
-        out: RUN; written as RUN.partial and renamed when complete. Bad input leaves nothing, Ctrl-C leaves RUN.partial.
+        out: RUN; written as RUN.partial and renamed when complete.
         config: all options of the fit.
         reading: how to read the file.
         force: replace an existing run.
+        resume: go on with what an interrupted fit left in RUN.partial; from the beginning where it left nothing.
         progress: called with one line a stage.
+        on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
         on_epoch: called after every epoch.
+    Raises:
+        RunExists: RUN is there and `force` is False.
+        OptionError: the interrupted fit had other options.
+        DataError: it was of another graph, or this one cannot be used.
+        BrokenRun: a checkpoint is damaged, or of another version of linkodds or torch.
     """
-    partial = PartialRun(out, force=force)
+    left = find_interrupted(out) if resume else None
+    if resume and left is None and progress is not None:
+        progress(f"nothing to resume beside {out}: starting from the beginning.")
+    partial = PartialRun(out, force=force, resume=left is not None)
+    given = {"edges": str(edges)} | {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(reading).items()
+        if value is not None and (name, value) != ("directed", False)
+    }
+    if left is not None:
+        left.refuse_other_options(config.model_dump(mode="json"), given)
     costs = Costs()
     with costs.stage("reading"):
         graph = Graph.from_edges(
@@ -89,12 +118,17 @@ def fit_run(
             bipartite=reading.bipartite,
             feature_scaling=config.feature_scaling,
         )
-    given = {"edges": str(edges)} | {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(reading).items()
-        if value is not None and (name, value) != ("directed", False)
-    }
-    return fit_graph(graph, config, reading=given, partial=partial, costs=costs, progress=progress, on_epoch=on_epoch)
+    return fit_graph(
+        graph,
+        config,
+        reading=given,
+        partial=partial,
+        resumed=left,
+        costs=costs,
+        progress=progress,
+        on_start=on_start,
+        on_epoch=on_epoch,
+    )
 
 
 def fit_graph(
@@ -103,8 +137,10 @@ def fit_graph(
     *,
     reading: Mapping[str, Any] | None = None,
     partial: PartialRun | None = None,
+    resumed: Interrupted | None = None,
     costs: Costs | None = None,
     progress: Say | None = None,
+    on_start: OnStart | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Run:
     """Split, train, calibrate, decide and evaluate a graph; save the run if there is a place for it.
@@ -114,8 +150,10 @@ def fit_graph(
         config: all options of the fit.
         reading: where the graph came from and how it was read, for config.yaml.
         partial: where to save; None keeps the run in memory.
+        resumed: what an interrupted fit left in `partial`, to go on with.
         costs: what reading has cost already.
         progress: called with one line a stage.
+        on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
         on_epoch: called after every epoch.
     """
     say = progress or (lambda _: None)
@@ -124,13 +162,23 @@ def fit_graph(
     device = choose_device(config.device)
     for finding in graph.findings:
         say(finding.message)
-    with _torch_threads(config.threads):
-        fit = _Fit(graph, config, dict(reading or {}), device, costs, say, on_epoch)
+    if resumed is not None:
+        reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
+    with _torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
+        fit = _Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch)
         if partial is None:
             return fit.run()
+        settings = fit.settings(None)
+        if resumed is not None:
+            resumed.refuse_other_fit(settings, graph.ids, fit.split, settings["graph"]["features_hash"])
         with partial:
-            fit.on_epoch = _recording(partial, on_epoch)
-            write_inputs(partial, fit.settings(None), graph.ids, fit.split)
+            fit.checkpoints = Checkpoints(
+                partial.checkpoints,
+                checkpoint_interval(config.checkpoint_every, graph.space),
+                lambda epochs: partial.write("history.csv", history_csv(history_columns(epochs))),
+            )
+            if resumed is None:
+                write_inputs(partial, settings, graph.ids, fit.split)
             run = fit.run()
             write_results(partial, run)
             write_report(run, partial.path / "report.html")
@@ -147,22 +195,6 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _recording(partial: PartialRun, on_epoch: Callable[[Epoch], None] | None) -> Callable[[Epoch], None]:
-    """Keep the history on disk while training, so that an interrupted fit leaves it."""
-    epochs: list[Epoch] = []
-
-    def record(epoch: Epoch) -> None:
-        if epoch.epoch == 1:
-            epochs.clear()
-        epochs.append(epoch)
-        if epoch.validation is not None:
-            partial.write("history.csv", history_csv(_history(epochs)))
-        if on_epoch is not None:
-            on_epoch(epoch)
-
-    return record
-
-
 class _Fit:
     """The stages of one fit, in order; `run` tells the story."""
 
@@ -174,10 +206,12 @@ class _Fit:
         device: torch.device,
         costs: Costs,
         say: Say,
+        on_start: OnStart | None,
         on_epoch: Callable[[Epoch], None] | None,
     ) -> None:
         self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
-        self.say, self.on_epoch = say, on_epoch
+        self.say, self.on_start, self.on_epoch = say, on_start, on_epoch
+        self.checkpoints: Checkpoints | None = None
         self.features, self.findings = _informative_features(graph)
         self.split_seed, self.train_seed, self.sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(
             4
@@ -211,7 +245,9 @@ class _Fit:
             device=self.device,
             costs=self.costs,
             say=self.say,
+            on_start=self.on_start,
             on_epoch=self.on_epoch,
+            checkpoints=self.checkpoints,
         )
         contenders, winner, findings = contest.hold()
         trained = winner.trained
@@ -219,6 +255,7 @@ class _Fit:
 
         self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
         samples = contest.calibration_samples(winner)
+        findings += contest.budget_findings
         num_test = len(split.test)
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
         with self.costs.stage("calibration"):
@@ -248,7 +285,7 @@ class _Fit:
                 findings=[*graph.findings, *self.findings, *findings],
                 rng=np.random.default_rng(self.saved_seed),
             ).to_json()
-        history = _history(trained.history if trained else ())
+        history = history_columns(trained.history if trained else ())
         stored = next(each for each in decisions if each.rule == str(parse_rule(self.config.decision)))
         seen = diagnose_run(evaluation=evaluation, history=history, split=split, decision=stored.rule)
         evaluation["findings"] = [
@@ -258,7 +295,8 @@ class _Fit:
             )
         ]
         return Run(
-            config=self.settings(winner),
+            config=self.settings(winner)
+            | ({} if self.config.time_budget is None else {"epochs_allowed": contest.epochs_allowed()}),
             model=winner.name,
             ids=graph.ids,
             split=split,
@@ -324,9 +362,11 @@ class _Fit:
                 "directed": graph.space.directed,
                 "sides": list(graph.space.sides) if graph.space.sides else None,
                 "feature_scaling": self.features.scaling if self.features else None,
+                "features_hash": hash_of_features(self.features),
             },
             "message_graph_hash": self.hash,
             "device": self.device.type,
+            "num_threads": torch.get_num_threads(),
         }
         if winner is not None:
             facts["model"] = winner.name
@@ -336,7 +376,7 @@ class _Fit:
                 "effective_odds": trained.effective_odds,
                 "best_epoch": trained.best_epoch,
                 "decoder": {"scale": trained.scorer.scale, "bias": trained.scorer.bias},
-                "propagation": "embedding_bag" if self.device.type == "cpu" else "sparse_csr",
+                "propagation": choose_kernel(self.device, torch.float32),
             }
         return facts
 
@@ -366,16 +406,3 @@ def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Findi
             )
         )
     return found
-
-
-def _history(epochs: Sequence[Epoch]) -> dict[str, list[Any]]:
-    """Columns of history.csv."""
-    measures = ("roc_auc", "average_precision", "balanced_accuracy", "f1", "tn", "fp", "fn", "tp")
-    columns: dict[str, list[Any]] = {
-        name: [getattr(epoch, name) for epoch in epochs] for name in ("epoch", "loss", "reconstruction", "kl")
-    }
-    for name in measures:
-        columns[f"validation_{name}"] = [
-            None if epoch.validation is None else getattr(epoch.validation, name) for epoch in epochs
-        ]
-    return columns | {name: [getattr(epoch, name) for epoch in epochs] for name in ("seconds", "event")}

@@ -2,7 +2,7 @@
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sp
@@ -69,11 +69,23 @@ class SparseMatrix:
         """From the three arrays of a CSR matrix; here an entry may be there twice. Without values they are ones."""
         index = np.int32 if len(columns) < 2**31 else np.int64
         starts, columns = starts.astype(index, copy=False), columns.astype(index, copy=False)
-        places = sp.csr_array((np.arange(len(columns), dtype=index), columns, starts), shape=shape).tocsc()
         if values is None:
             values = np.ones(len(columns), dtype=np.float32)
-        arrays = (starts, columns, values.astype(np.float32, copy=False), places.indptr, places.indices, places.data)
-        return SparseMatrix(*(torch.from_numpy(np.ascontiguousarray(part)).to(device) for part in arrays), shape=shape)
+        places: NDArray[np.integer] = np.arange(len(columns), dtype=index)
+        transposed: sp.csc_array = sp.csr_array((places, columns, starts), shape=shape).tocsc()
+
+        def copied(array: NDArray[Any]) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+
+        return SparseMatrix(
+            copied(starts),
+            copied(columns),
+            copied(values.astype(np.float32, copy=False)),
+            copied(transposed.indptr),
+            copied(transposed.indices),
+            copied(transposed.data),
+            shape,
+        )
 
     def with_values(self, values: Tensor) -> "SparseMatrix":
         """The same entries with other values, shape (entries,)."""
@@ -108,13 +120,14 @@ class SparseMatrix:
             >>> matrix.products(torch.tensor([[2.0], [3.0]]), torch.tensor([[5.0], [7.0]]))
             tensor([14., 21.])
         """
-        if left.device.type == "cpu" and torch.backends.mkl.is_available():
+        if left.device.type == "cpu" and torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
             pattern = _csr(self.starts, self.columns, left.new_zeros(len(self.columns)), self.shape)
-            return torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0).values()
+            products: Tensor = torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0)
+            return products.values()
         rows = torch.repeat_interleave(torch.arange(self.shape[0], device=left.device), self.starts.diff())
         parts = [
             (left.index_select(0, u) * right.index_select(0, v)).sum(dim=1)
-            for u, v in zip(rows.split(_GATHERED), self.columns.split(_GATHERED), strict=True)
+            for u, v in zip(torch.split(rows, _GATHERED), torch.split(self.columns, _GATHERED), strict=True)
         ]
         return torch.cat(parts)
 
@@ -193,7 +206,7 @@ def drop(values: Tensor, rate: float, noise: torch.Generator) -> Tensor:
         >>> drop(torch.ones(1000), 0.5, torch.Generator().manual_seed(0)).unique()
         tensor([0., 2.])
     """
-    dropped_levels = round(rate * _LEVELS)
+    dropped_levels = min(round(rate * _LEVELS), _LEVELS - 1)
     if dropped_levels == 0:
         return values
     draws = torch.empty((values.numel() + 3) // 4, dtype=torch.int64, device=values.device)

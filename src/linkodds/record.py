@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -22,9 +23,10 @@ from linkodds.calibration import Calibrator
 from linkodds.config import BASELINES
 from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
-from linkodds.errors import BrokenRun, LinkoddsError, RunExists
+from linkodds.errors import BrokenRun, LinkoddsError, RunError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.held_out import HeldOut
+from linkodds.history import history_csv
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.scoring import Embeddings, InnerProductScorer, Scorer
 from linkodds.split import PARTS, Split
@@ -35,6 +37,9 @@ _ALWAYS_THERE = (
     *("config.yaml", "nodes.parquet", "split.npz", "scores.npz", "calibration.json", "decision.json"),
     *("history.csv", "evaluation.json", "predictions.parquet", "cost.json"),
 )
+_CHECKPOINTS = "checkpoints"
+_BEING_WRITTEN = ".new"
+_IN_A_PARTIAL_RUN = {*_ALWAYS_THERE, "model.safetensors", "embeddings.parquet", "report.html", MANIFEST, _CHECKPOINTS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,16 +98,18 @@ class Run:
 class PartialRun:
     """RUN.partial/, the directory a run is written in before it is renamed to RUN.
 
-    Used as a context: an error removes it, Ctrl-C leaves it, `commit` turns it into RUN.
+    Used as a context: bad input removes it, Ctrl-C leaves it, so does any other failure once there is a checkpoint;
+    `commit` turns it into RUN.
 
     Args:
         out: RUN.
         force: whether an existing RUN may be replaced (when the new one is complete).
+        resume: whether to go on with what an interrupted fit left there, instead of replacing it.
     Raises:
         RunExists: RUN is there and `force` is False, or it is something else than a run.
     """
 
-    def __init__(self, out: Path, *, force: bool) -> None:
+    def __init__(self, out: Path, *, force: bool, resume: bool = False) -> None:
         if out.name in ("", ".."):
             raise RunExists(f"{out} is a directory that others are named by; give RUN a name of its own.")
         if out.exists() or out.is_symlink():
@@ -112,26 +119,42 @@ class PartialRun:
                 raise RunExists(f"{out} is no run directory, so --force does not replace it; choose another --out.")
         self.out = out
         self.path = out.with_name(out.name + ".partial")
+        self.checkpoints = self.path / _CHECKPOINTS
+        self.resume = resume
 
     def __enter__(self) -> "PartialRun":
+        if self.resume:
+            return self
         if self.path.exists() or self.path.is_symlink():
-            if not (self.path / "config.yaml").is_file() and not _is_empty_directory(self.path):
+            if not _is_left_by_a_fit(self.path):
                 raise RunExists(f"{self.path} is not what an interrupted fit left; move it, or choose another --out.")
             shutil.rmtree(self.path)
         self.path.mkdir(parents=True)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):
+        if not isinstance(error, Exception):
+            return
+        is_bad_input = isinstance(error, LinkoddsError) and not isinstance(error, RunError)
+        if is_bad_input or not any(self.checkpoints.glob("*.json")):
             shutil.rmtree(self.path, ignore_errors=True)
 
     def write(self, name: str, content: bytes) -> None:
-        """Write one file."""
-        (self.path / name).write_bytes(content)
+        """Write one file: whenever the process is killed, the old one or the new one is there."""
+        new = self.path / f"{name}{_BEING_WRITTEN}"
+        with new.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(self.path / name)
 
     def commit(self) -> Path:
-        """Add the manifest and rename to RUN."""
-        hashes = {file.name: _sha256(file) for file in sorted(self.path.iterdir())}
+        """Drop the checkpoints, add the manifest and rename to RUN."""
+        for unfinished in self.path.glob(f"*{_BEING_WRITTEN}"):
+            unfinished.unlink()
+        (self.path / MANIFEST).unlink(missing_ok=True)  # of a fit that was killed just before the renaming
+        hashes = {file.name: _sha256(file) for file in sorted(self.path.iterdir()) if file != self.checkpoints}
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
         self.write(MANIFEST, json.dumps({"format": FORMAT, "sha256": hashes}, indent=1).encode())
         old = self.out.with_name(self.out.name + ".replaced")
         if self.out.exists():
@@ -143,11 +166,11 @@ class PartialRun:
 
 
 def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.object_], split: Split) -> None:
-    """What is known before training: config.yaml, nodes.parquet and split.npz."""
-    partial.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
+    """What is known before training: nodes.parquet, split.npz and, when these are there, config.yaml."""
     nodes = pl.DataFrame({"index": np.arange(len(ids)), "id": pl.Series(ids.tolist(), dtype=pl.String)})
     partial.write("nodes.parquet", parquet_bytes(nodes))
     partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS}))
+    partial.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
 
 def write_results(partial: PartialRun, run: Run) -> None:
@@ -314,15 +337,6 @@ def _scorer(table: pl.DataFrame, decoder: dict[str, float]) -> InnerProductScore
     return InnerProductScorer(source, target, float(decoder["scale"]), float(decoder["bias"]))
 
 
-def history_csv(history: Mapping[str, list[Any]]) -> bytes:
-    """The history as CSV, an empty cell for None; a header alone for a model without epochs."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(history)
-    writer.writerows(zip(*history.values(), strict=True))
-    return text.getvalue().encode()
-
-
 def _read_history(path: Path) -> dict[str, list[Any]]:
     with path.open(newline="", encoding="utf-8") as lines:
         header, *rows = csv.reader(lines)
@@ -353,8 +367,9 @@ def _load_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _is_empty_directory(path: Path) -> bool:
-    return path.is_dir() and not any(path.iterdir())
+def _is_left_by_a_fit(path: Path) -> bool:
+    """Whether a directory holds nothing but what a fit writes."""
+    return path.is_dir() and all(file.name.removesuffix(_BEING_WRITTEN) in _IN_A_PARTIAL_RUN for file in path.iterdir())
 
 
 def _sha256(path: Path) -> str:

@@ -10,17 +10,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from linkodds.autoencoder import Autoencoder
+from linkodds.autoencoder import Autoencoder, encoder_inputs
+from linkodds.checkpoint import Checkpoint, Recorder, TrainingState
 from linkodds.config import FitConfig
 from linkodds.doctor import diagnose_latents
-from linkodds.encoder import input_matrix
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
+from linkodds.history import Epoch, Validation
 from linkodds.metrics import average_precision, best_balanced_accuracy, best_f1_confusion, roc_auc
 from linkodds.non_edges import draw_non_edges
-from linkodds.objective import AllPairs, Sampled
+from linkodds.objective import objective_for
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.safeguard import Safeguard
@@ -32,36 +33,6 @@ ALL_PAIRS_LIMIT = 20_000_000
 
 VALIDATION_NON_EDGES = 500_000
 """Size of the fixed sample of non-edges that validation uses while training; all of them where there are fewer."""
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What a validation sees, at the true base rate: non-edges are sampled once and weighted up to their number."""
-
-    roc_auc: float
-    average_precision: float
-    balanced_accuracy: float
-    f1: float
-    tn: float
-    fp: float
-    fn: float
-    tp: float
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One row of the history. loss = reconstruction + kl; `kl` includes beta and the divisor; seconds are of training alone.
-
-    The three are None where the loss was not finite; `event` then says what was done.
-    """
-
-    epoch: int
-    loss: float | None
-    reconstruction: float | None
-    kl: float | None
-    seconds: float
-    validation: Validation | None = None
-    event: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +48,7 @@ class TrainedModel:
         effective_odds: O_eff, the odds at which the objective was trained.
         objective: all-pairs or sampled.
         findings: interventions and warnings.
+        was_cut_short: whether `should_stop` ended it.
     """
 
     name: str
@@ -87,6 +59,7 @@ class TrainedModel:
     effective_odds: float
     objective: str
     findings: tuple[Finding, ...]
+    was_cut_short: bool = False
 
     @property
     def num_parameters(self) -> int:
@@ -163,6 +136,9 @@ def train(
     seeds: np.random.SeedSequence,
     device: torch.device,
     on_epoch: Callable[[Epoch], None] | None = None,
+    should_stop: Callable[[], bool] = lambda: False,
+    checkpoint: Checkpoint | None = None,
+    resumed: TrainingState | None = None,
 ) -> TrainedModel:
     """Train `gae` or `vgae` on the message graph of a split and keep the epoch with the best validation average precision.
 
@@ -174,17 +150,18 @@ def train(
         seeds: of the weights, the noise, the zeros and the validation sample.
         device: where to train.
         on_epoch: called after every epoch.
+        should_stop: asked before every epoch, once there is a best one; True ends training.
+        checkpoint: where to keep the state of the training; None keeps it nowhere.
+        resumed: the state to go on from, made with the same other arguments; the model is then, bit for bit, the one of
+            a training that was not interrupted.
     Raises:
         NonFiniteScores: the loss was NaN or infinite before the first validation.
     """
     weight_seed, noise_seed, zeros_seed, validation_seed = seeds.spawn(4)
     known = KnownPairs(split.space, split.train)
-    objective: AllPairs | Sampled
-    if (objective_name := choose_objective(config, split.space)) == "all-pairs":
-        objective = AllPairs(known, balanced=config.positive_weight == "balanced", device=device)
-    else:
-        rng = np.random.default_rng(zeros_seed)
-        objective = Sampled(known, zeros_per_edge=config.zeros_per_edge, device=device, rng=rng)
+    zeros = np.random.default_rng(zeros_seed)  # all that is random in an objective: its state is in the checkpoints
+    objective_name = choose_objective(config, split.space)
+    objective = objective_for(objective_name, known, config, device=device, rng=zeros)
     model = Autoencoder(
         split.space.num_nodes if features is None else features.matrix.shape[1],
         config,
@@ -193,42 +170,50 @@ def train(
         effective_odds=objective.effective_odds,
         rng=_torch_rng(weight_seed, torch.device("cpu")),
     ).to(device)
-    inputs = input_matrix(features, device)
+    inputs = encoder_inputs(features, device)
     propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
-    guard = Safeguard(model, weight_decay=config.weight_decay, learning_rate=config.learning_rate)
+    guard = Safeguard(
+        model,
+        weight_decay=config.weight_decay,
+        learning_rate=config.learning_rate,
+        schedule=config.schedule,
+        epochs=config.epochs,
+    )
     noise = _torch_rng(noise_seed, device)
     validate = Validator(split, np.random.default_rng(validation_seed))
-    history: list[Epoch] = []
-    best_epoch, best_ap = 0, -math.inf
+    recorder = Recorder(checkpoint, guard, noise, zeros)
+    history = [] if resumed is None else recorder.resume(resumed)
 
-    for epoch in range(1, config.epochs + 1):
-        start = time.perf_counter()
-        embeddings, kl_nats = model.sample(propagation, inputs, noise)
-        reconstruction = objective(*model.ends(embeddings), model.decoder.scale, model.decoder.bias)
-        kl = config.beta * min(1.0, epoch / max(config.warm_up, 1)) * kl_nats / objective.total_weight
-        loss = reconstruction + kl
-        event = guard.step(loss, kl_nats, epoch=epoch)
-        seconds = time.perf_counter() - start
+    with recorder.rescue():
+        is_done = resumed is not None and resumed.is_done
+        while not (is_done or _is_over(history, guard, config) or (guard.kept_epoch and should_stop())):
+            epoch = len(history) + 1
+            start = time.perf_counter()
+            embeddings, kl_nats = model.sample(propagation, inputs, noise)
+            reconstruction = objective(*model.decoder.factors(*model.ends(embeddings)))
+            kl = config.beta * min(1.0, epoch / max(config.warm_up, 1)) * kl_nats / objective.total_weight
+            loss = reconstruction + kl
+            event = guard.step(loss, kl_nats, epoch=epoch)
+            seconds = time.perf_counter() - start
 
-        validation = None
-        if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
-            with torch.no_grad():
-                validation = validate(model.scorer(model.mean(propagation, inputs)))
-            if validation.average_precision > best_ap:
-                best_epoch, best_ap = epoch, validation.average_precision
-                guard.keep(epoch)
-        terms = (_finite(loss), _finite(reconstruction), _finite(kl))
-        history.append(Epoch(epoch, *terms, seconds, validation, event))
-        if on_epoch is not None:
-            on_epoch(history[-1])
-        if guard.gave_up or epoch - best_epoch >= config.patience + config.validate_every * (best_epoch == 0):
-            break
+            validation = None
+            if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
+                with torch.no_grad():
+                    validation = validate(model.scorer(model.mean(propagation, inputs)))
+                if validation.average_precision > _best_ap(history, guard):
+                    guard.keep(epoch)
+            terms = (_finite(loss), _finite(reconstruction), _finite(kl))
+            history.append(Epoch(epoch, *terms, seconds, validation, event))
+            recorder.after_epoch(history)
+            if on_epoch is not None:
+                on_epoch(history[-1])
 
-    if not best_epoch:
+    if not guard.kept_epoch:
         raise NonFiniteScores(
             f"{name}: the loss was not finite before the first validation, at {guard.learning_rate:g} as the learning rate "
             "too. Scale the features (--feature-scaling standard)."
         )
+    recorder.after_training(history)
     findings = list(guard.findings)
     guard.restore()
     with torch.no_grad():
@@ -237,8 +222,28 @@ def train(
             findings += diagnose_latents(*model.posterior(propagation, inputs))
     weights = {key: value.cpu().numpy().astype(np.float32) for key, value in model.state_dict().items()}
     return TrainedModel(
-        name, scorer, weights, tuple(history), best_epoch, objective.effective_odds, objective_name, tuple(findings)
+        name,
+        scorer,
+        weights,
+        tuple(history),
+        guard.kept_epoch,
+        objective.effective_odds,
+        objective_name,
+        tuple(findings),
+        was_cut_short=not _is_over(history, guard, config),
     )
+
+
+def _is_over(history: list[Epoch], guard: Safeguard, config: FitConfig) -> bool:
+    """Whether all epochs were made, the safeguard gave up, or patience has run out (later before a first validation)."""
+    without_rise = len(history) - guard.kept_epoch
+    patience = config.patience + config.validate_every * (guard.kept_epoch == 0)
+    return len(history) >= config.epochs or guard.gave_up or without_rise >= patience
+
+
+def _best_ap(history: list[Epoch], guard: Safeguard) -> float:
+    best = history[guard.kept_epoch - 1].validation if guard.kept_epoch else None
+    return -math.inf if best is None else best.average_precision
 
 
 def _finite(term: Tensor) -> float | None:

@@ -57,7 +57,7 @@ class Command(TyperCommand):
             sys.stdout.flush()  # here, where a full disk or a closed pipe still becomes a message
             return result
         except KeyboardInterrupt:
-            say(f"interrupted; {_what_is_left(ctx.params.get('out'))}")
+            say(f"interrupted; {_what_is_left(ctx.params)}")
             raise typer.Exit(130) from None
         except Exception as error:
             if _is_for_typer(error):
@@ -66,6 +66,8 @@ class Command(TyperCommand):
                 traceback.print_exception(error)
             message, exit_code = explain(error)
             say(f"error: {message}")
+            if not isinstance(error, LinkoddsError) and _is_left(ctx.params):
+                say(_what_is_left(ctx.params))
             raise typer.Exit(exit_code) from None
 
 
@@ -99,11 +101,25 @@ def _is_for_typer(error: Exception) -> bool:
     return isinstance(error, typer.Exit | typer.Abort) or hasattr(error, "format_message")
 
 
-def _what_is_left(out: Path | None) -> str:
-    partial = Path(f"{str(out).rstrip('/')}.partial") if out is not None else None
-    if partial is not None and partial.exists():
-        return f"{partial} holds what was done so far and may be deleted; {out} was not written."
-    return "nothing was written." if out is not None else "nothing is left behind."
+def _partial(out: Path) -> Path:
+    return Path(f"{str(out).rstrip('/')}.partial")
+
+
+def _is_left(params: dict[str, Any]) -> bool:
+    """Whether a command that failed has left something that can be gone on with."""
+    return "resume" in params and any((_partial(params["out"]) / "checkpoints").glob("*.json"))
+
+
+def _what_is_left(params: dict[str, Any]) -> str:
+    out = params.get("out")
+    if out is None:
+        return "nothing is left behind."
+    if not _partial(out).exists():
+        return "nothing was written."
+    left = f"{_partial(out)} holds what was done so far"
+    if "resume" in params:
+        return f"{left}; go on with: linkodds fit {params['edges']} --out {out} --resume"
+    return f"{left} and may be deleted; {out} was not written."
 
 
 def _print_version(wanted: bool) -> None:

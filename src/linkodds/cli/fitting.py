@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app, say
-from linkodds.cli.progress import shown
+from linkodds.cli.interrupts import stopping_between_epochs
+from linkodds.cli.progress import watched
 
 
 @app.command(cls=Command)
@@ -40,16 +41,23 @@ def fit(
     objective: opt.Objective = None,
     positive_weight: opt.PositiveWeight = None,
     zeros_per_edge: opt.ZerosPerEdge = None,
+    subgraph_nodes: opt.SubgraphNodes = None,
+    subgraph_by: opt.SubgraphBy = None,
+    subgraph_alpha: opt.SubgraphAlpha = None,
     hidden: opt.Hidden = None,
     dim: opt.Dim = None,
     beta: opt.Beta = None,
     warm_up: opt.WarmUp = None,
+    free_bits: opt.FreeBits = None,
     dropout: opt.Dropout = None,
     weight_decay: opt.WeightDecay = None,
     learning_rate: opt.LearningRate = None,
+    schedule: opt.Schedule = None,
     epochs: opt.Epochs = None,
     patience: opt.Patience = None,
     validate_every: opt.ValidateEvery = None,
+    time_budget: opt.TimeBudget = None,
+    checkpoint_every: opt.CheckpointEvery = None,
     split: opt.SplitShares = None,
     folds: opt.Folds = None,
     decision: opt.DecisionRule = None,
@@ -58,14 +66,23 @@ def fit(
     device: opt.Device = None,
     threads: opt.Threads = None,
     config: opt.ConfigFile = None,
+    resume: opt.Resume = False,
+    tensorboard: opt.TensorBoard = None,
     force: opt.Force = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Read a graph, split, train, calibrate, decide, evaluate, and save it all in RUN.
 
     Defaults of the options that are not given: 'linkodds config'.
+
+    Ctrl-C stops after the epoch that is being made, a second one at once. What was done then lies in RUN.partial, also
+    after a failure or a kill, and --resume goes on from there to the same bytes. Measured time differs: cost.json,
+    where the report shows it, and the seconds in history.csv.
     """
+    if resume and force:
+        raise typer.BadParameter("--resume goes on with RUN.partial, --force replaces RUN; give one of them.")
     from linkodds.config import FitConfig, read_config
+    from linkodds.resuming import FILES, find_interrupted
 
     given = {
         "feature_scaling": feature_scaling,
@@ -73,16 +90,23 @@ def fit(
         "objective": objective,
         "positive_weight": positive_weight,
         "zeros_per_edge": zeros_per_edge,
+        "subgraph_nodes": subgraph_nodes,
+        "subgraph_by": subgraph_by,
+        "subgraph_alpha": subgraph_alpha,
         "hidden": hidden,
         "dim": dim,
         "beta": beta,
         "warm_up": warm_up,
+        "free_bits": free_bits,
         "dropout": dropout,
         "weight_decay": weight_decay,
         "learning_rate": learning_rate,
+        "schedule": schedule,
         "epochs": epochs,
         "patience": patience,
         "validate_every": validate_every,
+        "time_budget": time_budget,
+        "checkpoint_every": checkpoint_every,
         "split": split,
         "folds": folds,
         "decision": decision,
@@ -92,23 +116,43 @@ def fit(
         "threads": threads,
     }
     from_file = read_config(config) if config is not None else {}
-    settings = FitConfig.from_options(from_file | {name: value for name, value in given.items() if value is not None})
+    left = find_interrupted(out) if resume else None
+    asked = from_file | {name: value for name, value in given.items() if value is not None}
+    settings = FitConfig.from_options(asked if left is None else left.options | asked)
 
     from linkodds.pipeline import ReadingOptions, fit_run
     from linkodds.summary import print_summary
 
-    reading = ReadingOptions(
-        nodes=nodes,
-        source=source,
-        target=target,
-        header=False if no_header else None,
-        delimiter=delimiter,
-        directed=directed,
-        bipartite=bipartite,
-        features=features,
-    )
-    with shown(settings.epochs) as (progress, on_epoch):
-        run = fit_run(edges, out, settings, reading=reading, force=force, progress=progress, on_epoch=on_epoch)
+    how_to_read: dict[str, Any] = {
+        "nodes": nodes,
+        "source": source,
+        "target": target,
+        "header": False if no_header else None,
+        "delimiter": delimiter,
+        "directed": directed or None,
+        "bipartite": bipartite,
+        "features": features,
+    }
+    before = {} if left is None else left.reading
+    known: dict[str, Any] = {
+        name: Path(value) if name in FILES else value for name, value in before.items() if name != "edges"
+    }
+    reading = ReadingOptions(**known | {name: value for name, value in how_to_read.items() if value is not None})
+    with (
+        watched(tensorboard) as (say_stage, on_start, watch_epoch),
+        stopping_between_epochs(say_stage, watch_epoch) as (progress, on_epoch),
+    ):
+        run = fit_run(
+            edges,
+            out,
+            settings,
+            reading=reading,
+            force=force,
+            resume=resume,
+            progress=progress,
+            on_start=on_start,
+            on_epoch=on_epoch,
+        )
     if as_json:
         print(json.dumps(run.evaluation, indent=2, allow_nan=False))
         return

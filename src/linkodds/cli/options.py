@@ -66,7 +66,7 @@ Model = Annotated[
     ),
 ]
 Objective = Annotated[
-    str | None, typer.Option(metavar="NAME", help="auto, all-pairs or sampled.", rich_help_panel=_MODEL)
+    str | None, typer.Option(metavar="NAME", help="auto, all-pairs, sampled or subgraph.", rich_help_panel=_MODEL)
 ]
 PositiveWeight = Annotated[
     str | None,
@@ -75,11 +75,22 @@ PositiveWeight = Annotated[
 ZerosPerEdge = Annotated[
     int | None, typer.Option(metavar="N", help="Of the sampled objective, each epoch.", rich_help_panel=_MODEL)
 ]
+SubgraphNodes = Annotated[
+    int | None, typer.Option(metavar="N", help="Nodes that the subgraph objective draws.", rich_help_panel=_MODEL)
+]
+SubgraphBy = Annotated[
+    str | None, typer.Option(metavar="NAME", help="They are drawn by degree or core.", rich_help_panel=_MODEL)
+]
+SubgraphAlpha = Annotated[float | None, typer.Option(metavar="X", help="To this power.", rich_help_panel=_MODEL)]
 Hidden = Annotated[int | None, typer.Option(metavar="N", help="Width of the first layer.", rich_help_panel=_MODEL)]
 Dim = Annotated[int | None, typer.Option(metavar="N", help="Dimensions of the embedding.", rich_help_panel=_MODEL)]
 WarmUp = Annotated[
     int | None,
     typer.Option(metavar="N", help="Epochs over which that weight rises from 0.", rich_help_panel=_MODEL),
+]
+FreeBits = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Nats that the KL of each dimension counts as at least.", rich_help_panel=_MODEL),
 ]
 Beta = Annotated[float | None, typer.Option(metavar="X", help="Weight of vgae's KL term.", rich_help_panel=_MODEL)]
 Dropout = Annotated[float | None, typer.Option(metavar="P", help="On the input of each layer.", rich_help_panel=_MODEL)]
@@ -89,6 +100,10 @@ WeightDecay = Annotated[
 
 # training and decision
 LearningRate = Annotated[float | None, typer.Option(metavar="X", help="Of Adam.", rich_help_panel=_TRAINING)]
+Schedule = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Of the learning rate: constant, linear or cosine.", rich_help_panel=_TRAINING),
+]
 Epochs = Annotated[int | None, typer.Option(metavar="N", help="At most this many.", rich_help_panel=_TRAINING)]
 Patience = Annotated[
     int | None,
@@ -96,6 +111,19 @@ Patience = Annotated[
 ]
 ValidateEvery = Annotated[
     int | None, typer.Option(metavar="N", help="Epochs between validations.", rich_help_panel=_TRAINING)
+]
+TimeBudget = Annotated[
+    float | None,
+    typer.Option(
+        metavar="S",
+        help="Seconds for all training, as counted work: fewer epochs where it is short.",
+        show_default="no limit",
+        rich_help_panel=_TRAINING,
+    ),
+]
+CheckpointEvery = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Epochs between checkpoints.", show_default="by size", rich_help_panel=_TRAINING),
 ]
 SplitShares = Annotated[
     str | None,
@@ -131,6 +159,23 @@ ConfigFile = Annotated[
     Path | None,
     typer.Option(
         "--config", metavar="FILE", help="YAML as 'linkodds config' prints it; options win.", rich_help_panel=_RUN
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Go on where an interrupted fit of the same graph stopped; options that are not given are taken from it.",
+        rich_help_panel=_RUN,
+    ),
+]
+TensorBoard = Annotated[
+    Path | None,
+    typer.Option(
+        "--tensorboard",
+        metavar="DIR",
+        help="Write the history for TensorBoard while training (pip install 'linkodds\\[track]').",
+        rich_help_panel=_RUN,
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.", rich_help_panel=_RUN)]

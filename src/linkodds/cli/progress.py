@@ -1,49 +1,107 @@
-"""Progress of a fit on stderr: a bar where it is a terminal, a line a stage where it is not."""
+"""Progress of a fit: a bar on stderr where it is a terminal, a line a stage where it is not, and events for TensorBoard."""
 
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from linkodds.cli.app import printable, say
 
 if TYPE_CHECKING:
-    from linkodds.training import Epoch
+    from rich.console import Console
+
+    from linkodds.history import Epoch
 
 Say = Callable[[str], None]
+OnStart = Callable[[str, int, "Sequence[Epoch]"], None]
 OnEpoch = Callable[["Epoch"], None]
 
 
 @contextmanager
-def shown(epochs: int) -> Iterator[tuple[Say, OnEpoch | None]]:
-    """What to call at each stage and after each epoch; the bar goes away when the block ends.
+def shown(
+    console: "Console | None" = None, clock: Callable[[], float] = time.monotonic
+) -> Iterator[tuple[Say, OnStart, OnEpoch]]:
+    """What to call at each stage, as a training starts and after each epoch; the bar goes away when the block ends.
 
     Args:
-        epochs: the most epochs that a training can take.
+        console: where to draw the bar; None takes stderr, and no bar where that is no terminal.
+        clock: seconds, for the pace and the time left.
     Example:
-        >>> with shown(epochs=10) as (say, on_epoch):
-        ...     on_epoch is None  # stderr is no terminal here
-        True
+        >>> with shown() as (say, on_start, on_epoch):
+        ...     on_start("gae", 300, [])  # stderr is no terminal here: nothing is drawn
     """
-    if not sys.stderr.isatty():
-        yield say, None
+    if console is None and not sys.stderr.isatty():
+        yield say, lambda *_: None, lambda _: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("epochs", total=epochs, visible=False)
+    console = console or Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[now]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, get_time=clock) as progress:
+        task = progress.add_task("", total=None, visible=False, now="")
+        validations: list[float] = []
+
+        def on_start(name: str, epochs: int, history: "Sequence[Epoch]") -> None:
+            validations[:] = [each.validation.average_precision for each in history if each.validation is not None]
+            progress.reset(task, total=epochs, completed=len(history), visible=True, description=name, now="")
 
         def on_epoch(record: "Epoch") -> None:
-            progress.update(task, completed=record.epoch, visible=record.epoch < epochs)
+            if record.validation is not None:
+                validations.append(record.validation.average_precision)
+            progress.update(task, completed=record.epoch, now=_in_words(record, validations, progress.tasks[0].speed))
 
         def say_above_bar(message: str) -> None:
             progress.update(task, visible=False)
             console.print(printable(message), markup=False, highlight=False)
 
-        yield say_above_bar, on_epoch
+        yield say_above_bar, on_start, on_epoch
+
+
+@contextmanager
+def watched(tensorboard: Path | None) -> Iterator[tuple[Say, OnStart, OnEpoch]]:
+    """As `shown` and, where a folder is given, write events for TensorBoard too.
+
+    Args:
+        tensorboard: the folder, or None.
+    Raises:
+        OptionError: TensorBoard is not installed, or the folder cannot be made.
+    """
+    with shown() as (say_stage, draw_start, draw_epoch):
+        if tensorboard is None:
+            yield say_stage, draw_start, draw_epoch
+            return
+        from linkodds.tracking import tensorboard_events
+
+        with tensorboard_events(tensorboard) as (write_start, write_epoch):
+
+            def on_start(name: str, epochs: int, history: "Sequence[Epoch]") -> None:
+                draw_start(name, epochs, history)
+                write_start(name, epochs, history)
+
+            def on_epoch(record: "Epoch") -> None:
+                draw_epoch(record)
+                write_epoch(record)
+
+            yield say_stage, on_start, on_epoch
+
+
+def _in_words(record: "Epoch", validations: list[float], pace: float | None) -> str:
+    """The state of a training, short enough for a line of 80 columns; `pace` is in epochs a second."""
+    said = ["loss not finite" if record.loss is None else f"loss {record.loss:.3g}"]
+    if validations:
+        said.append(f"AP {validations[-1]:.3g} best {max(validations):.3g}")
+    if pace:
+        said.append(f"{pace:.3g} epochs/s" if pace >= 1 else f"{1 / pace:.3g} s/epoch")
+    return " ".join(said)
 
 
 @contextmanager
