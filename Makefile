@@ -38,7 +38,7 @@ format: $(VENV)/installed-check
 	$(BIN)/ruff check --fix $(SOURCES)
 
 # One script a question; each skips what it has measured already.
-bench: $(VENV)/installed-test
+bench: $(VENV)/installed-bench
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
 $(BIN)/python:
