@@ -114,7 +114,8 @@ def test_a_random_graph_has_nothing_to_learn_and_leaving_held_out_edges_out_of_t
     edges = space.pair_of_rank(np.flatnonzero(rng.random(space.num_pairs) < 0.1))
     graph = Graph(np.array([str(i) for i in range(100)], dtype=object), edges, space)
     split = split_edges(graph, fractions=(0.6, 0.05, 0.05, 0.3), rng=rng)
-    config = FitConfig(epochs=900, patience=900, learning_rate=0.02, dropout=0.0, objective="all-pairs")
+    wide = {"hidden": 256, "dim": 128}  # room to remember single pairs
+    config = FitConfig(epochs=500, patience=500, learning_rate=0.02, dropout=0.0, objective="all-pairs", **wide)
 
     def test_auc() -> float:
         model = train("gae", split, None, config, seeds=np.random.SeedSequence(1), device=torch.device("cpu"))

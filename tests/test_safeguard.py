@@ -119,9 +119,13 @@ def test_it_gives_up_in_the_end_and_says_so(guard):
 
 
 def test_raw_features_of_any_size_train_to_the_end_and_learn(communities):
-    """Unscaled features about a thousand times too large: every value of the history is finite, and it beats chance."""
+    """Unscaled features about a thousand times too large: every value of the history is finite, and it finds the groups.
+
+    Under no signal the AUC of 31 edges has a standard error below 0.06, so 0.7 is more than three of them above 0.5.
+    """
     rng = np.random.default_rng(0)
-    raw = rng.normal(size=(communities.num_nodes, 20)).astype(np.float32) + np.repeat(np.arange(6), 25)[:, None]
+    raw = rng.normal(size=(communities.num_nodes, 20)).astype(np.float32)
+    raw[:, :6] += 3 * np.repeat(np.eye(6, dtype=np.float32), 25, axis=0)  # a column for each of the six groups
     split = split_edges(communities, rng=rng)
     config = FitConfig(hidden=16, dim=8, epochs=200, patience=200, beta=1.0)
     model = train(
@@ -131,4 +135,4 @@ def test_raw_features_of_any_size_train_to_the_end_and_learn(communities):
     for epoch in model.history:
         assert epoch.event or (math.isfinite(epoch.loss) and math.isfinite(epoch.kl))
     best = model.history[model.best_epoch - 1].validation
-    assert best.average_precision > 5 * len(split.validation) / split.space.num_pairs
+    assert best.roc_auc > 0.7

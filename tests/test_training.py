@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
+import scipy.sparse as sp
 import torch
 
+from linkodds.autoencoder import Autoencoder
 from linkodds.config import FitConfig
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.features import Features
@@ -9,6 +11,7 @@ from linkodds.held_out import HeldOut
 from linkodds.metrics import average_precision, roc_auc
 from linkodds.non_edges import NonEdges
 from linkodds.pairs import PairSpace
+from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.split import split_edges
 from linkodds.training import choose_device, choose_objective, train
 
@@ -23,7 +26,7 @@ def fit(name, graph, *, seed=0, features=None, **options):
     return split, model
 
 
-@pytest.mark.parametrize("objective", ["all-pairs", "sampled"])
+@pytest.mark.parametrize("objective", ["all-pairs", "sampled", "subgraph"])
 @pytest.mark.parametrize("name", ["gae", "vgae"])
 @pytest.mark.parametrize("graph", ["communities", "directed_ring", "two_sides"])
 def test_every_model_finds_the_planted_structure(request, graph, name, objective):
@@ -31,7 +34,7 @@ def test_every_model_finds_the_planted_structure(request, graph, name, objective
 
     Hanley and McNeil bound the standard error of an AUC of 0.5 by sqrt((1/P + 1/N) / 12) < 0.55 / sqrt(P) / 2 here.
     """
-    split, model = fit(name, request.getfixturevalue(graph), objective=objective, epochs=120)
+    split, model = fit(name, request.getfixturevalue(graph), objective=objective, epochs=120, subgraph_nodes=40)
     held_out = HeldOut.from_scorer(model.scorer, split.test, NonEdges(split.recorded()))
     assert roc_auc(held_out) > 0.5 + 3 * np.sqrt(1 / (12 * len(split.test))) * 1.05
     assert model.objective == objective
@@ -100,3 +103,33 @@ def test_choices_by_size_and_device():
     if not torch.cuda.is_available():
         with pytest.raises(OptionError, match="--device cuda"):
             choose_device("cuda")
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_embeddings_start_alike_whatever_the_graph_and_the_size_of_the_features(directed):
+    """Glorot's weights alone leave root mean squares that differ by orders of magnitude."""
+    rng = np.random.default_rng(0)
+    adjacency = sp.csr_array((rng.random((200, 200)) < 0.3).astype(np.float32))
+    propagation = SparseMatrix.from_scipy(normalized_adjacency(adjacency))
+    for inputs in (None, torch.rand(200, 30), 1e-3 * torch.rand(200, 30)):
+        model = Autoencoder(
+            200 if inputs is None else 30,
+            FitConfig(),
+            variational=True,
+            directed=directed,
+            effective_odds=0.1,
+            rng=torch.Generator().manual_seed(0),
+        )
+        before = model.mean(propagation, inputs).square().mean().sqrt().item()
+        assert before < 0.02 or before > 0.06
+        model.scale_heads(propagation, inputs)
+        assert model.mean(propagation, inputs).square().mean().sqrt().item() == pytest.approx(0.05, rel=1e-4)
+
+
+def test_embeddings_that_are_all_zero_are_left_alone():
+    propagation = SparseMatrix.from_scipy(normalized_adjacency(sp.csr_array((5, 5), dtype=np.float32)))
+    rng = torch.Generator().manual_seed(0)
+    model = Autoencoder(3, FitConfig(), variational=False, directed=False, effective_odds=0.1, rng=rng)
+    second = model.encoder.second.detach().clone()
+    model.scale_heads(propagation, torch.zeros(5, 3))
+    assert torch.equal(model.encoder.second, second)

@@ -172,6 +172,7 @@ def train(
     ).to(device)
     inputs = encoder_inputs(features, device)
     propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
+    model.scale_heads(propagation, inputs)
     guard = Safeguard(
         model,
         weight_decay=config.weight_decay,
