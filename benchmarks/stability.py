@@ -165,9 +165,9 @@ def page(rows: list[dict[str, Any]]) -> str:
         f"{passed} of {len(rows)} runs pass. Features *none*: raw, as they are in the file; *a table*: the graph has none, and",
         "the first layer's weights are a table with a row for each node.",
         "",
-        f"The largest fall after epoch {START} is {100 * max(row['late_fall'] for row in rows):.1f} points. The falls that do not",
-        "pass lie in the first 20 epochs, when a model leaves the ranking it was born with (by degree, through the",
-        "propagation) for the one it learns. How deep they are changes with the learning rate, the split and the seed.",
+        f"The largest fall after epoch {START} is {100 * max(row['late_fall'] for row in rows):.1f} points. From Glorot's",
+        "weights without the scaling of the heads (`Autoencoder.scale_heads`) 3 of the 15 failed, with falls of up to 14 points in",
+        "the first 20 epochs, when a model leaves the ranking by degree that it was born with for the one it learns.",
         "",
     ]
     return "\n".join(lines)

@@ -111,7 +111,9 @@ class FitConfig(BaseModel):
         description="evaluate by enumerating all pairs up to this many; beyond, by a sample of this many / 20 non-edges",
     )
     feature_scaling: Literal["auto", "none", "standard", "row"] = Field(
-        "auto", description="of node features: auto is row for sparse counts and standard for the rest"
+        "auto",
+        description="of node features: auto is row for sparse counts and standard for the rest; none leaves them as they "
+        "are, but for one number that large ones are divided by before the first layer",
     )
     seed: int = Field(0, ge=0, description="of the split, the weights, the samples")
     device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
