@@ -11,7 +11,6 @@ import argparse
 import importlib.util
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from contestants.arena import peak, resident
 from linkodds.config import FitConfig
 from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
@@ -85,7 +85,7 @@ def measure(path: Path) -> dict:
     config = FitConfig(model="gae", objective="sampled", epochs=epochs, validate_every=epochs)
     sizes = Sizes.of("gae", split, None, config, objective="sampled", validation_non_edges=500_000)
     work = epoch_work(replace(sizes, validate_every=10**9))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    before = resident()
     model = train("gae", split, None, config, seeds=np.random.SeedSequence(0), device=torch.device("cpu"))
     seconds = [epoch.seconds for epoch in model.history]
     return {
@@ -98,7 +98,7 @@ def measure(path: Path) -> dict:
         "epoch_seconds": statistics.median(seconds[1:]),
         "epochs_measured": seconds,
         "splitting_seconds": splitting,
-        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_bytes": peak(),
         "peak_bytes_before_training": before,
         "expected_bytes": sum(peak_bytes(sizes).values()),
         "embedding_bytes": 4 * num_nodes * config.dim,

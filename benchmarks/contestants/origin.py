@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from contestants.arena import contest, median, peak
+from contestants.arena import contest, load_all, median, peak, resident
 from linkodds.config import FitConfig
 from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
@@ -61,7 +61,8 @@ def thread_test():
 def origin_program(_: Path, path: str) -> dict:
     """Its epochs, less the validation that it also makes in each of them."""
     program, edges = thread_test(), np.load(path)
-    idle, validating = peak(), 0.0
+    load_all()
+    idle, validating = resident(), 0.0
     evaluate = program.evaluate
 
     def timed(*given):
@@ -88,7 +89,8 @@ def origin_program(_: Path, path: str) -> dict:
 def origin_linkodds(_: Path, path: str) -> dict:
     thread_test()
     edges = np.load(path)
-    idle = peak()
+    load_all()
+    idle = resident()
     split = split_edges(origin_as_graph(edges), rng=np.random.default_rng(0))
     config = FitConfig(
         hidden=256,

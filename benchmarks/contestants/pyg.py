@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from contestants.arena import TURNS, alone, median
+from contestants.arena import TURNS, alone, load_all, median
 from linkodds.config import FitConfig
 from linkodds.graph import Graph
 from linkodds.scoring import InnerProductScorer
@@ -45,6 +45,7 @@ def pyg(arguments: argparse.Namespace) -> dict:
 
 
 def race_graph(data: Path, name: str, seed: str) -> tuple[Graph, Split, Validator]:
+    load_all()
     features = data / name / "features.npz"
     graph = Graph.from_edges(data / name / "edges.csv.gz", features=features if features.exists() else None)
     split = split_edges(graph, rng=np.random.default_rng(int(seed)))
