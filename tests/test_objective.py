@@ -89,8 +89,10 @@ def test_effective_odds_are_where_the_loss_of_a_constant_logit_is_least():
 
 
 @pytest.mark.parametrize("space", SPACES, ids=["undirected", "directed", "bipartite"])
-def test_sampled_zeros_are_uniform_over_all_pairs_that_are_not_train_edges(space):
+@pytest.mark.parametrize("at_a_time", [7, 1 << 18])
+def test_sampled_zeros_are_uniform_over_all_pairs_that_are_not_train_edges(space, at_a_time, monkeypatch):
     """Each zero comes up binomially often; at 5.5 sigma a false alarm among fewer than 500 has a chance below 1e-4."""
+    monkeypatch.setattr("linkodds.objective._ZEROS_AT_A_TIME", at_a_time)
     known, *_ = planted(space)
     objective = Sampled(known, zeros_per_edge=20, device=CPU, rng=np.random.default_rng(1))
     seen = torch.zeros(space.num_nodes, space.num_nodes)
@@ -109,9 +111,10 @@ def test_sampled_zeros_are_uniform_over_all_pairs_that_are_not_train_edges(space
 def test_sampled_is_the_mean_cross_entropy_of_its_pairs():
     known, source, _, scale, bias = planted(PairSpace(23))
     objective = Sampled(known, zeros_per_edge=3, device=CPU, rng=np.random.default_rng(4))
-    zeros = known.absent_pairs(np.random.default_rng(4).integers(known.num_absent, size=objective.num_zeros))
-    pairs = np.concatenate([known.pairs, zeros])
-    labels = torch.cat([torch.ones(len(known.pairs)), torch.zeros(len(zeros))]).double()
+    drawn = Sampled(known, zeros_per_edge=3, device=CPU, rng=np.random.default_rng(4)).draw()
+    rows = np.repeat(np.arange(23), np.diff(drawn.starts.numpy()))
+    pairs = np.concatenate([known.pairs, np.column_stack([rows, drawn.columns.numpy()])])
+    labels = torch.cat([torch.ones(len(known.pairs)), torch.zeros(len(rows))]).double()
     logits = (source[pairs[:, 0]] * source[pairs[:, 1]]).sum(1) * scale + bias
     expected = F.binary_cross_entropy_with_logits(logits, labels)
     got = objective(source, source, scale, bias)

@@ -125,11 +125,30 @@ class Sampled:
         return (edges + zeros) / self.total_weight
 
     def draw(self) -> SparseMatrix:
-        """New zeros, shape (nodes, nodes): `num_zeros` entries, some perhaps twice."""
-        num_nodes = self.known.space.num_nodes
-        ranks = self.rng.integers(self.known.num_absent, size=self.num_zeros)
-        ranks.sort()  # in row order they are a sparse matrix, and cheaper to find
-        return SparseMatrix.from_rows(*self.known.absent_rows(ranks), shape=(num_nodes, num_nodes), device=self.device)
+        """New zeros, shape (nodes, nodes): `num_zeros` entries, some perhaps twice.
+
+        They are drawn in row order, a range of ranks at a time: the numbers in the ranges are multinomial, so that all are
+        uniform and independent, and what a range needs stays in the cache.
+        """
+        num_nodes, num_absent = self.known.space.num_nodes, self.known.num_absent
+        borders = np.linspace(0, num_absent, -(-self.num_zeros // _ZEROS_AT_A_TIME) + 1).astype(np.int64)
+        shares = np.diff(borders) / num_absent
+        in_range = self.rng.multinomial(self.num_zeros, shares / shares.sum())
+        columns = np.empty(self.num_zeros, dtype=np.int32)
+        in_row = np.zeros(num_nodes, dtype=np.int64)
+        done = 0
+        for low, high, count in zip(borders[:-1], borders[1:], in_range, strict=True):
+            ranks = self.rng.integers(low, high, size=count)
+            ranks.sort()
+            rows, columns[done : done + count] = self.known.sorted_absent_pairs(ranks)
+            if count:
+                in_row[rows[0] : rows[-1] + 1] += np.bincount(rows - rows[0])
+            done += count
+        starts = np.concatenate([[0], np.cumsum(in_row)])
+        return SparseMatrix.from_rows(starts, columns, shape=(num_nodes, num_nodes), device=self.device)
+
+
+_ZEROS_AT_A_TIME = 1 << 18
 
 
 class Subgraph:

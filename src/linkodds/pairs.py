@@ -160,6 +160,7 @@ class KnownPairs:
         object.__setattr__(self, "_gaps", ranks - np.arange(len(ranks)))  # absent pairs before each known one
         order = np.argsort(self.pairs[:, 0], kind="stable")
         object.__setattr__(self, "_by_row", self.pairs[order])
+        object.__setattr__(self, "_row_starts", self.space.row_starts())
 
     @property
     def num_absent(self) -> int:
@@ -171,32 +172,34 @@ class KnownPairs:
         gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]
         return self.space.pair_of_rank(ranks + np.searchsorted(gaps, ranks, side="right"))
 
-    def absent_rows(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """`absent_pairs` of sorted ranks as the rows of a sparse matrix; far quicker where there are many.
+    def sorted_absent_pairs(self, ranks: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """`absent_pairs` of sorted ranks: both ends, shape (ranks,) each; far quicker where many are near each other.
 
         Args:
-            ranks: shape (ranks,), in increasing order; a rank may be there twice.
-        Returns:
-            Where each node's row starts, shape (nodes + 1,), and the columns of the pairs, shape (ranks,).
+            ranks: in increasing order; a rank may be there twice.
         Example:
             >>> known = KnownPairs(PairSpace(3), np.array([[0, 2]]))
-            >>> [each.tolist() for each in known.absent_rows(np.array([0, 0, 1]))]
-            [[0, 2, 3, 3], [1, 1, 2]]
+            >>> [each.tolist() for each in known.sorted_absent_pairs(np.array([0, 0, 1]))]
+            [[0, 0, 1], [1, 1, 2]]
         """
+        if not len(ranks):
+            return ranks, ranks
         gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]
-        passed = np.bincount(np.searchsorted(ranks, gaps, side="left"), minlength=len(ranks) + 1)
-        places = ranks + np.cumsum(passed[: len(ranks)])  # among all pairs, the known ones included
-        first = self.space.row_starts()
-        starts = np.searchsorted(places, first)
-        rows = np.repeat(np.arange(self.space.num_nodes), np.diff(starts))
-        columns = places - first[rows]
+        starts: NDArray[np.int64] = self._row_starts  # type: ignore[attr-defined]
+        before, after = np.searchsorted(gaps, ranks[[0, -1]], side="right")
+        passed = np.bincount(np.searchsorted(ranks, gaps[before:after], side="left"), minlength=len(ranks))
+        places = ranks + (before + np.cumsum(passed))  # among all pairs, the known ones included
+        top, bottom = np.searchsorted(starts, places[[0, -1]], side="right") - 1
+        in_row = np.diff(np.searchsorted(places, starts[top : bottom + 2]))
+        rows = np.repeat(np.arange(top, bottom + 1), in_row)
+        columns = places - np.repeat(starts[top : bottom + 1], in_row)
         if self.space.sides is not None:
             columns += self.space.sides[0]
         elif self.space.directed:
             columns += columns >= rows
         else:
             columns += rows + 1
-        return starts, columns
+        return rows, columns
 
     def absent_cells(self, block: Block) -> NDArray[np.bool_]:
         """Shape (rows, columns) of the block: True where the cell is an admissible pair outside the set."""
