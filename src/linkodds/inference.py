@@ -18,7 +18,7 @@ from linkodds.measuring import evaluate
 from linkodds.pairs import Pairs
 from linkodds.reading import read_pairs
 from linkodds.record import Run, parquet_bytes
-from linkodds.search import find_pairs
+from linkodds.search import FoundPairs, find_pairs
 from linkodds.split import PARTS, adjacency
 
 NUM_NAMED_NEIGHBORS = 3
@@ -172,7 +172,7 @@ def predict_run(
         decision: a rule; None applies the one stored with the run.
         assumption: about missing links.
     """
-    writer = _writer(out)
+    writer = table_writer(out)
     deployment = assumption.deployment(run)
     rule = decision_of(run, decision)
     source, target = read_pairs(pairs)
@@ -217,7 +217,7 @@ def find_run(
         assumption: about missing links.
         on_block: called with the share of the search done.
     """
-    writer = _writer(out)
+    writer = table_writer(out)
     deployment = assumption.deployment(run)
     frame = find_links(run, deployment, top=top, decision=decision, on_block=on_block)
     writer(frame)
@@ -242,13 +242,20 @@ def find_links(
         else:
             threshold = decision_of(run, decision).threshold_logit
     found = find_pairs(run.scorer, run.split.recorded(), top=top, threshold=threshold, on_block=on_block)
+    return link_table(run, found, deployment)
+
+
+def link_table(
+    run: Run, found: FoundPairs, deployment: Deployment, q_values: NDArray[np.float64] | None = None
+) -> pl.DataFrame:
+    """The table that `find` writes; q_value is empty where none are given, as there is no valid null set."""
     return pl.DataFrame(
         {
             "source": pl.Series(run.ids[found.pairs[:, 0]].tolist(), dtype=pl.String),
             "target": pl.Series(run.ids[found.pairs[:, 1]].tolist(), dtype=pl.String),
             "logit": found.logits,
             "probability": deployment.probability(found.logits),
-            "q_value": pl.Series([None] * len(found.pairs), dtype=pl.Float64),
+            "q_value": pl.Series([None] * len(found.pairs) if q_values is None else q_values, dtype=pl.Float64),
             "evidence": pl.Series(evidence(run, found.pairs), dtype=pl.String),
         }
     )
@@ -272,7 +279,7 @@ def evidence(run: Run, pairs: Pairs) -> list[str]:
     return lines
 
 
-def _writer(out: Path) -> Callable[[pl.DataFrame], None]:
+def table_writer(out: Path) -> Callable[[pl.DataFrame], None]:
     """What writes a table to `out` by its suffix, aside first and then renamed; what cannot work is refused at once.
 
     Raises:
