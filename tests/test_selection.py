@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from linkodds.cli import app
 from linkodds.config import FitConfig
-from linkodds.deployment import Deployment, LinkRate
+from linkodds.deployment import Deployment, LinkRate, longest_list, most_pairs
 from linkodds.doctor import diagnose_run
 from linkodds.error_control import find_expected
 from linkodds.errors import InsufficientCalibration, NotExchangeable, OptionError, UnkeptPromise
@@ -33,8 +33,6 @@ from linkodds.selection import (
     audit_entries,
     audit_rng,
     false_discovery_bound,
-    longest_list,
-    most_pairs,
 )
 
 ALIKE = Treatment("hash", "zeros")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.deployment import Deployment
+from linkodds.deployment import Deployment, longest_list, most_pairs, refuse_impossible_prior
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.held_out import HeldOut
 from linkodds.inference import Assumption, link_table, table_writer
@@ -33,10 +33,7 @@ from linkodds.selection import (
     PairCounts,
     Treatment,
     audit_rng,
-    longest_list,
-    most_pairs,
     refuse_alpha,
-    refuse_impossible_prior,
 )
 
 MASKED_PROMISE = (

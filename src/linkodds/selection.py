@@ -1,6 +1,6 @@
-"""Selection: lists of pairs with a stated share of false ones, controlled by calibration nulls or expected from a prior.
+"""Selection: lists of pairs whose share of false ones is controlled on average, by calibration nulls (conformal selection).
 
-Conformal selection. A calibration null is a pair known to be no edge that the model met just as it met the candidates.
+A calibration null is a pair known to be no edge that the model met just as it met the candidates.
 Of m nulls C(t), and of n candidates R(t), have a logit of at least t (ties count against the candidate). The list
 
     t* = min {t : (1 + C(t)) n / ((m + 1) R(t)) <= alpha}
@@ -11,9 +11,6 @@ It needs counts only, so billions of pairs are counted block by block. Threshold
 which null is in calibration and which is a candidate: the number of false candidates over 1 + C is a supermartingale as
 t rises, and the first t to pass is a stopping time. With every candidate's logit among them the list is exactly that of
 Benjamini and Hochberg; with fewer it is at most a little shorter.
-
-Lists from a prior. Where no pair is known to be no edge, only an assumption about the number of missing links can say how
-many of a list are true; `longest_list` sums the probabilities that `linkodds.deployment` counts under it.
 """
 
 from collections.abc import Sequence
@@ -26,20 +23,16 @@ from numpy.typing import NDArray
 from scipy.special import betaln, gammaln
 from scipy.stats import beta, binom
 
-from linkodds.deployment import Deployment
-from linkodds.errors import InsufficientCalibration, NotExchangeable, OptionError, UnkeptPromise
+from linkodds.errors import InsufficientCalibration, NotExchangeable, OptionError
 from linkodds.held_out import HeldOut
 from linkodds.logit_bins import Floats
 from linkodds.non_edge_scores import NonEdgeScores
-from linkodds.scoring import below_float32
 
 AUDITED = (0.05, 0.1, 0.2, 0.3)
 DELTA = 0.1
 """The bound at a fixed threshold may be broken in this share of all draws of the calibration nulls."""
 SMALLEST_LIST = 100
 """Where not even so long a list could be selected, calibration nulls are too few."""
-FEWEST_LINKS = 20
-"""A list from a prior has at least so many pairs: the expected share of fewer says next to nothing of them."""
 _AUDIT_STREAM = 4
 _EXACT_BOUND = 1 << 20
 
@@ -362,66 +355,3 @@ def _not_countable(test: HeldOut) -> str | None:
     if test.design == "enumerated" and test.non_edges.weight == 1.0:
         return None
     return "non-edges were sampled, so a list cannot be counted; `linkodds evaluate RUN --fdr A` scores all of them."
-
-
-def most_pairs(non_edges: NonEdgeScores, deployment: Deployment, precision: float) -> tuple[float, float]:
-    """About how many non-edges the longest list with an expected share `precision` of true links has, and its threshold.
-
-    From the bins, where the probabilities never rise as the logit falls, so neither does the expected share.
-
-    Returns:
-        The number of pairs (0 where not even the best qualifies), and a logit at or below the list's lowest, which at
-        least the 20 best pairs reach.
-    """
-    logits, weights = non_edges.bins.points()
-    order = np.argsort(-logits, kind="stable")
-    logits, weights = logits[order], weights[order]
-    reached = np.cumsum(weights)
-    share = np.cumsum(weights * deployment.probability(logits)) / reached
-    passing = np.flatnonzero(share >= precision * (1 - 1e-12))
-    num_pairs = float(reached[passing[-1]]) if len(passing) else 0.0
-    last = max(int(passing[-1]) if len(passing) else 0, int(np.searchsorted(reached, FEWEST_LINKS)))
-    width = 2.0 * non_edges.bins.width  # a bin's points lie inside it; the next one is searched too
-    return num_pairs, below_float32(float(logits[min(last + 1, len(logits) - 1)]) - width)
-
-
-def longest_list(logits: Floats, deployment: Deployment, precision: float) -> int:
-    """How many of the best pairs have an expected share of true links of at least `precision`.
-
-    The expected share is the mean of the stated probabilities, min(1, M rate): the rates are counted in ranges of
-    held-out edges and made to rise with the logit, so the share falls steadily and no lucky dip is selected. Tied pairs
-    are taken together or not at all.
-
-    Args:
-        logits: shape (pairs,), decreasing: at least all pairs of the list.
-        deployment: the assumption about missing links.
-        precision: expected share, in (0, 1).
-    Raises:
-        UnkeptPromise: not even the 20 best pairs are expected to hold so many.
-    """
-    expected = np.cumsum(deployment.probability(logits)) / np.arange(1, len(logits) + 1)
-    is_end = np.append(logits[1:] != logits[:-1], True)
-    ends = np.flatnonzero((expected >= precision * (1 - 1e-12)) & is_end) + 1
-    if not len(ends) or ends[-1] < FEWEST_LINKS:
-        best = expected[min(FEWEST_LINKS, len(logits)) - 1]
-        raise UnkeptPromise(
-            f"no list of at least {FEWEST_LINKS} pairs is expected to be true to {precision:.3g}: the best "
-            f"{min(FEWEST_LINKS, len(logits))} are expected to be to {best:.3g}. {deployment.assumption} Ask for less, "
-            "or list the best with --top K."
-        )
-    return int(ends[-1])
-
-
-def refuse_impossible_prior(deployment: Deployment) -> None:
-    """Refuse to build a list on a number of missing links that the record rules out.
-
-    Raises:
-        UnkeptPromise: M is above what the held-out edges allow with 95 % confidence.
-    """
-    most = deployment.rate.most_missing
-    if deployment.num_missing > most:
-        raise UnkeptPromise(
-            f"D27: the list would rest on {deployment.num_missing:,.0f} missing links, but so few non-edges rank among "
-            f"the held-out edges that at most about {most:,.0f} links that look like them can be missing. Give "
-            f"--expected-missing {int(most)} or fewer."
-        )
