@@ -441,6 +441,8 @@ class TestOnARun:
         assert len(links) == said["num_links"] == longest_list(logits, deployment, 0.6) >= 20
         assert links["q_value"].null_count() == len(links)  # there is no valid null set
         assert said["expected_precision"] == pytest.approx(links["probability"].mean())
+        low, high = said["expected_precision_interval"]
+        assert 0 < low < said["expected_precision"] <= high <= 1
         half, same, double = said["sensitivity"]
         assert [row["num_missing"] for row in said["sensitivity"]] == [50, 100, 200]
         assert half["expected_precision"] <= same["expected_precision"] <= double["expected_precision"]
@@ -468,6 +470,10 @@ class TestOnARun:
             assert "D27" in result.stderr
         most = int(Assumption().deployment(run).rate.most_missing)
         assert f"--expected-missing {most} or fewer" in result.stderr
+        for missing, ids in ((most - 1, []), (most + 2, ["D27"])):
+            result = run_cli("evaluate", folder / "run", "--expected-missing", missing, "--json")
+            findings = json.loads(result.stdout)["findings"]
+            assert [finding["id"] for finding in findings if finding["id"] == "D27"] == ids
         with pytest.raises(OptionError, match="--precision takes a share"):
             find_expected(run, tmp_path / "x.csv", precision=1.0, mode="precision", assumption=Assumption())
 

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from linkodds.deployment import Deployment, longest_list, most_pairs, refuse_impossible_prior
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.held_out import HeldOut
 from linkodds.inference import Assumption, link_table, table_writer
+from linkodds.intervals import poisson_interval
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import NonEdges, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs
@@ -212,11 +214,21 @@ def find_expected(
         details={
             "guaranteed": False,
             "expected_precision": float(table["probability"].mean()),  # type: ignore[arg-type]
+            "expected_precision_interval": _interval(run, table, float(found.logits[length - 1])),
             "num_missing": deployment.num_missing,
             "threshold_logit": float(found.logits[length - 1]),
             "sensitivity": _sensitivity(run, deployment, found.logits[:length], precision),
         },
     )
+
+
+def _interval(run: Run, table: pl.DataFrame, lowest: float) -> list[float]:
+    """95 % interval of the expected share, were the number of missing links right: it is as sure as the count of held-out
+    edges that rank as high as the list. It leaves out that the longest list was chosen by these very counts."""
+    share = float(table["probability"].mean())  # type: ignore[arg-type]
+    count = sum(int((sample.edge_logits >= np.float32(lowest)).sum()) for sample in (run.calibration[0], run.test))
+    low, high = poisson_interval(count)
+    return [share * float(low) / max(count, 1), min(1.0, share * float(high) / max(count, 1))]
 
 
 def _sensitivity(

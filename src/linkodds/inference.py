@@ -14,6 +14,7 @@ from linkodds.decision import Decision, decide, parse_rule
 from linkodds.deployment import Deployment, assume_missing, fit_link_rate
 from linkodds.errors import OptionError, RunError, UnkeptPromise
 from linkodds.evaluation import Evaluation
+from linkodds.findings import Finding
 from linkodds.measuring import evaluate
 from linkodds.pairs import Pairs
 from linkodds.reading import read_pairs
@@ -76,7 +77,8 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
     """
     if assumption == Assumption():
         return run.evaluation
-    num_missing = assumption.deployment(run).num_missing
+    deployment = assumption.deployment(run)
+    num_missing = deployment.num_missing
     # A stated prevalence is that of the candidates; a number of edges stands beside the non-edges, as the test edges do.
     prevalence = assumption.prevalence or num_missing / (num_missing + run.test.num_non_edges)
     measured = Evaluation.from_json(run.evaluation)
@@ -88,13 +90,26 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
         split=run.split,
         model=measured.model,
         baselines={},
-        findings=measured.findings,
+        findings=[*measured.findings, *_prior_findings(assumption, deployment)],
         rng=np.random.default_rng(run.config["options"]["seed"]),
     ).to_json()
     restated["metrics"]["mrr"] = run.evaluation["metrics"]["mrr"]  # ranks do not know the prevalence
     restated["candidates"] = {**run.evaluation["candidates"], "prevalence": prevalence}
     restated["restated"] = {"prevalence": prevalence, "from": run.evaluation["candidates"]["prevalence"]}
     return restated
+
+
+def _prior_findings(assumption: Assumption, deployment: Deployment) -> list[Finding]:
+    """D27: more missing links than the record allows. A stated prevalence may be that of other candidates, so it passes."""
+    most = deployment.rate.most_missing
+    if assumption.prevalence is not None or deployment.num_missing <= most:
+        return []
+    message = (
+        f"{deployment.num_missing:,.0f} missing links are assumed, but so few non-edges rank among the held-out edges that "
+        f"at most about {most:,.0f} links that look like them can be missing."
+    )
+    remedy = f"Give --expected-missing {int(most)} or fewer, or read the figures as those of another graph."
+    return [Finding("D27", "warning", message, remedy, deployment.num_missing)]
 
 
 def decision_of(run: Run, rule: str | None) -> Decision:

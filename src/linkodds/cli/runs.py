@@ -241,6 +241,8 @@ def _print_list(controlled: "ControlledList", out: Path, as_json: bool) -> None:
         )
         return
     print(f"{links}, {controlled.expected_links:,.1f} of them expected to be true (not guaranteed)")
+    low, high = details["expected_precision_interval"]
+    print(f"  by the held-out edges that rank as high, {low:.3g} to {high:.3g} of it, were the assumption right")
     half, _, double = details["sensitivity"]
     for row in (half, double):
         print(
