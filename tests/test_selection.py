@@ -91,6 +91,19 @@ def test_q_values_rise_as_logits_fall_and_blocks_may_come_in_any_order(nulls, ca
     assert low is None or (high is not None and high <= low and low in candidates)
 
 
+def test_share_of_false_candidates_is_seen() -> None:
+    """Storey's estimate: 2,000 false of 2,500 is 0.8, give or take 2 sqrt(2000 / 4) / 2500 = 0.018; ties are counted by hand."""
+    rng = np.random.default_rng(0)
+    control = control_of(rng.normal(0, 1, 20_000), np.concatenate([rng.normal(0, 1, 2000), rng.normal(5, 1, 500)]))
+    assert abs(control.false_share() - 0.8) < 3 * 0.018
+    nulls, candidates = np.array([1.0, 2.0, 2.0, 3.0, 4.0]), np.array([5.0, 3.0, 2.0, 0.0])
+    # p-values (1 + C) / 6: 1/6, 3/6, 5/6 and 1, so two of four are above one half.
+    assert control_of(nulls, candidates).false_share() == 1.0
+    assert control_of(nulls, np.array([5.0, 4.0, 3.0, 0.0])).false_share() == 0.5
+    assert control_of(nulls, np.array([5.0])).false_share() == 0.0
+    assert control_of(nulls, np.array([0.0])).false_share() == 1.0
+
+
 def test_billions_of_pairs_are_counted_without_overflow() -> None:
     thresholds = np.array([2.0, 1.0])
     nulls = PairCounts(thresholds, np.array([5_000_000_000, 10_000_000_000]), 50_000_000_000, ALIKE)
@@ -413,6 +426,14 @@ class TestOnARun:
         )
         assert "5 rows of --unobserved repeat a pair" in result.stderr
         assert (folder / "t.csv").read_bytes() == out.read_bytes()
+
+    def test_pairs_that_were_picked_by_the_model_are_called_out(self, hidden_pairs, tmp_path: Path) -> None:
+        _, folder, _ = hidden_pairs
+        run_cli("find", folder / "run", "--out", tmp_path / "best.csv", "--top", 300)
+        for pairs, warned in ((tmp_path / "best.csv", True), (folder / "pairs.csv", False)):
+            result = run_cli("find", folder / "run", "--out", tmp_path / "x.csv", "--fdr", 0.1, "--unobserved", pairs)
+            assert result.exit_code == 0
+            assert ("picked with the help of a model" in result.stderr) is warned
 
     def test_an_empty_list_is_an_answer(self, hidden_pairs) -> None:
         _, folder, table = hidden_pairs

@@ -52,6 +52,8 @@ AUDIT_PROMISE = (
     "same threshold); a pair counts as false if it is not in the record. At most a share {alpha:g} of the list is false on "
     "average over repetitions, not in each one; for an alpha chosen after looking it does not hold."
 )
+PICKED = 0.5
+"""Unobserved pairs that look less false than this may have been picked by what the model sees."""
 _SAMPLE_SHARE = 20
 
 
@@ -167,6 +169,7 @@ def find_masked(run: Run, unobserved: Any, out: Path, *, alpha: float, assumptio
             "num_unobserved": len(pairs),
             "num_repeated": num_repeated,
             "num_nulls": control.nulls.num_pairs,
+            "estimated_false_share": control.false_share(),
             "threshold_logit": threshold,
             "smallest_q_value": float(control.q_values().min()),
         },

@@ -157,6 +157,17 @@ class ErrorControl:
         passing = np.flatnonzero(self.q_values() <= alpha)
         return float(self.candidates.thresholds[passing[-1]]) if len(passing) else None
 
+    def false_share(self) -> float:
+        """About how much of the candidates is false, by Storey's estimate (JRSS B 64, 2002): 2 P(p-value > 1/2), at most 1.
+
+        Candidates left unobserved at random are mostly false, as pairs are; ones that were picked by what the model sees
+        hardly look it.
+        """
+        half = (self.nulls.num_pairs + 1) / 2 - 1  # a candidate with more nulls at or above it has a p-value above 1/2
+        place = int(np.searchsorted(self.nulls.at_least, half, side="right"))
+        reached = int(self.candidates.at_least[place - 1]) if place else 0
+        return min(1.0, 2 * (self.candidates.num_pairs - reached) / self.candidates.num_pairs)
+
     def require_nulls(self, alpha: float, smallest_list: int) -> None:
         """Refuse an alpha at which no list of `smallest_list` pairs could be selected, whatever the logits.
 

@@ -224,9 +224,16 @@ def _mode_of_list(
 
 
 def _print_list(controlled: "ControlledList", out: Path, as_json: bool) -> None:
+    from linkodds.error_control import PICKED
+
     say(controlled.assumption)
     say(controlled.promise)
     details = controlled.details
+    if details.get("estimated_false_share", 1.0) < PICKED:
+        say(
+            f"warning: by their logits only about {details['estimated_false_share']:.0%} of the unobserved pairs are false. "
+            "If they were picked with the help of a model (an earlier list, say), the q-values mean nothing."
+        )
     if as_json:
         numbers = {name: value for name, value in vars(controlled).items() if name != "details"}
         print(json.dumps({"out": str(out), **numbers, **details}, indent=2, allow_nan=False))
