@@ -19,10 +19,11 @@ import numpy as np
 from scipy.optimize import isotonic_regression
 from scipy.stats import beta, chi2
 
-from linkodds.errors import OptionError
+from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.held_out import HeldOut
 from linkodds.logit_bins import Floats, LogitBins
 from linkodds.non_edge_scores import NonEdgeScores
+from linkodds.scoring import below_float32
 from linkodds.wording import number_text
 
 EDGES_IN_A_RANGE = 20
@@ -32,6 +33,8 @@ Ranges of 20 where few edges were held out mix the top of the list with pairs fa
 real graphs the best 200 pairs were said to hold 1 to 29 % of the links they held, in ranges of 6, 60 to 87 %.
 """
 EDGES_FOR_A_BOUND = 30
+FEWEST_LINKS = 20
+"""A list has at least so many pairs: the expected share of true ones among fewer says next to nothing of them."""
 CONFIDENCE = 0.95
 
 
@@ -205,3 +208,66 @@ def assume_missing(
             "lower --expected-missing."
         )
     return Deployment(rate, missing, assumption)
+
+
+def most_pairs(non_edges: NonEdgeScores, deployment: Deployment, precision: float) -> tuple[float, float]:
+    """About how many non-edges the longest list with an expected share `precision` of true links has, and its threshold.
+
+    From the bins, where the probabilities never rise as the logit falls, so neither does the expected share.
+
+    Returns:
+        The number of pairs (0 where not even the best qualifies), and a logit at or below the list's lowest, which at
+        least the 20 best pairs reach.
+    """
+    logits, weights = non_edges.bins.points()
+    order = np.argsort(-logits, kind="stable")
+    logits, weights = logits[order], weights[order]
+    reached = np.cumsum(weights)
+    share = np.cumsum(weights * deployment.probability(logits)) / reached
+    passing = np.flatnonzero(share >= precision * (1 - 1e-12))
+    num_pairs = float(reached[passing[-1]]) if len(passing) else 0.0
+    last = max(int(passing[-1]) if len(passing) else 0, int(np.searchsorted(reached, FEWEST_LINKS)))
+    width = 2.0 * non_edges.bins.width  # a bin's points lie inside it; the next one is searched too
+    return num_pairs, below_float32(float(logits[min(last + 1, len(logits) - 1)]) - width)
+
+
+def longest_list(logits: Floats, deployment: Deployment, precision: float) -> int:
+    """How many of the best pairs have an expected share of true links of at least `precision`.
+
+    The expected share is the mean of the stated probabilities, min(1, M rate): the rates are counted in ranges of
+    held-out edges and made to rise with the logit, so the share falls steadily and no lucky dip is selected. Tied pairs
+    are taken together or not at all.
+
+    Args:
+        logits: shape (pairs,), decreasing: at least all pairs of the list.
+        deployment: the assumption about missing links.
+        precision: expected share, in (0, 1).
+    Raises:
+        UnkeptPromise: not even the 20 best pairs are expected to hold so many.
+    """
+    expected = np.cumsum(deployment.probability(logits)) / np.arange(1, len(logits) + 1)
+    is_end = np.append(logits[1:] != logits[:-1], True)
+    ends = np.flatnonzero((expected >= precision * (1 - 1e-12)) & is_end) + 1
+    if not len(ends) or ends[-1] < FEWEST_LINKS:
+        best = expected[min(FEWEST_LINKS, len(logits)) - 1]
+        raise UnkeptPromise(
+            f"no list of at least {FEWEST_LINKS} pairs is expected to be true to {precision:.3g}: the best "
+            f"{min(FEWEST_LINKS, len(logits))} are expected to be to {best:.3g}. {deployment.assumption} Ask for less, "
+            "or list the best with --top K."
+        )
+    return int(ends[-1])
+
+
+def refuse_impossible_prior(deployment: Deployment) -> None:
+    """Refuse to build a list on a number of missing links that the record rules out.
+
+    Raises:
+        UnkeptPromise: M is above what the held-out edges allow with 95 % confidence.
+    """
+    most = deployment.rate.most_missing
+    if deployment.num_missing > most:
+        raise UnkeptPromise(
+            f"D27: the list would rest on {deployment.num_missing:,.0f} missing links, but so few non-edges rank among "
+            f"the held-out edges that at most about {most:,.0f} links that look like them can be missing. Give "
+            f"--expected-missing {int(most)} or fewer."
+        )

@@ -14,6 +14,8 @@ LinkoddsError
 ├── ModelError              training or calibration cannot give what was promised   1
 │   ├── NonFiniteScores     a logit or a loss is NaN or infinite
 │   ├── UnkeptPromise       no threshold is sure to keep what a decision rule promises
+│   ├── InsufficientCalibration  too few calibration nulls for any list at this error rate
+│   ├── NotExchangeable     pairs held against each other that the model met differently
 │   └── InvertedRanking     non-edges rank above edges
 └── OptionError             an option that linkodds does not accept                 2
 """
@@ -80,6 +82,14 @@ class NonFiniteScores(ModelError):
 
 class UnkeptPromise(ModelError):
     """A decision rule that promises more than the calibration edges can vouch for."""
+
+
+class InsufficientCalibration(ModelError):
+    """Too few calibration nulls for any list at the error rate asked for; the message says how many it takes."""
+
+
+class NotExchangeable(ModelError):
+    """Calibration nulls and candidates that were scored on different message graphs or met differently in training."""
 
 
 class InvertedRanking(ModelError):

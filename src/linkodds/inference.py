@@ -14,11 +14,12 @@ from linkodds.decision import Decision, decide, parse_rule
 from linkodds.deployment import Deployment, assume_missing, fit_link_rate
 from linkodds.errors import OptionError, RunError, UnkeptPromise
 from linkodds.evaluation import Evaluation
+from linkodds.findings import Finding
 from linkodds.measuring import evaluate
 from linkodds.pairs import Pairs
 from linkodds.reading import read_pairs
 from linkodds.record import Run, parquet_bytes
-from linkodds.search import find_pairs
+from linkodds.search import FoundPairs, find_pairs
 from linkodds.split import PARTS, adjacency
 
 NUM_NAMED_NEIGHBORS = 3
@@ -76,7 +77,8 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
     """
     if assumption == Assumption():
         return run.evaluation
-    num_missing = assumption.deployment(run).num_missing
+    deployment = assumption.deployment(run)
+    num_missing = deployment.num_missing
     # A stated prevalence is that of the candidates; a number of edges stands beside the non-edges, as the test edges do.
     prevalence = assumption.prevalence or num_missing / (num_missing + run.test.num_non_edges)
     measured = Evaluation.from_json(run.evaluation)
@@ -88,13 +90,26 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
         split=run.split,
         model=measured.model,
         baselines={},
-        findings=measured.findings,
+        findings=[*measured.findings, *_prior_findings(assumption, deployment)],
         rng=np.random.default_rng(run.config["options"]["seed"]),
     ).to_json()
     restated["metrics"]["mrr"] = run.evaluation["metrics"]["mrr"]  # ranks do not know the prevalence
     restated["candidates"] = {**run.evaluation["candidates"], "prevalence": prevalence}
     restated["restated"] = {"prevalence": prevalence, "from": run.evaluation["candidates"]["prevalence"]}
     return restated
+
+
+def _prior_findings(assumption: Assumption, deployment: Deployment) -> list[Finding]:
+    """D27: more missing links than the record allows. A stated prevalence may be that of other candidates, so it passes."""
+    most = deployment.rate.most_missing
+    if assumption.prevalence is not None or deployment.num_missing <= most:
+        return []
+    message = (
+        f"{deployment.num_missing:,.0f} missing links are assumed, but so few non-edges rank among the held-out edges that "
+        f"at most about {most:,.0f} links that look like them can be missing."
+    )
+    remedy = f"Give --expected-missing {int(most)} or fewer, or read the figures as those of another graph."
+    return [Finding("D27", "warning", message, remedy, deployment.num_missing)]
 
 
 def decision_of(run: Run, rule: str | None) -> Decision:
@@ -172,7 +187,7 @@ def predict_run(
         decision: a rule; None applies the one stored with the run.
         assumption: about missing links.
     """
-    writer = _writer(out)
+    writer = table_writer(out)
     deployment = assumption.deployment(run)
     rule = decision_of(run, decision)
     source, target = read_pairs(pairs)
@@ -217,7 +232,7 @@ def find_run(
         assumption: about missing links.
         on_block: called with the share of the search done.
     """
-    writer = _writer(out)
+    writer = table_writer(out)
     deployment = assumption.deployment(run)
     frame = find_links(run, deployment, top=top, decision=decision, on_block=on_block)
     writer(frame)
@@ -242,13 +257,20 @@ def find_links(
         else:
             threshold = decision_of(run, decision).threshold_logit
     found = find_pairs(run.scorer, run.split.recorded(), top=top, threshold=threshold, on_block=on_block)
+    return link_table(run, found, deployment)
+
+
+def link_table(
+    run: Run, found: FoundPairs, deployment: Deployment, q_values: NDArray[np.float64] | None = None
+) -> pl.DataFrame:
+    """The table that `find` writes; q_value is empty where none are given, as there is no valid null set."""
     return pl.DataFrame(
         {
             "source": pl.Series(run.ids[found.pairs[:, 0]].tolist(), dtype=pl.String),
             "target": pl.Series(run.ids[found.pairs[:, 1]].tolist(), dtype=pl.String),
             "logit": found.logits,
             "probability": deployment.probability(found.logits),
-            "q_value": pl.Series([None] * len(found.pairs), dtype=pl.Float64),
+            "q_value": pl.Series([None] * len(found.pairs) if q_values is None else q_values, dtype=pl.Float64),
             "evidence": pl.Series(evidence(run, found.pairs), dtype=pl.String),
         }
     )
@@ -272,7 +294,7 @@ def evidence(run: Run, pairs: Pairs) -> list[str]:
     return lines
 
 
-def _writer(out: Path) -> Callable[[pl.DataFrame], None]:
+def table_writer(out: Path) -> Callable[[pl.DataFrame], None]:
     """What writes a table to `out` by its suffix, aside first and then renamed; what cannot work is refused at once.
 
     Raises:

@@ -34,6 +34,7 @@ from linkodds.record import PartialRun, Run, at_path, write_inputs, write_result
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted, hash_of_features
 from linkodds.scoring import Scorer
+from linkodds.selection import audit_entries, audit_rng
 from linkodds.split import split_edges
 from linkodds.training import choose_device
 
@@ -283,6 +284,7 @@ class _Fit:
                     if name in BASELINES
                 },
                 findings=[*graph.findings, *self.findings, *findings],
+                audit=audit_entries(test, audit_rng(self.config.seed)),
                 rng=np.random.default_rng(self.saved_seed),
             ).to_json()
         history = history_columns(trained.history if trained else ())

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app, counted, printable, say
 from linkodds.cli.progress import share_shown
+
+if TYPE_CHECKING:
+    from linkodds.error_control import ControlledList
 
 
 @app.command(cls=Command)
@@ -17,13 +20,28 @@ def evaluate(
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
     label_frequency: opt.LabelFrequency = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option(metavar="A", help="Audit instead: select held-out edges with at most this share of false ones."),
+    ] = None,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Print the evaluation of a run, at its own base rate or at another."""
+    """Print the evaluation of a run, at its own base rate or at another; or audit error-controlled selection."""
     from linkodds.inference import Assumption, evaluate_run
     from linkodds.record import load_run
 
-    evaluation = evaluate_run(load_run(run), Assumption(prevalence, expected_missing, label_frequency))
+    assumption = Assumption(prevalence, expected_missing, label_frequency)
+    if fdr is not None:
+        from linkodds.errors import OptionError
+
+        if assumption != Assumption():
+            raise OptionError(
+                "--fdr audits the run at its own base rate; leave --prevalence, --expected-missing and "
+                "--label-frequency out."
+            )
+        _print_audit(run, fdr, as_json)
+        return
+    evaluation = evaluate_run(load_run(run), assumption)
     if as_json:
         print(json.dumps(evaluation, indent=2, allow_nan=False))
         return
@@ -32,6 +50,31 @@ def evaluate(
     from linkodds.summary import print_summary
 
     print_summary(evaluation, Console())
+
+
+def _print_audit(path: Path, alpha: float, as_json: bool) -> None:
+    from linkodds.error_control import AUDIT_PROMISE, audit_run
+    from linkodds.record import load_run
+
+    run = load_run(path)
+    entry, fixed = audit_run(run, alpha)
+    promise = AUDIT_PROMISE.format(alpha=alpha)
+    if as_json:
+        audit = {**entry, "mode": "audit", "promise": promise, "fixed_thresholds": fixed}
+        print(json.dumps({**run.evaluation, "audit": [audit]}, indent=2, allow_nan=False))
+        return
+    print(
+        f"alpha {alpha:g}: {entry['num_selected']:,} of {entry['num_candidates']:,} candidates selected, "
+        f"{entry['num_true']:,} of them test edges: false discovery proportion {entry['false_discovery_proportion']:.3g} "
+        f"({entry['num_nulls']:,} calibration nulls)"
+    )
+    print("thresholds fixed before, with a bound on their share of false pairs that holds with 90 % probability each:")
+    for each in fixed:
+        print(
+            f"  {each['rule']}: {each['num_selected']:,} selected, share {each['false_discovery_proportion']:.3g}, "
+            f"at most {each['bound']:.3g}"
+        )
+    say(promise)
 
 
 @app.command(cls=Command)
@@ -78,30 +121,141 @@ def find(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write: .csv, .tsv or .parquet.")],
     top: Annotated[
         int | None,
-        typer.Option(metavar="K", min=1, help="The K best.", show_default="100, or all that --decision accepts"),
+        typer.Option(metavar="K", min=1, help="The K best.", show_default="100, or as many as the other options say"),
     ] = None,
     decision: opt.DecisionRule = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(metavar="P", help="The longest list expected to be true to this share; not guaranteed."),
+    ] = None,
+    fdr: Annotated[
+        float | None,
+        typer.Option(metavar="A", help="At most this share of false links: with --unobserved, or --mode discover."),
+    ] = None,
+    unobserved: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PAIRS", help="For --fdr: the pairs whose status nobody has looked at, a file like EDGES."
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="For --fdr: masked (among --unobserved, controlled on average) or discover (not guaranteed).",
+        ),
+    ] = None,
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
     label_frequency: opt.LabelFrequency = None,
+    as_json: opt.AsJson = False,
 ) -> None:
     """New links: the best of all pairs without a recorded edge."""
     from linkodds.inference import Assumption, find_run
     from linkodds.record import load_run
 
+    assumption = Assumption(prevalence, expected_missing, label_frequency)
+    chosen = _mode_of_list(top, decision, precision, fdr, unobserved, mode)
+    if chosen is not None:
+        from linkodds.error_control import find_expected, find_masked
+
+        loaded = load_run(run)
+        if unobserved is not None and fdr is not None:
+            controlled = find_masked(loaded, unobserved, out, alpha=fdr, assumption=assumption)
+        else:
+            wanted = precision if precision is not None else 1 - (fdr or 0.0)
+            with share_shown("searching") as on_block:
+                controlled = find_expected(
+                    loaded, out, precision=wanted, mode=chosen, assumption=assumption, on_block=on_block
+                )
+        _print_list(controlled, out, as_json)
+        return
     if top is None and decision is None:
         top = 100
     with share_shown("searching") as on_block:
-        summary = find_run(
-            load_run(run),
-            out,
-            top=top,
-            decision=decision,
-            assumption=Assumption(prevalence, expected_missing, label_frequency),
-            on_block=on_block,
-        )
+        summary = find_run(load_run(run), out, top=top, decision=decision, assumption=assumption, on_block=on_block)
     say(summary.assumption)
+    if as_json:
+        print(json.dumps({"out": str(out), "mode": "best", **vars(summary)}, indent=2, allow_nan=False))
+        return
     print(f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f} of them expected to be true")
+
+
+def _mode_of_list(
+    top: int | None,
+    decision: str | None,
+    precision: float | None,
+    fdr: float | None,
+    unobserved: Path | None,
+    mode: str | None,
+) -> str | None:
+    """Which list with a stated error is asked for: "masked", "discover" or "precision"; None for the best pairs.
+
+    Raises:
+        OptionError: options that exclude or need each other.
+    """
+    from linkodds.errors import OptionError
+
+    lists = {"--precision": precision, "--fdr": fdr}
+    given = [name for name, value in lists.items() if value is not None]
+    given += [name for name, value in {"--top": top, "--decision": decision}.items() if given and value is not None]
+    if len(given) > 1:
+        raise OptionError(f"{' and '.join(given)} each say how long the list is; give one of them.")
+    if fdr is None:
+        for name, value in {"--unobserved": unobserved, "--mode": mode}.items():
+            if value is not None:
+                raise OptionError(f"{name} says what --fdr A is to hold for; give --fdr A too.")
+        return None if precision is None else "precision"
+    if not 0 < fdr < 1:
+        raise OptionError(f"--fdr takes a share between 0 and 1, such as 0.1, not {fdr}.")
+    if mode == "audit":
+        raise OptionError("--mode audit looks at held-out edges, not for new links: linkodds evaluate RUN --fdr A.")
+    if mode not in (None, "masked", "discover"):
+        raise OptionError(f"--mode takes masked or discover, not {mode}.")
+    if mode == "discover" and unobserved is not None:
+        raise OptionError("--mode discover searches all pairs; leave --unobserved out, or take --mode masked.")
+    if mode != "discover" and unobserved is None:
+        raise OptionError(
+            "--fdr needs pairs that are known to be no link. Name those whose status nobody has looked at with "
+            "--unobserved PAIRS (all others without an edge then count as looked at), or take --mode discover, which "
+            "guarantees nothing."
+        )
+    return mode or "masked"
+
+
+def _print_list(controlled: "ControlledList", out: Path, as_json: bool) -> None:
+    from linkodds.error_control import PICKED
+
+    say(controlled.assumption)
+    say(controlled.promise)
+    details = controlled.details
+    if details.get("estimated_false_share", 1.0) < PICKED:
+        say(
+            f"warning: by their logits only about {details['estimated_false_share']:.0%} of the unobserved pairs are false. "
+            "If they were picked with the help of a model (an earlier list, say), the q-values mean nothing."
+        )
+    if as_json:
+        numbers = {name: value for name, value in vars(controlled).items() if name != "details"}
+        print(json.dumps({"out": str(out), **numbers, **details}, indent=2, allow_nan=False))
+        return
+    links = f"{out}: {counted(controlled.num_links, 'new link')}"
+    if controlled.mode == "masked":
+        if details["num_repeated"]:
+            say(f"{counted(details['num_repeated'], 'row')} of --unobserved repeat a pair and do not count.")
+        print(
+            f"{links} at alpha {controlled.level:g}, of {counted(details['num_unobserved'], 'unobserved pair')}; "
+            f"{counted(details['num_nulls'], 'calibration null')}, smallest q-value {details['smallest_q_value']:.3g}"
+        )
+        return
+    print(f"{links}, {controlled.expected_links:,.1f} of them expected to be true (not guaranteed)")
+    low, high = details["expected_precision_interval"]
+    print(f"  by the held-out edges that rank as high, {low:.3g} to {high:.3g} of it, were the assumption right")
+    half, _, double = details["sensitivity"]
+    for row in (half, double):
+        print(
+            f"  if {row['num_missing']:,.0f} links are missing: {row['expected_precision']:.3g} of this list expected to be "
+            f"true; asked for then, it would have about {row['about_num_links']:,} links"
+        )
 
 
 @app.command(cls=Command)

@@ -16,6 +16,7 @@
 | D19 | split | a pair in two sets |
 | D20 | edge list, split | both directions of an undirected edge |
 | D21 | edge list, split | self-loops |
+| D26 | run | too few calibration nulls for the audit |
 
 A rule is a function from what it looks at to a finding or None. It needs no torch.
 """

@@ -164,6 +164,7 @@ def diagnose_run(
             *_given(found),
             *_calibrated(evaluation),
             *_half(evaluation, decision),
+            *_audited(evaluation),
             *diagnose_split(parts, directed=split.space.directed),
         ]
     )
@@ -247,6 +248,17 @@ def _calibrated(evaluation: Mapping[str, Any]) -> list[Finding]:
         fit = CoxFit(slope["value"], metrics["calibration_intercept"]["value"] or 0.0, slope["low"], slope["high"])
         found.append(score_rules.judge_slope(fit))
     return _given(found)
+
+
+def _audited(evaluation: Mapping[str, Any]) -> list[Finding]:
+    """D26 where the audit could select nothing for lack of calibration nulls; no error, since nobody asked for a list."""
+    short = [entry for entry in evaluation.get("audit", []) if str(entry.get("reason")).startswith("D26: ")]
+    if not short:
+        return []
+    worst = max(short, key=lambda entry: float(entry["alpha"]))
+    message = f"The audit of evaluation.json is empty up to alpha {worst['alpha']:g}: {worst['reason'][5:]}"
+    remedy = "Read the audit at a larger alpha, or give the test part a larger share in --split."
+    return [Finding("D26", "info", message, remedy, float(worst["num_nulls"]))]
 
 
 def _half(evaluation: Mapping[str, Any], decision: str) -> list[Finding]:
