@@ -101,6 +101,10 @@ class FitConfig(BaseModel):
         ge=1,
         description="calibration sets to pool by cross-fitting; null: 1, or 5 with under 1,000 edges, 50 of calibration",
     )
+    calibrator: Literal["auto", "platt", "bias", "beta", "isotonic", "venn-abers"] = Field(
+        "auto",
+        description="from logits to probabilities; auto: platt, a slope and an intercept, or bias, the intercept alone, on few edges",
+    )
     decision: str = Field(
         "f1",
         description="rule that predict applies: half, balanced_accuracy, f1, mcc, precision>=P, recall>=R, cost:FP:FN, budget:K",
@@ -127,6 +131,15 @@ class FitConfig(BaseModel):
         if len(shares) != 4 or not min(shares) > 0 or not abs(sum(shares) - 1) <= 1e-9:
             raise ValueError(f"four positive numbers with sum 1, such as 0.8/0.05/0.05/0.1, not {value!r}")
         return tuple(shares)
+
+    @field_validator("calibrator", mode="before")
+    @classmethod
+    def _no_temperature(cls, value: Any) -> Any:
+        if value == "temperature":
+            raise ValueError(
+                "temperature scaling is a slope without an intercept and cannot move the prior; take platt, or bias"
+            )
+        return value
 
     @staticmethod
     def from_options(options: dict[str, Any]) -> "FitConfig":

@@ -65,6 +65,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         time_budget: float | None = None,
         split: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1),
         folds: int | None = None,
+        calibrator: str = "auto",
         decision: str = "f1",
         max_pairs: int = 1_000_000_000,
         seed: int = 0,
@@ -93,6 +94,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.time_budget = time_budget
         self.split = split
         self.folds = folds
+        self.calibrator = calibrator
         self.decision = decision
         self.max_pairs = max_pairs
         self.seed = seed

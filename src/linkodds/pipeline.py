@@ -259,7 +259,9 @@ class _Fit:
         num_test = len(split.test)
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
         with self.costs.stage("calibration"):
-            calibrator = fit_calibrator(samples, prevalence=prevalence, odds_trained_at=odds)
+            calibrator = fit_calibrator(
+                samples, prevalence=prevalence, odds_trained_at=odds, choice=self.config.calibrator
+            )
             rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
             decisions = [decide(rule, samples, calibrator, num_test_edges=num_test) for rule in rules.values()]
 
@@ -395,7 +397,12 @@ def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Findi
     found = []
     if calibrator.reason:
         found.append(
-            Finding("calibration", "info", calibrator.reason, "Give calibration more edges (--split), or more --folds.")
+            Finding(
+                "calibration",
+                "info",
+                f"{calibrator.method.replace('_', '-')} calibration: {calibrator.reason}.",
+                "Give calibration more edges (--split), more --folds, or name another --calibrator.",
+            )
         )
     if decision.threshold_logit is None:
         found.append(Finding("decision", "warning", decision.reason or "", "Choose another rule with --decision."))
