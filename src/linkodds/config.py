@@ -103,7 +103,11 @@ class FitConfig(BaseModel):
     )
     calibrator: Literal["auto", "platt", "bias", "beta", "isotonic", "venn-abers"] = Field(
         "auto",
-        description="from logits to probabilities; auto: platt, a slope and an intercept, or bias, the intercept alone, on few edges",
+        description="from logits to probabilities; auto: platt (slope and intercept), or bias (the intercept alone) on few edges",
+    )
+    degree_calibration: Literal["auto", "yes", "no"] = Field(
+        "auto",
+        description="add a multiple of the log degree product to the logits; auto: where it lowers the validation log loss",
     )
     decision: str = Field(
         "f1",
@@ -140,6 +144,11 @@ class FitConfig(BaseModel):
                 "temperature scaling is a slope without an intercept and cannot move the prior; take platt, or bias"
             )
         return value
+
+    @field_validator("degree_calibration", mode="before")
+    @classmethod
+    def _yes_of_yaml(cls, value: Any) -> Any:
+        return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
 
     @staticmethod
     def from_options(options: dict[str, Any]) -> "FitConfig":

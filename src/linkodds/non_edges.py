@@ -48,11 +48,7 @@ class DegreeClasses:
             space: the admissible pairs.
             excluded: shape (pairs, 2), canonical: recorded edges that are no candidates (all but the held-out ones).
         """
-        source, target = (
-            np.bincount(train[:, side], minlength=space.num_nodes).astype(np.int64) + 1 for side in (0, 1)
-        )
-        if not space.directed:
-            source = target = source + target - 1
+        source, target = degrees_of(train, space)
         rows, columns = (slice(None), slice(None)) if space.sides is None else _sides(space.sides)
         ordered = space.sides is not None or space.directed
         row_values, row_counts = np.unique(source[rows], return_counts=True)
@@ -90,6 +86,17 @@ class DegreeClasses:
         """Shape (pairs,): 0, 1 or 2."""
         products = self.source[pairs[:, 0]] * self.target[pairs[:, 1]]
         return np.searchsorted(np.array(self.cuts), products, side="left").astype(np.uint8)
+
+
+def degrees_of(train: Pairs, space: PairSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Degree + 1 of every node as a source and as a target in the message graph, shape (nodes,) each.
+
+    Example:
+        >>> [side.tolist() for side in degrees_of(np.array([[0, 1], [0, 2]]), PairSpace(3, directed=True))]
+        [[3, 1, 1], [1, 2, 2]]
+    """
+    source, target = (np.bincount(train[:, side], minlength=space.num_nodes).astype(np.int64) + 1 for side in (0, 1))
+    return (source, target) if space.directed else (source + target - 1,) * 2
 
 
 @dataclass(frozen=True, eq=False)

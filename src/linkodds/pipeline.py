@@ -250,9 +250,10 @@ class _Fit:
             checkpoints=self.checkpoints,
         )
         contenders, winner, findings = contest.hold()
+        before = winner.validation_ap
+        winner = contest.with_degrees(winner, split, self.config.degree_calibration)
+        findings += _degree_findings(winner, before, self.say)
         trained = winner.trained
-        odds = None if trained is None else trained.effective_odds
-
         self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
         samples = contest.calibration_samples(winner)
         findings += contest.budget_findings
@@ -260,7 +261,7 @@ class _Fit:
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
         with self.costs.stage("calibration"):
             calibrator = fit_calibrator(
-                samples, prevalence=prevalence, odds_trained_at=odds, choice=self.config.calibrator
+                samples, prevalence=prevalence, odds_trained_at=winner.odds, choice=self.config.calibrator
             )
             rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
             decisions = [decide(rule, samples, calibrator, num_test_edges=num_test) for rule in rules.values()]
@@ -278,6 +279,7 @@ class _Fit:
                     "name": winner.name,
                     "num_parameters": 0 if trained is None else trained.num_parameters,
                     "epochs": 0 if trained is None else len(trained.history),
+                    "degree_term": winner.degree_term and winner.degree_term.to_json(),
                 },
                 baselines={
                     name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
@@ -371,7 +373,7 @@ class _Fit:
             "num_threads": torch.get_num_threads(),
         }
         if winner is not None:
-            facts["model"] = winner.name
+            facts |= {"model": winner.name, "degree_term": winner.degree_term and winner.degree_term.to_json()}
         if trained is not None:
             facts |= {
                 "objective": trained.objective,
@@ -391,6 +393,19 @@ def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]
         return graph.features, [found] if graph.features.scaling != "standard" else []
     message = f"{found.message} They were left out, and the model learnt a table with a row for each node."
     return None, [replace(found, severity="warning", message=message)]
+
+
+def _degree_findings(winner: Contender, before: float, say: Say) -> list[Finding]:
+    """What was decided about degrees; nothing where nobody asked."""
+    term = winner.degree_term
+    if term is None or (not term.is_used and term.gain is None):
+        return []
+    used = f"the {term.kind} term is used" if term.is_used else "no term is used"
+    change = f"; validation average precision {before:.4g} before, {winner.validation_ap:.4g} with it" * term.is_used
+    message = f"degrees beside the logit: {used}: {term.reason}{change}."
+    say(message)
+    remedy = "--degree-calibration yes or no has it one way, whatever the validation edges say."
+    return [Finding("calibration", "info", message, remedy, term.gain)]
 
 
 def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Finding]:

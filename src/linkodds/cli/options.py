@@ -147,6 +147,10 @@ Calibration = Annotated[
         rich_help_panel=_DECISION,
     ),
 ]
+DegreeCalibration = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Degrees beside the logit: auto, yes or no.", rich_help_panel=_DECISION),
+]
 DecisionRule = Annotated[
     str | None,
     typer.Option(
