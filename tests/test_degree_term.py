@@ -14,7 +14,7 @@ from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.inference import Assumption, score_pairs
 from linkodds.logistic import fit_plane
-from linkodds.metrics import degree_relative_ece, degree_thirds
+from linkodds.metrics import degree_bins, degree_relative_ece
 from linkodds.non_edges import DegreeClasses, NonEdges, degrees_of, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.pipeline import fit_graph
@@ -151,7 +151,8 @@ def test_the_gain_is_that_of_five_folds_over_every_pair() -> None:
 
 
 def test_a_term_repairs_what_is_expected_by_degree() -> None:
-    """Fresh test edges: a third of the candidates whose share of edges is off by factors is within 3.3 Poisson errors."""
+    """Fresh test edges: every fifth of the candidates is within 3.3 Poisson errors of what is expected, where some
+    were off by factors."""
     planted = Planted(2, num_nodes=600, product=0.8, interaction=-0.1, intercept=-8.0)
     classes = DegreeClasses.of(
         planted.train, planted.space, excluded=np.concatenate([planted.train, planted.validation])
@@ -173,9 +174,9 @@ def test_a_term_repairs_what_is_expected_by_degree() -> None:
         assert line is not None
         if name == "with":  # the new logits are log odds at the prevalence already
             assert [*line.coefficients, line.intercept] == pytest.approx([1.0, 0.0], abs=5e-3)
-        thirds = degree_thirds(test, lambda z, line=line: line(np.asarray(z)[:, None]))
-        off[name] = degree_relative_ece(thirds)
-        z = (thirds.observed - thirds.expected) / np.sqrt(thirds.expected)
+        bins = degree_bins(test, lambda z, line=line: line(np.asarray(z)[:, None]))
+        off[name] = degree_relative_ece(bins)
+        z = (bins.observed - bins.expected) / np.sqrt(bins.expected)
         assert (np.abs(z) < 3.3).all() == (name == "with")
     assert off["with"] < off["without"] / 2
 

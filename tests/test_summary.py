@@ -28,7 +28,7 @@ EVALUATION: dict[str, Any] = {
         "mrr": {"value": None, "reason": "full rows were not ranked"},
     },
     "at_graph_ratio": {"average_precision": measured(0.52)},
-    "degree_thirds": [
+    "degree_bins": [
         {"name": "low", "observed_over_expected": measured(0.9)},
         {"name": "middle", "observed_over_expected": {"value": None, "reason": "no edge is expected"}},
         {"name": "high", "observed_over_expected": measured(1.0)},

@@ -42,12 +42,12 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
     console.print(_metrics_table(evaluation))
     if evaluation.get("calibrator"):
         console.print(Text(_calibrator(evaluation["calibrator"])))
-    if evaluation.get("degree_thirds"):
-        thirds = (
-            f"{plain_text(third['name'], 20)} {quantity_text(third['observed_over_expected'])}"
-            for third in evaluation["degree_thirds"]
+    if evaluation.get("degree_bins"):
+        fifths = (
+            f"{plain_text(fifth['name'], 20)} {quantity_text(fifth['observed_over_expected'])}"
+            for fifth in evaluation["degree_bins"]
         )
-        console.print(Text(f"observed / expected by thirds of the degree product: {', '.join(thirds)}\n"))
+        console.print(Text(f"observed / expected by fifths of the degree product: {', '.join(fifths)}\n"))
     if evaluation.get("baselines"):
         console.print(_baselines_table(evaluation))
     if evaluation.get("decisions"):
