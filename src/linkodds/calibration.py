@@ -295,7 +295,7 @@ def refusal_of(choice: str, prevalence: float | None = None, odds_trained_at: fl
 def _about(choice: Choice, num_edges: int) -> str:
     """What to know of a curve that was asked for."""
     if choice == "beta":
-        return f"asked for: fitted on {num_edges} calibration edges"
+        return "asked for"
     few = f", fewer than the {EDGES_FOR_STEPS} that steps need" if num_edges < EDGES_FOR_STEPS else ""
     if choice == "isotonic":
         return f"asked for: steps on {num_edges} calibration edges{few}"

@@ -36,7 +36,7 @@ Degrees = tuple[NDArray[np.int64], NDArray[np.int64]]
 MIN_EDGES = 50
 """Validation edges without which auto adds nothing."""
 FOLDS = 5
-NUM_LOGIT_BINS, NUM_PRODUCT_BINS = 1024, 64
+NUM_LOGIT_BINS, NUM_PRODUCT_BINS = 1024, 128
 WIDEST = 12.0
 """Bins of logits reach this many standard deviations from the mean; what lies beyond shares the outermost bins."""
 
@@ -98,9 +98,9 @@ class DegreeTerm:
 class JointCounts:
     """Non-edges in cells of logit x log degree product: enough to sum smooth functions of both over all of them.
 
-    Cells of NUM_LOGIT_BINS x NUM_PRODUCT_BINS keep a count and the mean of both; a sum of f through the means is off by
-    the spread inside a cell, f'' times its variance over 2. With logits over 40 and products over 12, log odds as steep
-    as the logits, that is about 1e-4 of a probability.
+    Cells of NUM_LOGIT_BINS x NUM_PRODUCT_BINS keep a count and the mean of both. What a sum through the means misses is the
+    spread inside a cell: with log odds a z + c x and cells h wide and k high about (a^2 h^2 + c^2 k^2) / 24 of a small
+    probability, that is 4e-4 for a = c = 1, logits over a range of 40 and log products over one of 12.
 
     Args:
         points: shape (cells, 2): mean logit and mean log degree product of each cell that holds any.
@@ -199,20 +199,20 @@ def choose_degree_term(
     largest = float(np.log(degrees[0].max()) + np.log(degrees[1].max()))
     candidates = [term for kind in ("product", "interaction") if (term := fits.term(kind, largest)) is not None]
     if not candidates:
-        return DegreeTerm("none", "none fits that leaves every pair's logit its sign")
+        return DegreeTerm("none", "no finite term fits under which a higher logit means likelier for every pair")
     best = max(candidates, key=lambda term: -np.inf if term.gain is None else term.gain)
     if best.gain is None or best.gain_error is None:
         seen = "its gain could not be cross-validated"
     else:
         seen = (
-            f"cross-validated on {num_edges} validation edges, it lowers the log loss by {best.gain:.3g} nats an edge "
-            f"(standard error {best.gain_error:.2g})"
+            f"cross-validated on {num_edges} validation edges, it {'lowers' if best.gain > 0 else 'raises'} the log loss by "
+            f"{abs(best.gain):.3g} nats an edge (standard error {best.gain_error:.2g})"
         )
         if choice == "auto" and best.gain > Z95 * best.gain_error:
             return replace(best, reason=seen)
     if choice == "yes":
         return replace(best, reason=f"asked for; {seen}")
-    return DegreeTerm("none", f"{seen}: not beyond noise", gain=best.gain, gain_error=best.gain_error)
+    return DegreeTerm("none", f"{seen}: no gain beyond noise", gain=best.gain, gain_error=best.gain_error)
 
 
 @dataclass(frozen=True, eq=False)
