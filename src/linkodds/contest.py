@@ -125,31 +125,26 @@ class Contest:
         self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{kept}")
         return contender
 
-    def with_degrees(self, contender: Contender, split: Split, choice: Choice) -> Contender:
-        """The contender with a degree term in its scorer where its validation edges ask for one, and why or why not.
+    def with_degrees(self, winner: Contender, choice: Choice) -> tuple[Contender, list[Finding]]:
+        """The winner with a degree term in its scorer where its validation edges ask for one, and what that changes.
 
         Args:
-            contender: of `split`, without a term.
-            split: of the contest, or one of its rotations.
+            winner: without a term.
             choice: auto, yes or no.
         """
-        degrees = degrees_of(split.train, split.space)
-        num_test = len(split.test)
-        with self.costs.stage("calibration"):
-            term = choose_degree_term(
-                choice,
-                contender.parts["validation"],
-                split.validation,
-                contender.scorer,
-                self.non_edges,
-                degrees,
-                prevalence=num_test / (num_test + self.non_edges.num_non_edges),
-                threads=self.config.threads,
-            )
-            if not term.is_used:
-                return replace(contender, degree_term=term)
-            scorer = term.applied(contender.scorer, degrees)
-            return replace(contender, scorer=scorer, parts=self._held_out(scorer, split), degree_term=term)
+        after = self._with_degrees(winner, self.split, choice)
+        term = after.degree_term
+        if term is None or (not term.is_used and term.gain is None):  # not asked for, or nothing to judge it by
+            return after, []
+        message = (
+            f"degrees beside the logit: {f'the {term.kind}' if term.is_used else 'no'} term is used: {term.reason}."
+        )
+        if term.is_used:
+            before, now = winner.validation_ap, after.validation_ap
+            message += f" Validation average precision was {before:.4g} without it, and is {now:.4g} with it."
+        self.say(message)
+        remedy = "--degree-calibration yes or no has it one way, whatever the validation edges say."
+        return after, [Finding("calibration", "info", message, remedy, term.gain)]
 
     def epochs_allowed(self) -> dict[str, int]:
         """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
@@ -173,20 +168,39 @@ class Contest:
     def calibration_samples(self, winner: Contender) -> list[HeldOut]:
         """Calibration edges of the winner and, with several folds, of models trained on the other rotations.
 
-        Where the winner's logits have a degree term, the others get one of their own.
+        Where the winner's logits have a degree term, the others get one of their own; one that gets none is left out.
         """
         further = self.rotations()[1:]
         if further:
             count = len(self.split.calibration)
             self.say(f"pooling {len(further) + 1} disjoint sets of {count} calibration edges by cross-fitting")
-        choice: Choice = "yes" if winner.degree_term is not None and winner.degree_term.is_used else "no"
-        return [
-            winner.parts["calibration"],
-            *(
-                self.with_degrees(self.contend(winner.name, rotation, fold), rotation, choice).parts["calibration"]
-                for fold, rotation in enumerate(further, start=1)
-            ),
-        ]
+        samples, is_used = [winner.parts["calibration"]], winner.degree_term is not None and winner.degree_term.is_used
+        for fold, rotation in enumerate(further, start=1):
+            other = self._with_degrees(self.contend(winner.name, rotation, fold), rotation, "yes" if is_used else "no")
+            if other.degree_term is not None and other.degree_term.is_used == is_used:
+                samples.append(other.parts["calibration"])
+            else:  # its logits are on another scale
+                self.say(f"set {fold + 1} is left out: no degree term fits its model")
+        return samples
+
+    def _with_degrees(self, contender: Contender, split: Split, choice: Choice) -> Contender:
+        degrees = degrees_of(split.train, split.space)
+        num_test = len(split.test)
+        with self.costs.stage("calibration"):
+            term = choose_degree_term(
+                choice,
+                contender.parts["validation"],
+                split.validation,
+                contender.scorer,
+                self.non_edges,
+                degrees,
+                prevalence=num_test / (num_test + self.non_edges.num_non_edges),
+                threads=self.config.threads,
+            )
+            if not term.is_used:
+                return replace(contender, degree_term=term)
+            scorer = term.applied(contender.scorer, degrees)
+            return replace(contender, scorer=scorer, parts=self._held_out(scorer, split), degree_term=term)
 
     def _held_out(self, scorer: Scorer, split: Split) -> dict[str, HeldOut]:
         """Validation, calibration and test edges against all non-edges, in one pass over them."""

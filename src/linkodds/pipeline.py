@@ -250,9 +250,8 @@ class _Fit:
             checkpoints=self.checkpoints,
         )
         contenders, winner, findings = contest.hold()
-        before = winner.validation_ap
-        winner = contest.with_degrees(winner, split, self.config.degree_calibration)
-        findings += _degree_findings(winner, before, self.say)
+        winner, about_degrees = contest.with_degrees(winner, self.config.degree_calibration)
+        findings += about_degrees
         trained = winner.trained
         self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
         samples = contest.calibration_samples(winner)
@@ -393,19 +392,6 @@ def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]
         return graph.features, [found] if graph.features.scaling != "standard" else []
     message = f"{found.message} They were left out, and the model learnt a table with a row for each node."
     return None, [replace(found, severity="warning", message=message)]
-
-
-def _degree_findings(winner: Contender, before: float, say: Say) -> list[Finding]:
-    """What was decided about degrees; nothing where nobody asked."""
-    term = winner.degree_term
-    if term is None or (not term.is_used and term.gain is None):
-        return []
-    used = f"the {term.kind} term is used" if term.is_used else "no term is used"
-    change = f"; validation average precision {before:.4g} before, {winner.validation_ap:.4g} with it" * term.is_used
-    message = f"degrees beside the logit: {used}: {term.reason}{change}."
-    say(message)
-    remedy = "--degree-calibration yes or no has it one way, whatever the validation edges say."
-    return [Finding("calibration", "info", message, remedy, term.gain)]
 
 
 def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Finding]:
