@@ -143,10 +143,10 @@ def test_every_key_is_there_and_adds_up(name: str) -> None:
     assert at_ratio == metrics.average_precision(test.at_prevalence(200 / space.num_pairs))
     assert said["balanced"]["average_precision"]["value"] == metrics.average_precision(test.at_prevalence(0.5))
     assert said["balanced"]["roc_auc"]["value"] == pytest.approx(values["roc_auc"])
-    thirds = said["degree_thirds"]
-    assert sum(third["num_pairs"] for third in thirds) == said["candidates"]["num_pairs"]
-    assert sum(third["observed"] for third in thirds) == 50
-    assert 50 / sum(third["expected"] for third in thirds) == pytest.approx(values["observed_over_expected"])
+    bins = said["degree_bins"]
+    assert sum(each["num_pairs"] for each in bins) == said["candidates"]["num_pairs"]
+    assert sum(each["observed"] for each in bins) == 50
+    assert 50 / sum(each["expected"] for each in bins) == pytest.approx(values["observed_over_expected"])
     assert said["split"]["test"] == 50
     assert sum(said["split"]["fractions"].values()) == pytest.approx(1.0)
 
@@ -214,7 +214,7 @@ def test_too_few_candidates_for_a_list_or_a_rank() -> None:
     assert said["hits_at_20"]["reason"] == "12 non-edges, fewer than 20"
     assert said["mrr"]["reason"] == "full rows were not ranked"
     assert said["degree_relative_ece"]["reason"] == "no degree classes were given"
-    assert evaluation.degree_thirds == []
+    assert evaluation.degree_bins == []
 
 
 def test_a_coarse_sample_refuses_the_top_of_the_list() -> None:

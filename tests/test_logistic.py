@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from linkodds.logistic import fit_line
+from linkodds.logistic import fit_line, fit_plane
 
 Floats = NDArray[np.float64]
 
@@ -69,3 +69,27 @@ def test_both_covariances_hold_over_repetitions() -> None:
     assert np.mean(slopes) == pytest.approx(1, abs=4 * np.std(slopes) / np.sqrt(300))
     for variances in (sandwich, model):
         assert np.sqrt(np.mean(variances)) == pytest.approx(np.std(slopes), rel=0.16)
+
+
+def test_planes_equal_scikit_learn() -> None:
+    rng = np.random.default_rng(5)
+    edges, non_edges = rng.normal(1.0, 1, (80, 2)) * [3, 0.1], rng.normal(0, 1, (1000, 2)) * [3, 0.1]
+    u, v = rng.gamma(2.0, size=80), rng.gamma(2.0, size=1000)
+    plane = fit_plane(edges, non_edges, edge_weights=u, non_edge_weights=v)
+    assert plane is not None
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-14, max_iter=1000)
+    model.fit(np.concatenate([edges, non_edges]), np.repeat([1, 0], [80, 1000]), sample_weight=np.concatenate([u, v]))
+    assert [*plane.coefficients, plane.intercept] == pytest.approx([*model.coef_[0], model.intercept_[0]], rel=1e-7)
+    np.testing.assert_allclose(plane(edges), model.decision_function(edges), rtol=1e-6)
+
+
+def test_no_plane_where_none_is_finite() -> None:
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(500, 2))
+    parted = x[:, 0] + x[:, 1] > 1  # neither feature parts them alone
+    edges, non_edges = x[parted], x[~parted]
+    assert fit_plane(edges, non_edges, **ones(edges, non_edges)) is None
+    for useless in (np.ones(500), 2 * x[:, 0]):
+        features = np.column_stack([x[:, 0], useless])
+        edges, non_edges = features[:100], features[100:]
+        assert fit_plane(edges, non_edges, **ones(edges, non_edges)) is None

@@ -146,16 +146,16 @@ def test_calibration_line(candidates: Listed) -> None:
     assert line.intercept == pytest.approx(model.intercept_[0], rel=1e-9)
 
 
-def test_degree_thirds(candidates: Listed) -> None:
-    thirds = metrics.degree_thirds(candidates.held_out, calibrated)
-    for part in range(3):
+def test_degree_bins(candidates: Listed) -> None:
+    bins = metrics.degree_bins(candidates.held_out, calibrated)
+    for part in range(5):
         inside = candidates.degree_class == part
         weights = candidates.weights[inside]
-        equal(thirds.num_pairs[part], weights.sum())
-        equal(thirds.observed[part], candidates.is_edge[inside].sum())
-        equal(thirds.expected[part], weights @ candidates.probability()[inside])
-    gap = np.abs(thirds.observed - thirds.expected).sum() / 50
-    equal(metrics.degree_relative_ece(thirds), gap)
+        equal(bins.num_pairs[part], weights.sum())
+        equal(bins.observed[part], candidates.is_edge[inside].sum())
+        equal(bins.expected[part], weights @ candidates.probability()[inside])
+    gap = np.abs(bins.observed - bins.expected).sum() / 50
+    equal(metrics.degree_relative_ece(bins), gap)
 
 
 def test_reliability_counts_half_decades(candidates: Listed) -> None:

@@ -100,7 +100,7 @@ def test_smooth_sums_are_right_to_ten_digits(name: str, spread: str) -> None:
         logits = np.round(logits)
     elif spread == "tiny":
         logits, scale = logits * np.float32(1e-20), 1e20
-    parts = np.array_split(logits, 3)
+    parts = np.array_split(logits, 5)
     bins = LogitBins.of([part.copy() for part in parts], weight=2.0)
     function = SMOOTH[name]
     exact = [2.0 * function(scale * part.astype(np.float64)).sum() for part in parts]

@@ -1,4 +1,4 @@
-"""Non-edges: streams cover each one once, draws are uniform, degree thirds equal a count over explicit pairs."""
+"""Non-edges: streams cover each one once, draws are uniform, degree fifths equal a count over explicit pairs."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_too_many_are_refused_with_the_numbers() -> None:
 
 
 @pytest.mark.parametrize("space", SPACES, ids=IDS)
-def test_degree_thirds_equal_a_count_over_all_candidates(space: PairSpace) -> None:
+def test_degree_bins_equal_a_count_over_all_candidates(space: PairSpace) -> None:
     edges = some_edges(space, 60)
     train, excluded = edges[:40], edges[:50]
     classes = DegreeClasses.of(train, space, excluded=excluded)
@@ -105,11 +105,10 @@ def test_degree_thirds_equal_a_count_over_all_candidates(space: PairSpace) -> No
     pairs = space.pair_of_rank(np.arange(space.num_pairs))
     candidates = pairs[~space.contains(excluded, pairs)]
     products = np.sort((out[candidates[:, 0]] + 1) * (into[candidates[:, 1]] + 1))
-    third = len(products) / 3
-    expected = (products[int(np.ceil(third)) - 1], products[int(np.ceil(2 * third)) - 1])
-    assert classes.cuts == expected
+    fifth = len(products) / 5
+    assert classes.cuts == tuple(products[int(np.ceil(k * fifth - 1e-9)) - 1] for k in (1, 2, 3, 4))
     assert classes.limits == (products[0], products[-1])
-    sizes = np.bincount(classes.of_pairs(candidates), minlength=3)
+    sizes = np.bincount(classes.of_pairs(candidates), minlength=5)
     for (low, high), size in zip(classes.ranges, sizes, strict=True):
         assert size == np.count_nonzero((products >= low) & (products <= high))
     for block in space.blocks(max_cells=50):

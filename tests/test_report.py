@@ -15,7 +15,7 @@ import pytest
 
 from linkodds.curves import Curves, ReliabilityCurve
 from linkodds.evaluation import STATEMENT
-from linkodds.metrics import DegreeThirds
+from linkodds.metrics import DegreeBins
 from linkodds.report import render_report, write_report
 
 HOSTILE = "<script>alert(1)</script>"
@@ -44,7 +44,7 @@ def planted_curves() -> Curves:
             num_candidates=np.array([120_000.0, 380_000, 57_000, 4_400, 780, 107]),
         ),
         degree_ranges=None,
-        degree_thirds=DegreeThirds(np.zeros(3), np.zeros(3), np.zeros(3)),
+        degree_bins=DegreeBins(np.zeros(5), np.zeros(5), np.zeros(5)),
     )
 
 
@@ -137,7 +137,7 @@ EVALUATION: dict[str, Any] = {
         "resource-allocation": {"roc_auc": 0.798, "average_precision": 0.107},
         "l3": {"roc_auc": 0.871, "average_precision": 0.148},
     },
-    "degree_thirds": [
+    "degree_bins": [
         {
             "name": "low",
             "low": 1,
@@ -326,7 +326,7 @@ def test_foreign_text_is_shown_as_text() -> None:
     run.evaluation["model"]["name"] = hostile
     run.evaluation["baselines"][hostile] = {"roc_auc": 0.5, "average_precision": 0.5}
     run.evaluation["decisions"][0] |= {"rule": hostile, "caution": hostile, "promise": hostile}
-    run.evaluation["degree_thirds"][0]["name"] = hostile
+    run.evaluation["degree_bins"][0]["name"] = hostile
     run.evaluation["metrics"]["mrr"] = {"value": None, "reason": hostile}
     run.evaluation["candidates"]["design"] = hostile
     run.evaluation["statement"] = hostile
@@ -398,7 +398,7 @@ def test_numbers_that_are_missing_say_why() -> None:
     run.evaluation["metrics"] = dict.fromkeys(run.evaluation["metrics"], missing)
     run.evaluation["baselines"] = {}
     run.evaluation["decisions"] = [run.evaluation["decisions"][-1]]
-    run.evaluation["degree_thirds"] = run.evaluation["findings"] = []
+    run.evaluation["degree_bins"] = run.evaluation["findings"] = []
     page = Document(render_report(run))
     assert "too coarse for the top of the list" in page.text
     assert "nan" not in page.text.lower().split()

@@ -28,7 +28,7 @@ EVALUATION: dict[str, Any] = {
         "mrr": {"value": None, "reason": "full rows were not ranked"},
     },
     "at_graph_ratio": {"average_precision": measured(0.52)},
-    "degree_thirds": [
+    "degree_bins": [
         {"name": "low", "observed_over_expected": measured(0.9)},
         {"name": "middle", "observed_over_expected": {"value": None, "reason": "no edge is expected"}},
         {"name": "high", "observed_over_expected": measured(1.0)},
@@ -125,3 +125,21 @@ def test_foreign_text_is_neither_markup_nor_an_escape() -> None:
     text = printed(evaluation, width=200)
     assert "\x1b" not in text
     assert text.count("[red]a[/red]\\x1b[2J\\u202e:smile:") >= 5
+
+
+def test_the_calibrator_is_named_with_its_reason() -> None:
+    fitted = {"calibrator": "platt", "num_edges": 483, "slope": 1.02, "slope_interval": [0.9, 1.1], "reason": None}
+    text = printed({**EVALUATION, "calibrator": fitted})
+    assert "calibrator: platt on 483 edges, slope 1.02 [0.900, 1.10]\n" in text
+    few = {
+        **fitted,
+        "calibrator": "bias_only",
+        "num_edges": 12,
+        "slope_interval": None,
+        "reason": "12 edges, \x1b too few",
+    }
+    assert "calibrator: bias-only on 12 edges, slope 1.02 (12 edges, \\x1b too few)" in printed(
+        {**EVALUATION, "calibrator": few}
+    )
+    curved = {**fitted, "calibrator": "beta", "curve": {"kind": "beta"}, "reason": "asked for"}
+    assert "calibrator: beta on 483 edges (asked for)" in printed({**EVALUATION, "calibrator": curved})

@@ -23,7 +23,7 @@ PLANTED: dict[str, Any] = {
         "l3": {"average_precision": 0.1, "roc_auc": 0.8},
         "degree": {"average_precision": 0.02, "roc_auc": 0.7},
     },
-    "degree_thirds": [],
+    "degree_bins": [],
     "findings": [],
 }
 
@@ -107,12 +107,12 @@ def test_calibration_is_off_only_where_the_interval_says_so(
     assert said.tone == ("good" if calibrated else "mixed")
 
 
-def test_a_degree_third_that_is_off_spoils_calibration() -> None:
+def test_a_fifth_by_degree_that_is_off_spoils_calibration() -> None:
     evaluation = planted()
-    evaluation["degree_thirds"] = [{"name": "low", "observed_over_expected": {"value": 0.2, "low": 0.1, "high": 0.3}}]
+    evaluation["degree_bins"] = [{"name": "low", "observed_over_expected": {"value": 0.2, "low": 0.1, "high": 0.3}}]
     said = verdict(evaluation)
     assert "Calibration is fine on the whole" in said.sentence
-    assert "but too many edges are expected in the low third by degree (0.200 [0.100, 0.300])." in said.sentence
+    assert "but too many edges are expected in the low fifth by degree (0.200 [0.100, 0.300])." in said.sentence
     assert said.tone == "mixed"
 
 

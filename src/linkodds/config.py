@@ -101,6 +101,14 @@ class FitConfig(BaseModel):
         ge=1,
         description="calibration sets to pool by cross-fitting; null: 1, or 5 with under 1,000 edges, 50 of calibration",
     )
+    calibrator: Literal["auto", "platt", "bias", "beta", "isotonic", "venn-abers"] = Field(
+        "auto",
+        description="from logits to probabilities; auto: platt (slope and intercept), or bias (the intercept alone) on few edges",
+    )
+    degree_calibration: Literal["auto", "yes", "no"] = Field(
+        "auto",
+        description="add a multiple of the log degree product to the logits; auto: where it lowers the validation log loss",
+    )
     decision: str = Field(
         "f1",
         description="rule that predict applies: half, balanced_accuracy, f1, mcc, precision>=P, recall>=R, cost:FP:FN, budget:K",
@@ -129,6 +137,20 @@ class FitConfig(BaseModel):
         if len(shares) != 4 or not min(shares) > 0 or not abs(sum(shares) - 1) <= 1e-9:
             raise ValueError(f"four positive numbers with sum 1, such as 0.8/0.05/0.05/0.1, not {value!r}")
         return tuple(shares)
+
+    @field_validator("calibrator", mode="before")
+    @classmethod
+    def _no_temperature(cls, value: Any) -> Any:
+        if value == "temperature":
+            raise ValueError(
+                "temperature scaling is a slope without an intercept and cannot move the prior; take platt, or bias"
+            )
+        return value
+
+    @field_validator("degree_calibration", mode="before")
+    @classmethod
+    def _yes_of_yaml(cls, value: Any) -> Any:
+        return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
 
     @staticmethod
     def from_options(options: dict[str, Any]) -> "FitConfig":

@@ -1,7 +1,7 @@
 """Contest: models and baselines on one split, measured alike; the best by validation average precision wins."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,13 +11,14 @@ from linkodds.baselines import baseline_scorer
 from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
 from linkodds.config import BASELINES, FitConfig
 from linkodds.costs import Costs
+from linkodds.degree_term import Choice, DegreeTerm, choose_degree_term
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
 from linkodds.history import Epoch
 from linkodds.metrics import average_precision
 from linkodds.non_edge_scores import score_non_edges
-from linkodds.non_edges import DegreeClasses, NonEdges
+from linkodds.non_edges import DegreeClasses, NonEdges, degrees_of
 from linkodds.pairs import Pairs
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
 from linkodds.scoring import Scorer
@@ -39,17 +40,26 @@ class Contender:
         scorer: logits of pairs.
         trained: the trained model; None for a baseline.
         parts: validation, calibration and test edges, each against all non-edges.
+        degree_term: what was decided about it; None where that was not asked yet. In use, it is part of the scorer.
     """
 
     name: str
     scorer: Scorer
     trained: TrainedModel | None
     parts: dict[str, HeldOut]
+    degree_term: DegreeTerm | None = None
 
     @property
     def validation_ap(self) -> float:
         """Average precision of the validation edges against all non-edges."""
         return average_precision(self.parts["validation"])
+
+    @property
+    def odds(self) -> float | None:
+        """Edges / non-edges that the logits are the log odds for; None where they are counts and not log odds."""
+        if self.degree_term is not None and self.degree_term.is_used:
+            return self.degree_term.odds
+        return None if self.trained is None else self.trained.effective_odds
 
     @property
     def findings(self) -> list[Finding]:
@@ -110,25 +120,31 @@ class Contest:
         trained = self._trained(name, split, fold) if name in AUTOENCODERS else None
         scorer = baseline_scorer(name, split) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
-            parts = {part: getattr(split, part) for part in ("validation", "calibration", "test")}
-            logits = {part: as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
-            scores = score_non_edges(
-                scorer,
-                self.non_edges,
-                anchors=np.concatenate(list(logits.values())),
-                classes=self.classes,
-                threads=self.config.threads,
-            )
-            held_out = {
-                part: HeldOut(
-                    logits[part], scores, self.classes.of_pairs(pairs), self.classes.ranges, split.message_graph_hash()
-                )
-                for part, pairs in parts.items()
-            }
-        contender = Contender(name, scorer, trained, held_out)
+            contender = Contender(name, scorer, trained, self._held_out(scorer, split))
         kept = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained else ""
         self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{kept}")
         return contender
+
+    def with_degrees(self, winner: Contender, choice: Choice) -> tuple[Contender, list[Finding]]:
+        """The winner with a degree term in its scorer where its validation edges ask for one, and what that changes.
+
+        Args:
+            winner: without a term.
+            choice: auto, yes or no.
+        """
+        after = self._with_degrees(winner, self.split, choice)
+        term = after.degree_term
+        if term is None or (not term.is_used and term.gain is None):  # not asked for, or nothing to judge it by
+            return after, []
+        message = (
+            f"degrees beside the logit: {f'the {term.kind}' if term.is_used else 'no'} term is used: {term.reason}."
+        )
+        if term.is_used:
+            before, now = winner.validation_ap, after.validation_ap
+            message += f" Validation average precision was {before:.4g} without it, and is {now:.4g} with it."
+        self.say(message)
+        remedy = "--degree-calibration yes or no has it one way, whatever the validation edges say."
+        return after, [Finding("calibration", "info", message, remedy, term.gain)]
 
     def epochs_allowed(self) -> dict[str, int]:
         """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
@@ -150,18 +166,59 @@ class Contest:
         return split.rotations(min(POOLED_FOLDS, (len(split.train) + count) // count) if few else 1)
 
     def calibration_samples(self, winner: Contender) -> list[HeldOut]:
-        """Calibration edges of the winner and, with several folds, of models trained on the other rotations."""
+        """Calibration edges of the winner and, with several folds, of models trained on the other rotations.
+
+        Where the winner's logits have a degree term, the others get one of their own; one that gets none is left out.
+        """
         further = self.rotations()[1:]
         if further:
             count = len(self.split.calibration)
             self.say(f"pooling {len(further) + 1} disjoint sets of {count} calibration edges by cross-fitting")
-        return [
-            winner.parts["calibration"],
-            *(
-                self.contend(winner.name, rotation, fold).parts["calibration"]
-                for fold, rotation in enumerate(further, start=1)
-            ),
-        ]
+        samples, is_used = [winner.parts["calibration"]], winner.degree_term is not None and winner.degree_term.is_used
+        for fold, rotation in enumerate(further, start=1):
+            other = self._with_degrees(self.contend(winner.name, rotation, fold), rotation, "yes" if is_used else "no")
+            if other.degree_term is not None and other.degree_term.is_used == is_used:
+                samples.append(other.parts["calibration"])
+            else:  # its logits are on another scale
+                self.say(f"set {fold + 1} is left out: no degree term fits its model")
+        return samples
+
+    def _with_degrees(self, contender: Contender, split: Split, choice: Choice) -> Contender:
+        degrees = degrees_of(split.train, split.space)
+        num_test = len(split.test)
+        with self.costs.stage("calibration"):
+            term = choose_degree_term(
+                choice,
+                contender.parts["validation"],
+                split.validation,
+                contender.scorer,
+                self.non_edges,
+                degrees,
+                prevalence=num_test / (num_test + self.non_edges.num_non_edges),
+                threads=self.config.threads,
+            )
+            if not term.is_used:
+                return replace(contender, degree_term=term)
+            scorer = term.applied(contender.scorer, degrees)
+            return replace(contender, scorer=scorer, parts=self._held_out(scorer, split), degree_term=term)
+
+    def _held_out(self, scorer: Scorer, split: Split) -> dict[str, HeldOut]:
+        """Validation, calibration and test edges against all non-edges, in one pass over them."""
+        parts = {part: getattr(split, part) for part in ("validation", "calibration", "test")}
+        logits = {part: as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
+        scores = score_non_edges(
+            scorer,
+            self.non_edges,
+            anchors=np.concatenate(list(logits.values())),
+            classes=self.classes,
+            threads=self.config.threads,
+        )
+        return {
+            part: HeldOut(
+                logits[part], scores, self.classes.of_pairs(pairs), self.classes.ranges, split.message_graph_hash()
+            )
+            for part, pairs in parts.items()
+        }
 
     def _names(self) -> list[str]:
         asked = [*AUTOENCODERS] if self.config.model == "auto" else [self.config.model]

@@ -10,7 +10,7 @@ from linkodds.calibration import Calibrator
 from linkodds.held_out import HeldOut
 from linkodds.intervals import poisson_interval
 from linkodds.logit_bins import Floats
-from linkodds.metrics import DegreeThirds
+from linkodds.metrics import DegreeBins
 
 MAX_POINTS = 400
 
@@ -49,8 +49,8 @@ class Curves:
         list_length: shape (points,): candidates at or above the threshold.
         edges_found: shape (points,): held-out edges among them.
         reliability: observed against predicted rates.
-        degree_ranges: shape (3, 2), range of the degree product of each third, or None.
-        degree_thirds: candidates, observed and expected edges of each third.
+        degree_ranges: shape (5, 2), range of the degree product of each fifth, or None.
+        degree_bins: candidates, observed and expected edges of each fifth.
     """
 
     threshold_logit: Floats
@@ -62,7 +62,7 @@ class Curves:
     edges_found: Floats
     reliability: ReliabilityCurve
     degree_ranges: NDArray[np.int64] | None
-    degree_thirds: DegreeThirds
+    degree_bins: DegreeBins
 
 
 def curves(held_out: HeldOut, calibrator: Calibrator) -> Curves:
@@ -98,7 +98,7 @@ def curves(held_out: HeldOut, calibrator: Calibrator) -> Curves:
             num_candidates=bins.num_pairs,
         ),
         degree_ranges=held_out.degree_ranges,
-        degree_thirds=metrics.degree_thirds(held_out, calibrator.calibrated_logit),
+        degree_bins=metrics.degree_bins(held_out, calibrator.calibrated_logit),
     )
 
 

@@ -65,6 +65,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         time_budget: float | None = None,
         split: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1),
         folds: int | None = None,
+        calibrator: str = "auto",
+        degree_calibration: str = "auto",
         decision: str = "f1",
         max_pairs: int = 1_000_000_000,
         seed: int = 0,
@@ -93,6 +95,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.time_budget = time_budget
         self.split = split
         self.folds = folds
+        self.calibrator = calibrator
+        self.degree_calibration = degree_calibration
         self.decision = decision
         self.max_pairs = max_pairs
         self.seed = seed
@@ -127,7 +131,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         return self._run().ids
 
     def decision_function(self, pairs: Any) -> NDArray[np.float64]:
-        """Logits, shape (pairs,), float64, uncalibrated and in the order given.
+        """Logits, shape (pairs,), float64, uncalibrated and in the order given; a degree term in use is part of them.
 
         Args:
             pairs: shape (pairs, 2), ids; or a table or file with two columns of them.

@@ -74,7 +74,7 @@ class Evaluation:
         at_graph_ratio: average_precision and best_f1 restated at the graph's own ratio.
         balanced: roc_auc and average_precision with one non-edge for each edge, as papers print it.
         decisions: every decision, measured.
-        degree_thirds: observed and expected edges by thirds of the candidates by degree product.
+        degree_bins: observed and expected edges by fifths of the candidates by degree product.
         baselines: on the same candidates.
         findings: what to mind.
         audit: error-controlled selections on the held-out edges.
@@ -90,7 +90,7 @@ class Evaluation:
     at_graph_ratio: Mapping[str, Quantity]
     balanced: Mapping[str, Quantity]
     decisions: Sequence[MeasuredDecision]
-    degree_thirds: Sequence[Mapping[str, Any]]
+    degree_bins: Sequence[Mapping[str, Any]]
     baselines: Mapping[str, BaselineResult]
     findings: Sequence[Finding]
     audit: Sequence[Mapping[str, Any]]
@@ -111,9 +111,9 @@ class Evaluation:
             "metrics": _plain(self.metrics),
             "at_graph_ratio": _plain(self.at_graph_ratio),
             "balanced": _plain(self.balanced),
-            "degree_thirds": [
-                {**third, "observed_over_expected": third["observed_over_expected"].to_json()}
-                for third in self.degree_thirds
+            "degree_bins": [
+                {**each, "observed_over_expected": each["observed_over_expected"].to_json()}
+                for each in self.degree_bins
             ],
             "calibrator": dict(self.calibrator),
             "decisions": [decision.to_json() for decision in self.decisions],
@@ -141,9 +141,9 @@ class Evaluation:
                 balanced=_quantities(values["balanced"]),
                 message_graph=values["message_graph"],
                 split=values["split"],
-                degree_thirds=[
-                    {**third, "observed_over_expected": Quantity.from_json(third["observed_over_expected"])}
-                    for third in values["degree_thirds"]
+                degree_bins=[
+                    {**each, "observed_over_expected": Quantity.from_json(each["observed_over_expected"])}
+                    for each in values["degree_bins"]
                 ],
                 calibrator=values["calibrator"],
                 decisions=[MeasuredDecision.from_json(each) for each in values["decisions"]],

@@ -45,7 +45,7 @@ class HeldOut:
         edge_logits: shape (edges,), float64, each a float32 value: the logits of the held-out edges, order kept.
         non_edges: counts at (at least) every edge logit, and bins.
         edge_classes: shape (edges,), uint8: degree class of each edge (`DegreeClasses`); zeros where there are none.
-        degree_ranges: shape (3, 2), int64: range of the degree product of each class, or None without classes.
+        degree_ranges: shape (5, 2), int64: range of the degree product of each class, or None without classes.
         message_graph_hash: of the graph the logits were computed on; scores of two graphs must not be mixed.
     Raises:
         DegenerateGraph: no held-out edge.

@@ -1,4 +1,4 @@
-"""Logistic regression on one logit: the line that calibrates, and the line that measures calibration."""
+"""Logistic regression on one logit or a few features: what calibrates, and what measures calibration."""
 
 from dataclasses import dataclass
 
@@ -38,6 +38,23 @@ class Line:
         return np.asarray(bread @ of_scores @ bread.T)
 
 
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """log odds = coefficients . features + intercept, at the maximum of the weighted likelihood.
+
+    Args:
+        coefficients: shape (features,), any signs.
+        intercept: where all features are 0.
+    """
+
+    coefficients: Floats
+    intercept: float
+
+    def __call__(self, features: Floats) -> Floats:
+        """Log odds, shape (points,), of features of shape (points, features)."""
+        return np.asarray(features @ self.coefficients + self.intercept)
+
+
 def fit_line(
     edges: Floats,
     non_edges: Floats,
@@ -66,24 +83,66 @@ def fit_line(
     overlap = edges.min() < non_edges.max() and non_edges.min() < edges.max()
     if targets == (1.0, 0.0) and not overlap:
         return None
+    best = _maximum(edges[:, None], non_edges[:, None], edge_weights, non_edge_weights, targets)
+    if best is None:
+        return None
+    (slope,), intercept = best.coefficients.tolist(), best.intercept
+    scores = best.scores
+    return Line(slope, intercept, scores[: len(edges)], scores[len(edges) :], best.information, best.back)
+
+
+def fit_plane(edges: Floats, non_edges: Floats, *, edge_weights: Floats, non_edge_weights: Floats) -> Plane | None:
+    """The same for several features.
+
+    Args:
+        edges: shape (edges, features).
+        non_edges: shape (non-edges, features).
+        edge_weights: shape (edges,), above 0.
+        non_edge_weights: shape (non-edges,), above 0.
+    Returns:
+        None where a feature is constant, or a multiple of another, or where edges and non-edges can be parted.
+    Example:
+        >>> features = np.array([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        >>> plane = fit_plane(
+        ...     features, features, edge_weights=np.array([1.0, 2.0, 4.0]), non_edge_weights=np.ones(3))
+        >>> np.exp(plane(features)).round(6).tolist()
+        [1.0, 2.0, 4.0]
+    """
+    best = _maximum(edges, non_edges, edge_weights, non_edge_weights, (1.0, 0.0))
+    if best is None or not best.last_step < 1e-6:  # parted edges and non-edges: the steps never end
+        return None
+    return Plane(best.coefficients, best.intercept)
+
+
+@dataclass(frozen=True, eq=False)
+class _Maximum:
+    coefficients: Floats
+    intercept: float
+    scores: Floats
+    information: Floats
+    back: Floats
+    last_step: float
+
+
+def _maximum(
+    edges: Floats, non_edges: Floats, edge_weights: Floats, non_edge_weights: Floats, targets: tuple[float, float]
+) -> _Maximum | None:
     # Both classes alike, not the rare edges alone or the many non-edges, set centre and scale: Newton's method then
     # starts, and stays, well conditioned.
-    centre = (np.average(edges, weights=edge_weights) + np.average(non_edges, weights=non_edge_weights)) / 2
-    squares = (
-        np.average((z - centre) ** 2, weights=w) for z, w in ((edges, edge_weights), (non_edges, non_edge_weights))
-    )
-    scale = float(np.sqrt(sum(squares) / 2))
-    if scale == 0:
+    parts = ((edges, edge_weights), (non_edges, non_edge_weights))
+    centre = sum(np.average(x, axis=0, weights=w) for x, w in parts) / 2
+    scale = np.sqrt(sum(np.average((x - centre) ** 2, axis=0, weights=w) for x, w in parts) / 2)
+    if (scale == 0).any():
         return None
-    logits, weights = np.concatenate([edges, non_edges]), np.concatenate([edge_weights, non_edge_weights])
+    points, weights = np.concatenate([edges, non_edges]), np.concatenate([edge_weights, non_edge_weights])
     target = np.repeat(targets, [len(edges), len(non_edges)])
-    features = np.column_stack([(logits - centre) / scale, np.ones(len(logits))])
+    features = np.column_stack([(points - centre) / scale, np.ones(len(points))])
 
     def loss(line: Floats) -> float:
         f = features @ line
         return -float(weights @ (target * log_expit(f) + (1 - target) * log_expit(-f)))
 
-    line = np.array([0.0, np.log(edge_weights.sum() / non_edge_weights.sum())])
+    line = np.append(np.zeros(edges.shape[1]), np.log(edge_weights.sum() / non_edge_weights.sum()))
     for _ in range(200):
         p = expit(features @ line)
         information = (features.T * (weights * p * (1 - p))) @ features
@@ -97,6 +156,7 @@ def fit_line(
             size /= 2
         line = line + size * step
     scores = features * (target - p)[:, None]
-    back = np.array([[1 / scale, 0.0], [-centre / scale, 1.0]])
-    slope, intercept = (back @ line).tolist()
-    return Line(slope, intercept, scores[: len(edges)], scores[len(edges) :], information, back)
+    back = np.diag(np.append(1 / scale, 1.0))
+    back[-1, :-1] = -centre / scale
+    *coefficients, intercept = (back @ line).tolist()
+    return _Maximum(np.array(coefficients), intercept, scores, information, back, float(np.abs(step).max()))

@@ -23,7 +23,7 @@ class LogitBins:
     logits (few distinct values) they are exact.
 
     Args:
-        degree_class: shape (bins,), uint8: 0, 1 or 2 (`DegreeClasses`), all 0 where there are no classes.
+        degree_class: shape (bins,), uint8: 0 to 4 (`DegreeClasses`), all 0 where there are no classes.
         count: shape (bins,), float64: non-edges, weighted to the whole graph.
         mean: shape (bins,), float64: mean logit.
         deviation: shape (bins,), float64: standard deviation of the logits in the bin, at least 0.
@@ -31,7 +31,7 @@ class LogitBins:
     Example:
         >>> bins = LogitBins.of([np.array([0.0, 0.0, 2.0], dtype=np.float32)])
         >>> bins.count.tolist(), bins.mean.tolist(), bins.expect(np.square).tolist()
-        ([2.0, 1.0], [0.0, 2.0], [4.0, 0.0, 0.0])
+        ([2.0, 1.0], [0.0, 2.0], [4.0, 0.0, 0.0, 0.0, 0.0])
     """
 
     degree_class: NDArray[np.uint8]
@@ -56,12 +56,12 @@ class LogitBins:
         )
 
     def expect(self, function: Callable[[Floats], Floats]) -> Floats:
-        """Shape (3,): the sum of function(logit) over the non-edges of each degree class; its sum is the total."""
+        """Shape (5,): the sum of function(logit) over the non-edges of each degree class; its sum is the total."""
         left, right = function(self.mean - self.deviation), function(self.mean + self.deviation)
         return _sum_by_class(self.degree_class, self.count * (left + right) / 2)
 
     def num_by_class(self) -> Floats:
-        """Shape (3,): non-edges of each degree class."""
+        """Shape (5,): non-edges of each degree class."""
         return _sum_by_class(self.degree_class, self.count)
 
     def borders(self) -> tuple[Floats, Floats]:

@@ -25,7 +25,7 @@ from linkodds.intervals import (
 from linkodds.logit_bins import Floats
 from linkodds.split import PARTS, Split
 
-THIRDS = ("low", "middle", "high")
+FIFTHS = ("lowest", "low", "middle", "high", "highest")
 HITS = (20, 50, 100)
 LIST_LENGTH = 100
 MAX_WEIGHT, MENTIONED_WEIGHT = 0.02, 0.005
@@ -72,7 +72,7 @@ def evaluate(
     num_edges, space = sum(sizes.values()), split.space
     ratio = num_edges / space.num_pairs
     ranked = _ranking(test, calibrator.calibrated_logit, reciprocal_ranks, ratio, rng)
-    thirds = measure.degree_thirds(test, calibrator.calibrated_logit)
+    fifths = measure.degree_bins(test, calibrator.calibrated_logit)
     return Evaluation(
         graph={
             "num_nodes": space.num_nodes,
@@ -89,11 +89,11 @@ def evaluate(
             "rate": test.non_edges.rate,
         },
         model=model,
-        metrics={**ranked["metrics"], **_calibration(test, calibrator.calibrated_logit, thirds)},
+        metrics={**ranked["metrics"], **_calibration(test, calibrator.calibrated_logit, fifths)},
         at_graph_ratio=ranked["at_graph_ratio"],
         balanced=ranked["balanced"],
         decisions=[_measured(test, decision) for decision in decisions],
-        degree_thirds=_third_rows(test, thirds),
+        degree_bins=_fifth_rows(test, fifths),
         baselines=baselines,
         findings=[*findings, *_resolution_findings(test)],
         audit=audit,
@@ -199,7 +199,7 @@ def _hits(test: HeldOut, k: int) -> Quantity:
     return Quantity.around(value, wilson(value * test.num_edges, test.num_edges))
 
 
-def _calibration(test: HeldOut, calibrated: measure.LogitMap, thirds: measure.DegreeThirds) -> dict[str, Quantity]:
+def _calibration(test: HeldOut, calibrated: measure.LogitMap, fifths: measure.DegreeBins) -> dict[str, Quantity]:
     line = measure.calibration_line(test, calibrated)
     if line is None:
         apart = "no finite line fits: the logits hardly vary, or edges and non-edges do not overlap"
@@ -213,9 +213,9 @@ def _calibration(test: HeldOut, calibrated: measure.LogitMap, thirds: measure.De
     no_interval = "no interval: a sum of absolute differences, whose bootstrap is biased upwards"
     by_degree = Quantity.missing("no degree classes were given")
     if test.degree_ranges is not None:
-        by_degree = Quantity(measure.degree_relative_ece(thirds), reason=no_interval)
+        by_degree = Quantity(measure.degree_relative_ece(fifths), reason=no_interval)
     return {
-        "observed_over_expected": _over_expected(float(thirds.observed.sum()), float(thirds.expected.sum())),
+        "observed_over_expected": _over_expected(float(fifths.observed.sum()), float(fifths.expected.sum())),
         "calibration_slope": slope,
         "calibration_intercept": intercept,
         "relative_ece": Quantity(measure.relative_ece(measure.reliability(test, calibrated)), reason=no_interval),
@@ -231,10 +231,10 @@ def _over_expected(observed: float, expected: float) -> Quantity:
     return Quantity.around(observed / expected, (float(low) / expected, float(high) / expected))
 
 
-def _third_rows(test: HeldOut, thirds: measure.DegreeThirds) -> list[dict[str, Any]]:
+def _fifth_rows(test: HeldOut, fifths: measure.DegreeBins) -> list[dict[str, Any]]:
     if test.degree_ranges is None:
         return []
-    rows = zip(THIRDS, test.degree_ranges, thirds.num_pairs, thirds.observed, thirds.expected, strict=True)
+    rows = zip(FIFTHS, test.degree_ranges, fifths.num_pairs, fifths.observed, fifths.expected, strict=True)
     return [
         {
             "name": name,

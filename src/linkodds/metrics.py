@@ -213,25 +213,25 @@ def brier(held_out: HeldOut, calibrated: LogitMap) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class DegreeThirds:
-    """Candidates, recorded edges and expected edges (sum of probabilities) by degree class, shape (3,) each."""
+class DegreeBins:
+    """Candidates, recorded edges and expected edges (sum of probabilities) by degree class, shape (5,) each."""
 
     num_pairs: Floats
     observed: Floats
     expected: Floats
 
 
-def degree_thirds(held_out: HeldOut, calibrated: LogitMap) -> DegreeThirds:
+def degree_bins(held_out: HeldOut, calibrated: LogitMap) -> DegreeBins:
     """Observed and expected edges by degree class; everything is in the first class where no classes were given."""
     observed = _by_class(held_out, np.ones(held_out.num_edges))
     expected = _by_class(held_out, expit(calibrated(held_out.edge_logits)))
     expected += held_out.non_edges.bins.expect(lambda z: expit(calibrated(z)))
-    return DegreeThirds(held_out.non_edges.bins.num_by_class() + observed, observed, expected)
+    return DegreeBins(held_out.non_edges.bins.num_by_class() + observed, observed, expected)
 
 
-def degree_relative_ece(thirds: DegreeThirds) -> float:
-    """Sum over the thirds by degree product of |expected - observed| edges, as a share of the observed ones."""
-    return float(np.abs(thirds.expected - thirds.observed).sum() / thirds.observed.sum())
+def degree_relative_ece(bins: DegreeBins) -> float:
+    """Sum over the fifths by degree product of |expected - observed| edges, as a share of the observed ones."""
+    return float(np.abs(bins.expected - bins.observed).sum() / bins.observed.sum())
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import reduce
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from linkodds.logit_bins import BinSums, Floats, LogitBins
 from linkodds.non_edges import MAX_CELLS, DegreeClasses, NonEdges
 from linkodds.pairs import Block, Pairs
 from linkodds.scoring import Scorer
+
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +141,7 @@ def score_non_edges(
     def work(chunk: Block | Pairs) -> _Tally:
         return _tally(non_edges.logits_by_class(scorer, chunk, classes), anchors, exponent)
 
-    total = reduce(_Tally.merged, _in_order(work, chunks, threads), total)
+    total = reduce(_Tally.merged, in_order(work, chunks, threads), total)
     return _scores(anchors, total, non_edges.num_non_edges, non_edges.num_scored)
 
 
@@ -193,16 +196,17 @@ def _refuse_non_finite(logits: NDArray[np.float32]) -> None:
         )
 
 
-def _in_order(
-    work: Callable[[Block | Pairs], _Tally], chunks: Iterator[Block | Pairs], threads: int | None
-) -> Iterator[_Tally]:
+def in_order(
+    work: Callable[[Block | Pairs], Made], chunks: Iterator[Block | Pairs], threads: int | None
+) -> Iterator[Made]:
+    """What `work` makes of each chunk, in the order of the chunks, `threads` of them at a time."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = threads or min(4, allowed)
     if threads == 1:
         yield from map(work, chunks)
         return
     with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Future[_Tally]] = deque()
+        waiting: deque[Future[Made]] = deque()
         for chunk in chunks:
             waiting.append(pool.submit(work, chunk))
             if len(waiting) > threads:  # keeps memory to a few blocks

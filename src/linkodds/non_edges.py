@@ -1,4 +1,4 @@
-"""Non-edges: all of them by blocks or an exact uniform sample, and thirds of the candidates by degree product."""
+"""Non-edges: all of them by blocks or an exact uniform sample, and fifths of the candidates by degree product."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,48 +11,44 @@ from linkodds.errors import NotEnoughNonEdges
 from linkodds.pairs import Block, KnownPairs, Pairs, PairSpace
 from linkodds.scoring import Scorer
 
-NUM_CLASSES = 3
+NUM_CLASSES = 5
 MAX_CELLS = 1 << 21
 
 
 @dataclass(frozen=True, eq=False)
 class DegreeClasses:
-    """Thirds of the candidates by degree product (source degree + 1)(target degree + 1) in the message graph.
+    """Fifths of the candidates by degree product (source degree + 1)(target degree + 1) in the message graph.
 
-    Class 0 holds products up to `cuts[0]`, class 1 those above and up to `cuts[1]`, class 2 the rest; pairs with the
-    same product are never parted, so the thirds are as equal as ties allow and one may be empty.
+    Class 0 holds products up to `cuts[0]`, class 1 those above and up to `cuts[1]`, and so on, class 4 the rest; pairs with
+    the same product are never parted, so the fifths are as equal as ties allow and some may be empty.
 
     Args:
         source: shape (nodes,), int64: degree + 1 as a source (out-degree when directed).
         target: shape (nodes,), int64: degree + 1 as a target (in-degree when directed).
-        cuts: the two products that end classes 0 and 1.
+        cuts: the four products that end classes 0 to 3.
         limits: the smallest and the largest product of a candidate.
     Example:
         >>> star = np.array([[0, 1], [0, 2], [0, 3]])
         >>> classes = DegreeClasses.of(star[:2], PairSpace(4), excluded=star[:2])
         >>> classes.of_pairs(np.array([[1, 2], [0, 3], [2, 3]])).tolist(), classes.ranges.tolist()
-        ([2, 1, 0], [[2, 2], [3, 3], [4, 4]])
+        ([3, 2, 0], [[2, 2], [3, 2], [3, 3], [4, 4], [5, 4]])
     """
 
     source: NDArray[np.int64]
     target: NDArray[np.int64]
-    cuts: tuple[int, int]
+    cuts: tuple[int, ...]
     limits: tuple[int, int]
 
     @staticmethod
     def of(train: Pairs, space: PairSpace, *, excluded: Pairs) -> "DegreeClasses":
-        """Exact thirds, from the distribution of the degrees and without listing pairs.
+        """Exact fifths, from the distribution of the degrees and without listing pairs.
 
         Args:
             train: shape (edges, 2), canonical: the message graph.
             space: the admissible pairs.
             excluded: shape (pairs, 2), canonical: recorded edges that are no candidates (all but the held-out ones).
         """
-        source, target = (
-            np.bincount(train[:, side], minlength=space.num_nodes).astype(np.int64) + 1 for side in (0, 1)
-        )
-        if not space.directed:
-            source = target = source + target - 1
+        source, target = degrees_of(train, space)
         rows, columns = (slice(None), slice(None)) if space.sides is None else _sides(space.sides)
         ordered = space.sides is not None or space.directed
         row_values, row_counts = np.unique(source[rows], return_counts=True)
@@ -67,29 +63,42 @@ class DegreeClasses:
         counts = np.bincount(place, weights=weights)
         products, counts = products[counts > 0], counts[counts > 0]
         if len(products) == 0:
-            return DegreeClasses(source, target, (1, 1), (1, 1))
+            return DegreeClasses(source, target, (1,) * (NUM_CLASSES - 1), (1, 1))
         reached = np.cumsum(counts) / counts.sum()
-        low, high = products[np.searchsorted(reached, [1 / 3 - 1e-12, 2 / 3 - 1e-12])]
-        return DegreeClasses(source, target, (int(low), int(high)), (int(products[0]), int(products[-1])))
+        cuts = products[np.searchsorted(reached, np.arange(1, NUM_CLASSES) / NUM_CLASSES - 1e-12)]
+        return DegreeClasses(source, target, tuple(cuts.tolist()), (int(products[0]), int(products[-1])))
 
     @property
     def ranges(self) -> NDArray[np.int64]:
-        """Shape (3, 2): smallest and largest product of each class; an empty class has largest < smallest."""
-        (low, high), (first, last) = self.cuts, self.limits
-        return np.array([[first, low], [low + 1, high], [high + 1, last]])
+        """Shape (5, 2): smallest and largest product of each class; an empty class has largest < smallest."""
+        (first, last), cuts = self.limits, np.array(self.cuts)
+        return np.column_stack([np.append(first, cuts + 1), np.append(cuts, last)])
 
     def of_block(self, block: Block) -> NDArray[np.uint8]:
-        """Shape (rows, columns) of the block: 0, 1 or 2."""
-        # product <= cut  <=>  target <= cut // source: two integer comparisons a cell and no product that overflows.
+        """Shape (rows, columns) of the block: 0 to 4."""
+        # product <= cut  <=>  target <= cut // source: an integer comparison a cut and no product that overflows.
         target = self.target[block.columns].astype(np.int32)[None, :]
         source = self.source[block.rows][:, None]
-        low, high = (np.minimum(cut // source, 2**31 - 1).astype(np.int32) for cut in self.cuts)
-        return np.add(target > low, target > high, dtype=np.uint8)
+        classes = np.zeros(block.admissible.shape, dtype=np.uint8)
+        for cut in self.cuts:
+            classes += target > np.minimum(cut // source, 2**31 - 1).astype(np.int32)
+        return classes
 
     def of_pairs(self, pairs: Pairs) -> NDArray[np.uint8]:
-        """Shape (pairs,): 0, 1 or 2."""
+        """Shape (pairs,): 0 to 4."""
         products = self.source[pairs[:, 0]] * self.target[pairs[:, 1]]
         return np.searchsorted(np.array(self.cuts), products, side="left").astype(np.uint8)
+
+
+def degrees_of(train: Pairs, space: PairSpace) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Degree + 1 of every node as a source and as a target in the message graph, shape (nodes,) each.
+
+    Example:
+        >>> [side.tolist() for side in degrees_of(np.array([[0, 1], [0, 2]]), PairSpace(3, directed=True))]
+        [[3, 1, 1], [1, 2, 2]]
+    """
+    source, target = (np.bincount(train[:, side], minlength=space.num_nodes).astype(np.int64) + 1 for side in (0, 1))
+    return (source, target) if space.directed else (source + target - 1,) * 2
 
 
 @dataclass(frozen=True, eq=False)

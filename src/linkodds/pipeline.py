@@ -251,16 +251,18 @@ class _Fit:
             checkpoints=self.checkpoints,
         )
         contenders, winner, findings = contest.hold()
+        winner, about_degrees = contest.with_degrees(winner, self.config.degree_calibration)
+        findings += about_degrees
         trained = winner.trained
-        odds = None if trained is None else trained.effective_odds
-
         self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
         samples = contest.calibration_samples(winner)
         findings += contest.budget_findings
         num_test = len(split.test)
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
         with self.costs.stage("calibration"):
-            calibrator = fit_calibrator(samples, prevalence=prevalence, odds_trained_at=odds)
+            calibrator = fit_calibrator(
+                samples, prevalence=prevalence, odds_trained_at=winner.odds, choice=self.config.calibrator
+            )
             rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
             decisions = [decide(rule, samples, calibrator, num_test_edges=num_test) for rule in rules.values()]
 
@@ -277,6 +279,7 @@ class _Fit:
                     "name": winner.name,
                     "num_parameters": 0 if trained is None else trained.num_parameters,
                     "epochs": 0 if trained is None else len(trained.history),
+                    "degree_term": winner.degree_term and winner.degree_term.to_json(),
                 },
                 baselines={
                     name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
@@ -371,7 +374,7 @@ class _Fit:
             "num_threads": torch.get_num_threads(),
         }
         if winner is not None:
-            facts["model"] = winner.name
+            facts |= {"model": winner.name, "degree_term": winner.degree_term and winner.degree_term.to_json()}
         if trained is not None:
             facts |= {
                 "objective": trained.objective,
@@ -397,7 +400,12 @@ def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Findi
     found = []
     if calibrator.reason:
         found.append(
-            Finding("calibration", "info", calibrator.reason, "Give calibration more edges (--split), or more --folds.")
+            Finding(
+                "calibration",
+                "info",
+                f"{calibrator.method.replace('_', '-')} calibration: {calibrator.reason}.",
+                "Give calibration more edges (--split), more --folds, or name another --calibrator.",
+            )
         )
     if decision.threshold_logit is None:
         found.append(Finding("decision", "warning", decision.reason or "", "Choose another rule with --decision."))

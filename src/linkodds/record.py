@@ -23,12 +23,14 @@ from linkodds.calibration import Calibrator
 from linkodds.config import BASELINES
 from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
+from linkodds.degree_term import DegreeTerm
 from linkodds.errors import BrokenRun, LinkoddsError, RunError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.held_out import HeldOut
 from linkodds.history import history_csv
+from linkodds.non_edges import degrees_of
 from linkodds.pairs import Pairs, PairSpace
-from linkodds.scoring import Embeddings, InnerProductScorer, Scorer
+from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, Scorer
 from linkodds.split import PARTS, Split
 
 FORMAT = "linkodds.run/1"
@@ -92,7 +94,8 @@ class Run:
     @property
     def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
         """Source and target embeddings, shape (nodes, dim) each; None for a baseline."""
-        return (self.scorer.source, self.scorer.target) if isinstance(self.scorer, InnerProductScorer) else None
+        scorer = self.scorer.base if isinstance(self.scorer, DegreeAwareScorer) else self.scorer
+        return (scorer.source, scorer.target) if isinstance(scorer, InnerProductScorer) else None
 
 
 class PartialRun:
@@ -254,6 +257,8 @@ def _read(path: Path) -> Run:
     else:
         weights = safetensors.numpy.load_file(path / "model.safetensors")
         scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])
+    if (term := DegreeTerm(**config["degree_term"])).is_used:
+        scorer = term.applied(scorer, degrees_of(split.train, space))
     return Run(
         config=config,
         model=model,

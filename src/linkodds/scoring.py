@@ -69,6 +69,42 @@ class InnerProductScorer:
         return products * self.scale + self.bias
 
 
+@dataclass(frozen=True, eq=False)
+class DegreeAwareScorer:
+    """logit(u, v) = (slope of u + slope of v) * base logit + term of u + term of v: any scorer, seen by its ends.
+
+    The base logit is rounded to float32 first, in `logits` as in `block`, so that both compute with the same numbers.
+
+    Args:
+        base: any scorer.
+        slopes: of the sources and of the targets, shape (nodes,) each, float64; the same array where undirected.
+        terms: the same.
+    Example:
+        >>> z = np.array([[1], [2]], dtype=np.float32)
+        >>> halves, terms = np.array([0.5, 1.0]), np.array([0.5, 0.25])
+        >>> scorer = DegreeAwareScorer(InnerProductScorer(z, z, 1.0, 0.0), (halves, halves), (terms, terms))
+        >>> scorer.logits(np.array([[0, 1]])), scorer.block(slice(0, 1), slice(1, 2))  # 1.5 * 2 + 0.75
+        (array([3.75]), array([[3.75]], dtype=float32))
+    """
+
+    base: Scorer
+    slopes: tuple[NDArray[np.float64], NDArray[np.float64]]
+    terms: tuple[NDArray[np.float64], NDArray[np.float64]]
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Shape (rows, columns), float32; see `Scorer.block`."""
+        logits = np.add.outer(self.slopes[0][rows], self.slopes[1][columns])
+        logits *= self.base.block(rows, columns)
+        logits += np.add.outer(self.terms[0][rows], self.terms[1][columns])
+        return logits.astype(np.float32)
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64; see `Scorer.logits`."""
+        source, target = pairs[:, 0], pairs[:, 1]
+        logits = (self.slopes[0][source] + self.slopes[1][target]) * self.base.logits(pairs).astype(np.float32)
+        return np.asarray(logits + (self.terms[0][source] + self.terms[1][target]))
+
+
 def below_float32(logit: float) -> float:
     """The float64 threshold halfway between the smallest float32 at or above `logit` and the float32 before it.
 

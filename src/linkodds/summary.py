@@ -40,12 +40,14 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
     for label, rate in base_rates(evaluation).items():
         console.print(Text(f"{label}: {rate}"))
     console.print(_metrics_table(evaluation))
-    if evaluation.get("degree_thirds"):
-        thirds = (
-            f"{plain_text(third['name'], 20)} {quantity_text(third['observed_over_expected'])}"
-            for third in evaluation["degree_thirds"]
+    if evaluation.get("calibrator"):
+        console.print(Text(_calibrator(evaluation["calibrator"])))
+    if evaluation.get("degree_bins"):
+        fifths = (
+            f"{plain_text(fifth['name'], 20)} {quantity_text(fifth['observed_over_expected'])}"
+            for fifth in evaluation["degree_bins"]
         )
-        console.print(Text(f"observed / expected by thirds of the degree product: {', '.join(thirds)}\n"))
+        console.print(Text(f"observed / expected by fifths of the degree product: {', '.join(fifths)}\n"))
     if evaluation.get("baselines"):
         console.print(_baselines_table(evaluation))
     if evaluation.get("decisions"):
@@ -56,6 +58,20 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
             Text(f"{icon} {finding['severity']} {plain_text(finding['id'])}: {plain_text(finding['message'])}")
         )
         console.print(Text(f"  {plain_text(finding['remedy'])}", style="dim"))
+
+
+def _calibrator(calibrator: Mapping[str, Any]) -> str:
+    """Which calibrator, on how many edges, and why that one where there is something to say."""
+    name = plain_text(calibrator["calibrator"], 40).replace("_", "-")
+    slope = quantity_text({"value": calibrator["slope"], **_ends(calibrator.get("slope_interval"))})
+    fitted = f"{name} on {number_text(calibrator['num_edges'])} edges"
+    line = f", slope {slope}" if calibrator.get("curve") is None else ""
+    reason = calibrator.get("reason")
+    return f"calibrator: {fitted}{line}{f' ({plain_text(reason)})' if reason else ''}"
+
+
+def _ends(interval: Any) -> dict[str, float]:
+    return {} if interval is None else {"low": interval[0], "high": interval[1]}
 
 
 def _metrics_table(evaluation: Mapping[str, Any]) -> Table:

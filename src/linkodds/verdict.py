@@ -32,12 +32,12 @@ METRICS: dict[str, tuple[str, str]] = {
         "relative calibration error",
         "expected minus observed edges over bins of probability, in shares of the edges",
     ),
-    "degree_relative_ece": ("calibration error by degree", "the same over thirds of the candidates by degree product"),
+    "degree_relative_ece": ("calibration error by degree", "the same over fifths of the candidates by degree product"),
 }
 """Key in evaluation.json -> what people call it, and how to read it."""
 
 _FINE = (0.8, 1.25)  # slope and observed / expected that need no correction
-_FINE_IN_THIRD = (0.5, 2.0)
+_FINE_IN_FIFTH = (0.5, 2.0)
 
 
 @dataclass(frozen=True)
@@ -234,11 +234,11 @@ def _calibration(evaluation: Mapping[str, Any]) -> tuple[str, bool]:
         faults.append("too many edges are expected" if side == "below" else "too few edges are expected")
     if faults:
         return f"Calibration is off: {' and '.join(faults)} ({measured}).", False
-    for third in evaluation.get("degree_thirds", []):
-        quantity, name = third.get("observed_over_expected"), plain_text(third.get("name", "?"), 40)
-        if (side := _side(quantity, _FINE_IN_THIRD)) != "fine":
+    for fifth in evaluation.get("degree_bins", []):
+        quantity, name = fifth.get("observed_over_expected"), plain_text(fifth.get("name", "?"), 40)
+        if (side := _side(quantity, _FINE_IN_FIFTH)) != "fine":
             many = "too many" if side == "below" else "too few"
-            faults.append(f"{many} edges are expected in the {name} third by degree ({quantity_text(quantity)})")
+            faults.append(f"{many} edges are expected in the {name} fifth by degree ({quantity_text(quantity)})")
     if faults:
         return f"Calibration is fine on the whole ({measured}), but {' and '.join(faults)}.", False
     if all(_FINE[0] <= (number_of(quantity) or 0.0) <= _FINE[1] for quantity in (slope, ratio)):

@@ -138,6 +138,19 @@ Folds = Annotated[
     int | None,
     typer.Option(metavar="K", help="Calibration sets to pool.", show_default="by size", rich_help_panel=_TRAINING),
 ]
+Calibration = Annotated[
+    str | None,
+    typer.Option(
+        "--calibrator",
+        metavar="NAME",
+        help="From logits to probabilities: auto, platt, bias, beta, isotonic or venn-abers.",
+        rich_help_panel=_DECISION,
+    ),
+]
+DegreeCalibration = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Degrees beside the logit: auto, yes or no.", rich_help_panel=_DECISION),
+]
 DecisionRule = Annotated[
     str | None,
     typer.Option(

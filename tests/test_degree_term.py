@@ -1,0 +1,277 @@
+"""Degree terms: counts against lists, fits against scikit-learn, planted terms found and absent ones left out."""
+
+from typing import Literal
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.special import expit, log_expit
+from sklearn.linear_model import LogisticRegression
+
+from linkodds.config import FitConfig
+from linkodds.degree_term import DegreeTerm, JointCounts, choose_degree_term, count_jointly
+from linkodds.graph import Graph
+from linkodds.held_out import HeldOut
+from linkodds.inference import Assumption, score_pairs
+from linkodds.logistic import fit_plane
+from linkodds.metrics import degree_bins, degree_relative_ece
+from linkodds.non_edges import DegreeClasses, NonEdges, degrees_of, draw_non_edges
+from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.pipeline import fit_graph
+from linkodds.record import PartialRun, load_run, write_results
+from linkodds.report import write_report
+from linkodds.scoring import DegreeAwareScorer, InnerProductScorer
+
+Floats = NDArray[np.float64]
+QUICK = {"hidden": 16, "dim": 8, "epochs": 20, "threads": 1}
+
+
+class TableScorer:
+    """Logits from a matrix."""
+
+    def __init__(self, table: Floats) -> None:
+        self.table = table
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        return self.table[rows, columns].astype(np.float32)
+
+    def logits(self, pairs: Pairs) -> Floats:
+        return self.table[pairs[:, 0], pairs[:, 1]]
+
+
+SPACES = [PairSpace(40), PairSpace(30, directed=True), PairSpace(45, sides=(20, 22))]
+IDS = ["undirected", "directed", "bipartite"]
+
+
+@pytest.mark.parametrize("space", SPACES, ids=IDS)
+@pytest.mark.parametrize("sampled", [False, True])
+def test_counts_stand_for_every_non_edge(space: PairSpace, sampled: bool) -> None:
+    rng = np.random.default_rng(0)
+    scorer = TableScorer(3 * rng.normal(size=(space.num_nodes, space.num_nodes)))
+    edges = space.pair_of_rank(np.sort(rng.choice(space.num_pairs, 90, replace=False)))
+    known, degrees = KnownPairs(space, edges), degrees_of(edges, space)
+    non_edges = draw_non_edges(known, 200, rng) if sampled else NonEdges(known)
+    pairs = known.absent_pairs(np.arange(known.num_absent)) if non_edges.sample is None else non_edges.sample
+    z, x = scorer.logits(pairs), np.log(degrees[0][pairs[:, 0]] * degrees[1][pairs[:, 1]])
+
+    def counted(**how: int) -> JointCounts:
+        return count_jointly(scorer, non_edges, degrees, limits=(-6.0, 6.0), **how)
+
+    counts = counted()
+    assert counts.weights.sum() == pytest.approx(known.num_absent)
+    mean = counts.weights @ counts.points / counts.weights.sum()
+    assert mean.tolist() == pytest.approx([z.mean(), x.mean()], rel=1e-6, abs=1e-6)
+    through_cells = counts.weights @ expit(counts.points @ [0.8, 0.5] - 2) / counts.weights.sum()
+    # Cells are 12 / 1,024 wide and at most 6 / 128 high: (0.8^2 * 0.012^2 + 0.5^2 * 0.047^2) / 24 = 3e-5.
+    assert through_cells == pytest.approx(expit(0.8 * z + 0.5 * x - 2).mean(), rel=3e-5)
+    again = counted(threads=3, max_cells=100), counted(threads=1, max_cells=100)
+    assert np.array_equal(again[0].points, again[1].points)
+    np.testing.assert_allclose(again[0].points, counts.points, rtol=1e-6, atol=1e-6)
+
+
+class Planted:
+    """Nodes with heavy-tailed degrees, normal logits, and pairs that are edges with known log odds a z + b + c x + e z x."""
+
+    def __init__(self, seed: int, *, num_nodes: int, product: float, interaction: float, intercept: float) -> None:
+        rng = np.random.default_rng(seed)
+        self.space = PairSpace(num_nodes)
+        pairs = self.space.pair_of_rank(np.arange(self.space.num_pairs))
+        table = rng.normal(size=(num_nodes, num_nodes)) * 2
+        self.scorer = TableScorer(np.triu(table, 1) + np.triu(table, 1).T)
+        popular = rng.pareto(1.5, num_nodes) + 0.3
+        self.train = pairs[
+            rng.random(len(pairs)) < np.minimum(0.5, 0.004 * popular[pairs[:, 0]] * popular[pairs[:, 1]])
+        ]
+        self.degrees = degrees_of(self.train, self.space)
+        rest = pairs[~self.space.contains(self.train, pairs)]
+        z, x = self.features(rest).T
+        is_edge = rng.random(len(rest)) < expit(z + intercept + product * x + interaction * z * x)
+        held_out = rng.permutation(rest[is_edge])
+        self.validation, self.test = np.array_split(held_out, 2)
+        self.absent = rest[~is_edge]
+        self.non_edges = NonEdges(KnownPairs(self.space, np.concatenate([self.train, held_out])))
+        self.prevalence = len(self.test) / (len(self.test) + len(self.absent))
+
+    def features(self, pairs: Pairs) -> Floats:
+        x = np.log(self.degrees[0][pairs[:, 0]] * self.degrees[1][pairs[:, 1]])
+        return np.column_stack([self.scorer.logits(pairs).astype(np.float32), x])
+
+    def term(self, choice: Literal["auto", "yes", "no"] = "auto") -> DegreeTerm:
+        return choose_degree_term(
+            choice,
+            HeldOut.from_scorer(self.scorer, self.validation, self.non_edges),
+            self.validation,
+            self.scorer,
+            self.non_edges,
+            self.degrees,
+            prevalence=self.prevalence,
+        )
+
+
+def test_a_planted_interaction_is_found_as_scikit_learn_finds_it_on_every_pair() -> None:
+    planted = Planted(1, num_nodes=500, product=0.6, interaction=-0.08, intercept=-7.0)
+    term = planted.term()
+    assert term.kind == "interaction"
+    assert f"on {len(planted.validation)} validation edges, it lowers the log loss by" in term.reason
+    edges, absent = planted.features(planted.validation), planted.features(planted.absent)
+    points = np.concatenate([edges, absent])
+    weights = np.repeat([1.0, (1 / planted.prevalence - 1) * len(edges) / len(absent)], [len(edges), len(absent)])
+    oracle = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-12, max_iter=500)
+    features = np.column_stack([points, points.prod(axis=1)])
+    oracle.fit(features, np.repeat([1, 0], [len(edges), len(absent)]), sample_weight=weights)
+    found = term.slope, term.product, term.interaction, term.intercept
+    assert found == pytest.approx((*oracle.coef_[0], oracle.intercept_[0]), rel=5e-3)
+    assert term.odds == pytest.approx(planted.prevalence / (1 - planted.prevalence))
+
+
+def test_the_gain_is_that_of_five_folds_over_every_pair() -> None:
+    planted = Planted(1, num_nodes=300, product=0.6, interaction=0.0, intercept=-6.0)
+    term = planted.term("yes")
+    edges, absent = planted.features(planted.validation), planted.features(planted.absent)
+    if term.kind == "interaction":
+        edges, absent = (np.column_stack([f, f.prod(axis=1)]) for f in (edges, absent))
+    fold, gains = np.arange(len(edges)) % 5, np.empty(len(edges))
+    odds = planted.prevalence / (1 - planted.prevalence)
+    of_edges = np.empty(len(edges))
+    for k in range(5):
+        falls = []
+        for columns in (slice(None), slice(0, 1)):
+            n = int((fold != k).sum())
+            plane = fit_plane(
+                edges[fold != k, columns],
+                absent[:, columns],
+                edge_weights=np.full(n, planted.prevalence / n),
+                non_edge_weights=np.full(len(absent), (1 - planted.prevalence) / len(absent)),
+            )
+            assert plane is not None
+            falls.append([log_expit(plane(edges[fold == k, columns])), log_expit(-plane(absent[:, columns]))])
+        of_edges[fold == k] = falls[0][0] - falls[1][0]
+        gains[fold == k] = of_edges[fold == k] + (falls[0][1] - falls[1][1]).mean() / odds
+    assert term.gain == pytest.approx(gains.mean(), rel=0.02)
+    assert term.gain_error == pytest.approx(of_edges.std(ddof=1) / np.sqrt(len(edges)), rel=0.02)
+
+
+def test_a_term_repairs_what_is_expected_by_degree() -> None:
+    """Fresh test edges: every fifth of the candidates is within 3.3 Poisson errors of what is expected, where some
+    were off by factors."""
+    planted = Planted(2, num_nodes=600, product=0.8, interaction=-0.1, intercept=-8.0)
+    classes = DegreeClasses.of(
+        planted.train, planted.space, excluded=np.concatenate([planted.train, planted.validation])
+    )
+    term = planted.term()
+    off = {}
+    for name, scorer in (("without", planted.scorer), ("with", term.applied(planted.scorer, planted.degrees))):
+        validation, test = (
+            HeldOut.from_scorer(scorer, part, planted.non_edges, classes=classes)
+            for part in (planted.validation, planted.test)
+        )
+        features = validation.edge_logits[:, None], *validation.non_edges.bins.points()
+        line = fit_plane(
+            features[0],
+            features[1][:, None],
+            edge_weights=np.full(len(features[0]), planted.prevalence / len(features[0])),
+            non_edge_weights=(1 - planted.prevalence) * features[2] / features[2].sum(),
+        )
+        assert line is not None
+        if name == "with":  # the new logits are log odds at the prevalence already
+            assert [*line.coefficients, line.intercept] == pytest.approx([1.0, 0.0], abs=5e-3)
+        bins = degree_bins(test, lambda z, line=line: line(np.asarray(z)[:, None]))
+        off[name] = degree_relative_ece(bins)
+        z = (bins.observed - bins.expected) / np.sqrt(bins.expected)
+        assert (np.abs(z) < 3.3).all() == (name == "with")
+    assert off["with"] < off["without"] / 2
+
+
+def test_no_term_is_used_where_logits_say_all_there_is() -> None:
+    """One-sided at 2.5 % for each of two terms: at most 5 % of 40 graphs, and 3 standard errors of that."""
+    used = [
+        Planted(seed, num_nodes=110, product=0.0, interaction=0.0, intercept=-4.0).term().is_used for seed in range(40)
+    ]
+    assert sum(used) <= 40 * 0.05 + 3 * np.sqrt(40 * 0.05 * 0.95)
+
+
+def test_few_edges_are_not_asked_unless_told_to() -> None:
+    planted = Planted(3, num_nodes=150, product=0.6, interaction=0.0, intercept=-8.0)
+    assert len(planted.validation) < 50
+    term = planted.term()
+    assert (term.kind, term.reason) == (
+        "none",
+        f"{len(planted.validation)} validation edges, 50 are needed to judge it",
+    )
+    assert planted.term("yes").reason.startswith("asked for; cross-validated on")
+    assert planted.term("no") == DegreeTerm("none", "not asked for")
+
+
+def test_an_interaction_that_turns_a_logit_round_is_no_candidate() -> None:
+    """The slope falls from 1 among loners to -1 among hubs: the product term alone may be used."""
+    planted = Planted(4, num_nodes=400, product=0.5, interaction=-0.25, intercept=-5.0)
+    x = 2 * np.log(planted.degrees[0].max())
+    assert 1 - 0.25 * x < 0
+    assert planted.term("yes").kind == "product"
+
+
+def test_blocks_and_pairs_agree_and_are_symmetric() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(50, 8)).astype(np.float32)
+    degrees = (rng.integers(1, 200, 50),) * 2
+    term = DegreeTerm("interaction", "", 1.7, -3.0, 0.4, -0.11)
+    scorer = term.applied(InnerProductScorer(z, z, 1.3, -2.0), degrees)
+    everything = slice(0, 50)
+    block = scorer.block(everything, everything)
+    pairs = np.argwhere(np.ones((50, 50)))
+    np.testing.assert_array_equal(scorer.logits(pairs).astype(np.float32), block.ravel())
+    np.testing.assert_array_equal(block, block.T)
+    x = np.log(degrees[0][pairs[:, 0]] * degrees[1][pairs[:, 1]])
+    base = scorer.base.logits(pairs)
+    np.testing.assert_allclose(scorer.logits(pairs), 1.7 * base - 3.0 + 0.4 * x - 0.11 * base * x, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("graph", "model"), [("communities", "vgae"), ("directed_ring", "gae"), ("two_sides", "l3")])
+def test_a_run_with_a_term_is_saved_and_read_back(request, tmp_path, graph, model):
+    graph = request.getfixturevalue(graph)
+    run = fit_graph(graph, FitConfig(model=model, degree_calibration="yes", **QUICK))
+    assert isinstance(run.scorer, DegreeAwareScorer)
+    said = run.evaluation["model"]["degree_term"]
+    assert said == run.config["degree_term"]
+    assert said["reason"].startswith("asked for")
+    assert any("degrees beside the logit" in finding["message"] for finding in run.evaluation["findings"])
+    with PartialRun(tmp_path / "run", force=False) as partial:
+        write_results(partial, run)
+        write_report(run, partial.path / "report.html")
+        partial.commit()
+    read = load_run(tmp_path / "run")
+    pairs = graph.space.pair_of_rank(np.arange(0, graph.space.num_pairs, 7))
+    np.testing.assert_array_equal(read.scorer.logits(pairs), run.scorer.logits(pairs))
+    assert (read.embeddings is None) == (model == "l3")
+    ids = graph.ids[pairs]
+    table = score_pairs(read, ids[:, 0], ids[:, 1], Assumption().deployment(read))
+    np.testing.assert_array_equal(table.logits, run.scorer.logits(pairs))
+
+
+def test_pooled_models_get_terms_of_their_own_and_one_without_is_left_out(communities: Graph, monkeypatch) -> None:
+    options = FitConfig(model="l3", degree_calibration="yes", folds=3, **QUICK)
+    each = len(fit_graph(communities, options).split.calibration)
+    assert [sample.num_edges for sample in fit_graph(communities, options).calibration] == [each] * 3
+    calls = []
+
+    def second_has_none(*given: object, **more: object) -> DegreeTerm:
+        calls.append(given)
+        return DegreeTerm("none", "") if len(calls) == 2 else choose_degree_term(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("linkodds.contest.choose_degree_term", second_has_none)
+    said: list[str] = []
+    run = fit_graph(communities, options, progress=said.append)
+    assert [sample.num_edges for sample in run.calibration] == [each] * 2
+    assert "set 2 is left out: no degree term fits its model" in said
+
+
+def test_without_a_term_nothing_changes(communities: Graph) -> None:
+    run = fit_graph(communities, FitConfig(model="l3", degree_calibration="no", **QUICK))
+    assert not isinstance(run.scorer, DegreeAwareScorer)
+    assert run.evaluation["model"]["degree_term"]["kind"] == "none"
+    assert not any("degrees beside" in finding["message"] for finding in run.evaluation["findings"])
+
+
+@pytest.mark.parametrize(("given", "meant"), [(True, "yes"), (False, "no"), ("auto", "auto")])
+def test_yaml_says_yes_and_no_in_its_own_way(given: object, meant: str) -> None:
+    assert FitConfig.from_options({"degree_calibration": given}).degree_calibration == meant
