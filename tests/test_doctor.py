@@ -391,6 +391,12 @@ class TestHistory:
             assert found[0].severity == "error"
             json.dumps(found[0].to_json(), allow_nan=False)
 
+    def test_d13_on_a_loss_and_a_kl_that_both_overflow(self) -> None:
+        """Their difference, the reconstruction, is not a number then, and no warning of numpy's either."""
+        columns = {"loss": settling(2.0, 0.3), "kl": settling(2.0, 0.3)}
+        columns["loss"][40:] = columns["kl"][40:] = np.inf
+        assert "D13" in [f.id for f in diagnose_history(History.from_columns(columns))]
+
     def test_blank_cells_are_not_nan(self) -> None:
         columns = {"epoch": [1, 2, 3], "loss": [1.0, None, 0.8], "kl": [None, None, None]}
         history = History.from_columns(columns)

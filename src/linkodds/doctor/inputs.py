@@ -200,7 +200,8 @@ class History:
         own = self._find({"reconstruction", "recon", "rec", "bce", "nll"})
         loss, kl = self.loss, self.kl
         if own is None and loss is not None and kl is not None and np.array_equal(loss.epochs, kl.epochs):
-            return Curve(f"{loss.name} - {kl.name}", loss.epochs, loss.values - kl.values)
+            with np.errstate(invalid="ignore"):  # where both overflowed
+                return Curve(f"{loss.name} - {kl.name}", loss.epochs, loss.values - kl.values)
         return own or loss
 
     @property
