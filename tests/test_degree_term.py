@@ -265,6 +265,21 @@ def test_pooled_models_get_terms_of_their_own_and_one_without_is_left_out(commun
     assert "set 2 is left out: no degree term fits its model" in said
 
 
+@pytest.mark.parametrize(("product", "is_used"), [(-5.0, False), (0.0, True)])
+def test_auto_leaves_a_term_out_that_would_cost_order(
+    communities: Graph, monkeypatch, product: float, is_used: bool
+) -> None:
+    """A planted term that puts the least degrees first lowers average precision; one that only shifts logits does not."""
+    planted = DegreeTerm("product", "planted", 1.0, 0.5, product, 0.0, 0.01, gain=0.2, gain_error=0.01)
+    monkeypatch.setattr("linkodds.contest.choose_degree_term", lambda *_, **__: planted)
+    run = fit_graph(communities, FitConfig(model="l3", **QUICK))
+    assert isinstance(run.scorer, DegreeAwareScorer) == is_used
+    said = run.evaluation["model"]["degree_term"]["reason"]
+    assert ("average precision on these edges would fall from" in said) != is_used
+    forced = fit_graph(communities, FitConfig(model="l3", degree_calibration="yes", **QUICK))
+    assert isinstance(forced.scorer, DegreeAwareScorer)
+
+
 def test_without_a_term_nothing_changes(communities: Graph) -> None:
     run = fit_graph(communities, FitConfig(model="l3", degree_calibration="no", **QUICK))
     assert not isinstance(run.scorer, DegreeAwareScorer)

@@ -107,7 +107,8 @@ class FitConfig(BaseModel):
     )
     degree_calibration: Literal["auto", "yes", "no"] = Field(
         "auto",
-        description="add a multiple of the log degree product to the logits; auto: where it lowers the validation log loss",
+        description="add a multiple of the log degree product to the logits; auto: where it lowers the validation log loss and "
+        "not average precision",
     )
     decision: str = Field(
         "f1",
