@@ -72,11 +72,15 @@ def test_counts_stand_for_every_non_edge(space: PairSpace, sampled: bool) -> Non
 class Planted:
     """Nodes with heavy-tailed degrees, normal logits, and pairs that are edges with known log odds a z + b + c x + e z x."""
 
-    def __init__(self, seed: int, *, num_nodes: int, product: float, interaction: float, intercept: float) -> None:
+    def __init__(
+        self, seed: int, *, num_nodes: int, product: float, interaction: float, intercept: float, tail: float = 0.0
+    ) -> None:
         rng = np.random.default_rng(seed)
         self.space = PairSpace(num_nodes)
         pairs = self.space.pair_of_rank(np.arange(self.space.num_pairs))
         table = rng.normal(size=(num_nodes, num_nodes)) * 2
+        if tail:  # most logits in a bunch, one in five hundred far above, where the edges are
+            table = np.where(rng.random(table.shape) < 0.002, rng.normal(8, 3, table.shape), 0.2 * table - 2)
         self.scorer = TableScorer(np.triu(table, 1) + np.triu(table, 1).T)
         popular = rng.pareto(1.5, num_nodes) + 0.3
         self.train = pairs[
@@ -108,8 +112,9 @@ class Planted:
         )
 
 
-def test_a_planted_interaction_is_found_as_scikit_learn_finds_it_on_every_pair() -> None:
-    planted = Planted(1, num_nodes=500, product=0.6, interaction=-0.08, intercept=-7.0)
+@pytest.mark.parametrize("tail", [0.0, 1.0], ids=["normal", "edges far above the bunch of non-edges"])
+def test_a_planted_interaction_is_found_as_scikit_learn_finds_it_on_every_pair(tail: float) -> None:
+    planted = Planted(1, num_nodes=500, product=0.6, interaction=-0.08, intercept=-7.0, tail=tail)
     term = planted.term()
     assert term.kind == "interaction"
     assert f"on {len(planted.validation)} validation edges, it lowers the log loss by" in term.reason

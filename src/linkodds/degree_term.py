@@ -38,7 +38,7 @@ MIN_EDGES = 50
 FOLDS = 5
 NUM_LOGIT_BINS, NUM_PRODUCT_BINS = 1024, 128
 WIDEST = 12.0
-"""Bins of logits reach this many standard deviations from the mean; what lies beyond shares the outermost bins."""
+"""Standard deviations of the non-edges around their mean that bins of logits reach at least, where there are any."""
 
 
 @dataclass(frozen=True)
@@ -273,8 +273,16 @@ def _features(kind: Kind, points: Floats) -> Floats:
 
 
 def _limits(held_out: HeldOut) -> tuple[float, float]:
-    """Between which logits bins are of one width."""
+    """Between which logits bins are of one width: all of them, but for outliers far beyond edges and most non-edges.
+
+    Non-edges bunch far below the edges, and those few that do not are what matters: their deviation alone would cut the
+    top off.
+    """
     z, weights = held_out.non_edges.bins.points()
     mean = float(np.average(z, weights=weights))
     reach = WIDEST * float(np.sqrt(np.average((z - mean) ** 2, weights=weights)))
-    return max(float(z.min()), mean - reach), min(float(z.max()), mean + reach)
+    low, high = (
+        min(float(held_out.edge_logits.min()), mean - reach),
+        max(float(held_out.edge_logits.max()), mean + reach),
+    )
+    return max(float(z.min()), 2 * low - high), min(float(z.max()), 2 * high - low)
