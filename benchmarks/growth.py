@@ -119,8 +119,8 @@ def page(rows: list[dict]) -> str:
     lines = [
         "# How training grows with the edges",
         "",
-        "`gae`, objective `sampled`, default sizes, ten edges for each node, made by `benchmarks/growth.py` with",
-        f"{rows[0]['threads']} threads. Work is counted from the sizes (`linkodds.workload`); time is the median of the epochs",
+        "`gae`, objective `sampled`, default sizes, ten edges for each node, made by `benchmarks/growth.py`, torch",
+        f"threads: {rows[0]['threads']}. Work is counted from the sizes (`linkodds.workload`); time is the median of the epochs",
         "after the first; memory is the peak of the whole process, graph and split included.",
         "",
         "| edges | nodes | GB moved | GFLOP | exp, millions | seconds an epoch | microseconds an edge | peak GB | as announced, GB | embeddings, MB |",

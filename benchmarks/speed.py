@@ -66,7 +66,7 @@ def page(results: dict[str, dict]) -> str:
     if results:
         facts = next(iter(results.values()))["machine"]
         lines += [
-            f"Machine: {facts['processor']}, {facts['cores']} cores, {facts['threads']} threads, torch {facts['torch']}.",
+            f"Machine: {facts['processor']}, {facts['cores']} cores, threads used: {facts['threads']}, torch {facts['torch']}.",
             "",
         ]
     for part, (_, text) in PARTS.items():

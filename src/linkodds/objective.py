@@ -25,12 +25,10 @@ class Objective(Protocol):
     Attributes:
         effective_odds: O_eff.
         total_weight: what the sum that the loss stands for was divided by; a KL term in nats is divided by it too.
-        rng: where an objective that draws pairs draws them from; None for one that does not.
     """
 
     effective_odds: float
     total_weight: float
-    rng: np.random.Generator | None
 
     def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         """The loss, a scalar; differentiable in all four arguments, of shapes (nodes, dim) twice and () twice."""
@@ -39,7 +37,7 @@ class Objective(Protocol):
 
 def objective_for(
     name: str, edges: KnownPairs, config: FitConfig, *, device: torch.device, rng: np.random.Generator
-) -> "AllPairs | Sampled | Subgraph":
+) -> Objective:
     """The objective of a name, with its options.
 
     Args:
@@ -72,8 +70,6 @@ class AllPairs:
         tile: rows and columns of logits that are made at a time; None suits the device.
     """
 
-    rng = None
-
     def __init__(self, edges: KnownPairs, *, balanced: bool, device: torch.device, tile: Tile | None = None) -> None:
         self.space = edges.space
         self.entries = SparseMatrix.from_pairs(edges.pairs, edges.space.num_nodes, device)
@@ -104,8 +100,6 @@ class Sampled:
         zeros_per_edge: at least 1.
         rng: source of the zeros.
     """
-
-    rng: np.random.Generator
 
     def __init__(
         self, edges: KnownPairs, *, zeros_per_edge: int, device: torch.device, rng: np.random.Generator
@@ -168,8 +162,6 @@ class Subgraph:
         rng: source of the nodes.
         tile: as for `AllPairs`.
     """
-
-    rng: np.random.Generator
 
     def __init__(
         self,
