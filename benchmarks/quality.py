@@ -104,7 +104,7 @@ def table(rows: list[dict]) -> str:
         "## Calibration and the balanced-accuracy decision on the test edges",
         "",
         "Probabilities and threshold were fixed on the calibration edges. O/E: edges observed / sum of probabilities; by",
-        "degree: in fifths of the candidates by degree product, from low to high. Gap:",
+        "degree: in fifths of the edges by degree product, from low to high. Gap:",
         "best balanced accuracy of any threshold on test minus the one of the decision.",
         "",
         "| graph | model | seed | slope | O/E | O/E by degree | balanced accuracy | gap |",

@@ -128,22 +128,12 @@ class Contest:
     def with_degrees(self, winner: Contender, choice: Choice) -> tuple[Contender, list[Finding]]:
         """The winner with a degree term in its scorer where its validation edges ask for one, and what that changes.
 
-        A term that lowers the log loss can still cost order: for auto it is left out where average precision on the
-        validation edges would fall, for most of what is asked of a run is a list.
-
         Args:
             winner: without a term.
             choice: auto, yes or no.
         """
         after = self._with_degrees(winner, self.split, choice)
         term = after.degree_term
-        if choice == "auto" and term is not None and term.is_used and after.validation_ap < winner.validation_ap:
-            reason = (
-                f"{term.reason}, but average precision on these edges would fall from {winner.validation_ap:.4g} to "
-                f"{after.validation_ap:.4g}"
-            )
-            term = DegreeTerm("none", reason, gain=term.gain, gain_error=term.gain_error)
-            after = replace(winner, degree_term=term)
         if term is None or (not term.is_used and term.gain is None):  # not asked for, or nothing to judge it by
             return after, []
         message = (

@@ -74,7 +74,7 @@ class Evaluation:
         at_graph_ratio: average_precision and best_f1 restated at the graph's own ratio.
         balanced: roc_auc and average_precision with one non-edge for each edge, as papers print it.
         decisions: every decision, measured.
-        degree_bins: observed and expected edges by fifths of the candidates by degree product.
+        degree_bins: observed and expected edges in classes by degree product, each with about a fifth of the edges.
         baselines: on the same candidates.
         findings: what to mind.
         audit: error-controlled selections on the held-out edges.

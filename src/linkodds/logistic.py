@@ -91,7 +91,15 @@ def fit_line(
     return Line(slope, intercept, scores[: len(edges)], scores[len(edges) :], best.information, best.back)
 
 
-def fit_plane(edges: Floats, non_edges: Floats, *, edge_weights: Floats, non_edge_weights: Floats) -> Plane | None:
+def fit_plane(
+    edges: Floats,
+    non_edges: Floats,
+    *,
+    edge_weights: Floats,
+    non_edge_weights: Floats,
+    lower: Floats | None = None,
+    prior: Floats | None = None,
+) -> Plane | None:
     """The same for several features.
 
     Args:
@@ -99,6 +107,9 @@ def fit_plane(edges: Floats, non_edges: Floats, *, edge_weights: Floats, non_edg
         non_edges: shape (non-edges, features).
         edge_weights: shape (edges,), above 0.
         non_edge_weights: shape (non-edges,), above 0.
+        lower: shape (features,): the least that each coefficient may be.
+        prior: shape (features,): weight of a normal prior around 0 on each coefficient, its feature in standard deviations;
+            0 is no prior, 1 pulls like an observation of weight 1.
     Returns:
         None where a feature is constant, or a multiple of another, or where edges and non-edges can be parted.
     Example:
@@ -108,7 +119,7 @@ def fit_plane(edges: Floats, non_edges: Floats, *, edge_weights: Floats, non_edg
         >>> np.exp(plane(features)).round(6).tolist()
         [1.0, 2.0, 4.0]
     """
-    best = _maximum(edges, non_edges, edge_weights, non_edge_weights, (1.0, 0.0))
+    best = _maximum(edges, non_edges, edge_weights, non_edge_weights, (1.0, 0.0), lower, prior)
     if best is None or not best.last_step < 1e-6:  # parted edges and non-edges: the steps never end
         return None
     return Plane(best.coefficients, best.intercept)
@@ -125,7 +136,13 @@ class _Maximum:
 
 
 def _maximum(
-    edges: Floats, non_edges: Floats, edge_weights: Floats, non_edge_weights: Floats, targets: tuple[float, float]
+    edges: Floats,
+    non_edges: Floats,
+    edge_weights: Floats,
+    non_edge_weights: Floats,
+    targets: tuple[float, float],
+    lower: Floats | None = None,
+    prior: Floats | None = None,
 ) -> _Maximum | None:
     # Both classes alike, not the rare edges alone or the many non-edges, set centre and scale: Newton's method then
     # starts, and stays, well conditioned.
@@ -137,26 +154,44 @@ def _maximum(
     points, weights = np.concatenate([edges, non_edges]), np.concatenate([edge_weights, non_edge_weights])
     target = np.repeat(targets, [len(edges), len(non_edges)])
     features = np.column_stack([(points - centre) / scale, np.ones(len(points))])
+    floor = np.append(np.full(len(scale), -np.inf) if lower is None else lower * scale, -np.inf)
+    pull = np.append(np.zeros(len(scale)) if prior is None else prior, 0.0)
 
     def loss(line: Floats) -> float:
         f = features @ line
-        return -float(weights @ (target * log_expit(f) + (1 - target) * log_expit(-f)))
+        return float(pull @ line**2) / 2 - float(weights @ (target * log_expit(f) + (1 - target) * log_expit(-f)))
 
-    line = np.append(np.zeros(edges.shape[1]), np.log(edge_weights.sum() / non_edge_weights.sum()))
+    start = np.append(np.zeros(edges.shape[1]), np.log(edge_weights.sum() / non_edge_weights.sum()))
+    line = np.maximum(start, floor)
     for _ in range(200):
         p = expit(features @ line)
-        information = (features.T * (weights * p * (1 - p))) @ features
+        information = (features.T * (weights * p * (1 - p))) @ features + np.diag(pull)
         if not np.linalg.cond(information) < 1e15:
             return None
-        step = np.linalg.solve(information, features.T @ (weights * (target - p)))
+        step = _step(line, floor, features.T @ (weights * (target - p)) - pull * line, information)
         if np.abs(step).max() < 1e-12 * (1 + np.abs(line).max()):
             break
-        size, before = 1.0, loss(line)
+        falling = np.flatnonzero(step < 0)
+        size = min(1.0, float(((floor - line)[falling] / step[falling]).min(initial=np.inf)))
+        before = loss(line)
         while loss(line + size * step) > before * (1 + 1e-14) and size > 1e-12:
             size /= 2
-        line = line + size * step
+        line = np.maximum(line + size * step, floor)
     scores = features * (target - p)[:, None]
     back = np.diag(np.append(1 / scale, 1.0))
     back[-1, :-1] = -centre / scale
     *coefficients, intercept = (back @ line).tolist()
     return _Maximum(np.array(coefficients), intercept, scores, information, back, float(np.abs(step).max()))
+
+
+def _step(line: Floats, floor: Floats, slope: Floats, information: Floats) -> Floats:
+    """Newton's step among the coefficients that may move: those on their floor that would fall below it stay."""
+    on_floor = line <= floor
+    held = on_floor & (slope < 0)
+    while True:
+        free, step = np.flatnonzero(~held), np.zeros(len(line))
+        step[free] = np.linalg.solve(information[np.ix_(free, free)], slope[free])
+        falling = on_floor & (step < 0)
+        if not falling.any():
+            return step
+        held |= falling

@@ -1,4 +1,4 @@
-"""Non-edges: all of them by blocks or an exact uniform sample, and fifths of the candidates by degree product."""
+"""Non-edges: all of them by blocks or an exact uniform sample, and classes of pairs by degree product."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ MAX_CELLS = 1 << 21
 
 @dataclass(frozen=True, eq=False)
 class DegreeClasses:
-    """Fifths of the candidates by degree product (source degree + 1)(target degree + 1) in the message graph.
+    """Fifths, by degree product (source degree + 1)(target degree + 1) in the message graph, of candidates or given pairs.
 
     Class 0 holds products up to `cuts[0]`, class 1 those above and up to `cuts[1]`, and so on, class 4 the rest; pairs with
     the same product are never parted, so the fifths are as equal as ties allow and some may be empty.
@@ -40,13 +40,17 @@ class DegreeClasses:
     limits: tuple[int, int]
 
     @staticmethod
-    def of(train: Pairs, space: PairSpace, *, excluded: Pairs) -> "DegreeClasses":
-        """Exact fifths, from the distribution of the degrees and without listing pairs.
+    def of(train: Pairs, space: PairSpace, *, excluded: Pairs, fifths_of: Pairs | None = None) -> "DegreeClasses":
+        """Exact fifths of the candidates, from the distribution of the degrees and without listing pairs; or of some pairs.
+
+        Fifths of the candidates leave next to no edge in the lowest ones; fifths of held-out edges leave enough in all to
+        hold observed edges against expected ones.
 
         Args:
             train: shape (edges, 2), canonical: the message graph.
             space: the admissible pairs.
             excluded: shape (pairs, 2), canonical: recorded edges that are no candidates (all but the held-out ones).
+            fifths_of: shape (pairs, 2), canonical, 1 at least; None stands for all candidates.
         """
         source, target = degrees_of(train, space)
         rows, columns = (slice(None), slice(None)) if space.sides is None else _sides(space.sides)
@@ -64,9 +68,12 @@ class DegreeClasses:
         products, counts = products[counts > 0], counts[counts > 0]
         if len(products) == 0:
             return DegreeClasses(source, target, (1,) * (NUM_CLASSES - 1), (1, 1))
+        limits = int(products[0]), int(products[-1])
+        if fifths_of is not None:
+            products, counts = np.unique(source[fifths_of[:, 0]] * target[fifths_of[:, 1]], return_counts=True)
         reached = np.cumsum(counts) / counts.sum()
         cuts = products[np.searchsorted(reached, np.arange(1, NUM_CLASSES) / NUM_CLASSES - 1e-12)]
-        return DegreeClasses(source, target, tuple(cuts.tolist()), (int(products[0]), int(products[-1])))
+        return DegreeClasses(source, target, tuple(np.clip(cuts, *limits).tolist()), limits)
 
     @property
     def ranges(self) -> NDArray[np.int64]:

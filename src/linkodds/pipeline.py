@@ -226,7 +226,10 @@ class _Fit:
             self.non_edges = draw_non_edges(recorded, max(count, 1), np.random.default_rng(self.sample_seed))
         parts = self.split
         excluded = np.concatenate([parts.train, parts.validation, parts.calibration])
-        self.classes = DegreeClasses.of(parts.train, graph.space, excluded=excluded)
+        seen = np.concatenate([parts.validation, parts.calibration])
+        self.classes = DegreeClasses.of(
+            parts.train, graph.space, excluded=excluded, fifths_of=seen if len(seen) else parts.test
+        )
         self.hash = parts.message_graph_hash()
 
     def run(self) -> Run:

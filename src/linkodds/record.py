@@ -257,7 +257,7 @@ def _read(path: Path) -> Run:
     else:
         weights = safetensors.numpy.load_file(path / "model.safetensors")
         scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])
-    if (term := DegreeTerm(**config["degree_term"])).is_used:
+    if (term := DegreeTerm.from_json(config["degree_term"])).is_used:
         scorer = term.applied(scorer, degrees_of(split.train, space))
     return Run(
         config=config,

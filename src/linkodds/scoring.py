@@ -1,12 +1,14 @@
 """Scorers: what every trained model and baseline becomes, so that evaluation and search need neither torch nor a GPU."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from linkodds.pairs import Pairs
+from linkodds.surface import Surface
 
 Embeddings = NDArray[np.float32]
 _CHUNK = 1 << 14
@@ -71,38 +73,55 @@ class InnerProductScorer:
 
 @dataclass(frozen=True, eq=False)
 class DegreeAwareScorer:
-    """logit(u, v) = (slope of u + slope of v) * base logit + term of u + term of v: any scorer, seen by its ends.
+    """The log odds of a surface over the logits of any scorer and the degrees of both ends.
 
     The base logit is rounded to float32 first, in `logits` as in `block`, so that both compute with the same numbers.
 
     Args:
         base: any scorer.
-        slopes: of the sources and of the targets, shape (nodes,) each, float64; the same array where undirected.
-        terms: the same.
+        surface: rises with the base logit.
+        degrees: degree + 1 of every node as a source and as a target, shape (nodes,) each, int64; twice the same where
+            edges have no direction.
     Example:
-        >>> z = np.array([[1], [2]], dtype=np.float32)
-        >>> halves, terms = np.array([0.5, 1.0]), np.array([0.5, 0.25])
-        >>> scorer = DegreeAwareScorer(InnerProductScorer(z, z, 1.0, 0.0), (halves, halves), (terms, terms))
-        >>> scorer.logits(np.array([[0, 1]])), scorer.block(slice(0, 1), slice(1, 2))  # 1.5 * 2 + 0.75
-        (array([3.75]), array([[3.75]], dtype=float32))
+        >>> from linkodds.surface import Broken, Surface
+        >>> z, flat = np.array([[1], [2]], dtype=np.float32), Broken((0.0, 9.0), (0.0, 0.0))
+        >>> surface = Surface((), (2.0,), (2.0,), (0.0, 9.0), flat, flat, Broken((0.0, 9.0), (-1.0, -1.0)))
+        >>> degrees = np.array([1, 4])
+        >>> scorer = DegreeAwareScorer(InnerProductScorer(z, z, 1.0, 0.0), surface, (degrees, degrees))
+        >>> scorer.logits(np.array([[0, 1]])), scorer.block(slice(0, 1), slice(1, 2))  # 2 * 2 - 1
+        (array([3.]), array([[3.]], dtype=float32))
     """
 
     base: Scorer
-    slopes: tuple[NDArray[np.float64], NDArray[np.float64]]
-    terms: tuple[NDArray[np.float64], NDArray[np.float64]]
+    surface: Surface
+    degrees: tuple[NDArray[np.int64], NDArray[np.int64]]
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
-        logits = np.add.outer(self.slopes[0][rows], self.slopes[1][columns])
-        logits *= self.base.block(rows, columns)
-        logits += np.add.outer(self.terms[0][rows], self.terms[1][columns])
-        return logits.astype(np.float32)
+        logits = self.base.block(rows, columns).astype(np.float64)
+        (product, level), (source, target) = self._by_degree, self._places
+        at = np.ix_(source[rows], target[columns])
+        return self.surface.of_parts(logits, product[at], level[at]).astype(np.float32)
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
-        source, target = pairs[:, 0], pairs[:, 1]
-        logits = (self.slopes[0][source] + self.slopes[1][target]) * self.base.logits(pairs).astype(np.float32)
-        return np.asarray(logits + (self.terms[0][source] + self.terms[1][target]))
+        logits = self.base.logits(pairs).astype(np.float32).astype(np.float64)
+        (product, level), (source, target) = self._by_degree, self._places
+        at = source[pairs[:, 0]], target[pairs[:, 1]]
+        return self.surface.of_parts(logits, product[at], level[at])
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where each node's degree stands among the distinct ones."""
+        source, target = (np.unique(side, return_inverse=True)[1] for side in self.degrees)
+        return source, target
+
+    @cached_property
+    def _by_degree(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Log degree product and level for every two distinct degrees: pairs of nodes are many, these are few."""
+        a, b = (np.log(np.unique(side)) for side in self.degrees)
+        product = np.add.outer(a, b)
+        return product, self.surface.level(a[:, None], b[None, :])
 
 
 def below_float32(logit: float) -> float:

@@ -32,7 +32,7 @@ METRICS: dict[str, tuple[str, str]] = {
         "relative calibration error",
         "expected minus observed edges over bins of probability, in shares of the edges",
     ),
-    "degree_relative_ece": ("calibration error by degree", "the same over fifths of the candidates by degree product"),
+    "degree_relative_ece": ("calibration error by degree", "the same over fifths of the edges by degree product"),
 }
 """Key in evaluation.json -> what people call it, and how to read it."""
 
