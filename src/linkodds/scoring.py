@@ -98,10 +98,16 @@ class DegreeAwareScorer:
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
-        logits = self.base.block(rows, columns).astype(np.float64)
+        base = self.base.block(rows, columns)
         (product, level), (source, target) = self._by_degree, self._places
-        at = np.ix_(source[rows], target[columns])
-        return self.surface.of_parts(logits, product[at], level[at]).astype(np.float32)
+        sources, targets = source[rows], target[columns]
+        logits = np.empty_like(base)
+        strip = max(1, _CHUNK // max(base.shape[1], 1))
+        for start in range(0, len(base), strip):  # what is between stays in the cache
+            part = slice(start, start + strip)
+            at = np.ix_(sources[part], targets)
+            logits[part] = self.surface.of_parts(base[part].astype(np.float64), product[at], level[at])
+        return logits
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
