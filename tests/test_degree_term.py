@@ -146,7 +146,7 @@ def test_the_gains_are_those_of_five_folds_over_every_pair() -> None:
     edges, absent = planted.features(planted.validation), planted.features(planted.absent)
     num_edges = len(edges)
     fold, odds = np.arange(num_edges) % 5, planted.prevalence / (1 - planted.prevalence)
-    of_edges, gains, rises = (np.empty(num_edges) for _ in range(3))
+    of_edges, gains, rises, before = (np.empty(num_edges) for _ in range(4))
     for k in range(5):
         inside = fold == k
         falls, precisions = [], []
@@ -165,12 +165,12 @@ def test_the_gains_are_those_of_five_folds_over_every_pair() -> None:
             precisions.append(true / (true + np.array([(g >= z).sum() for z in f])))
         of_edges[inside] = falls[0][0] - falls[1][0]
         gains[inside] = of_edges[inside] + (falls[0][1] - falls[1][1]).mean() / odds
-        rises[inside] = precisions[0] - precisions[1]
+        rises[inside], before[inside] = precisions[0] - precisions[1], precisions[1]
     root = np.sqrt(num_edges)
     assert term.gain == pytest.approx(gains.mean(), rel=0.02)
     assert term.gain_error == pytest.approx(of_edges.std(ddof=1) / root, rel=0.02)
-    assert term.precision_gain == pytest.approx(rises.mean(), rel=0.02)
-    assert term.precision_gain_error == pytest.approx(rises.std(ddof=1) / root, rel=0.02)
+    assert term.precision_gain == pytest.approx(rises.mean() / before.mean(), rel=0.02)
+    assert term.precision_gain_error == pytest.approx(rises.std(ddof=1) / root / before.mean(), rel=0.02)
 
 
 def test_a_term_repairs_what_is_expected_by_degree() -> None:
@@ -298,15 +298,17 @@ FLAT = Surface((), (1.0,), (1.0,), (0.0, 1.0), *(Broken((0.0, 1.0), (0.0, 0.0)),
 
 
 def test_auto_takes_the_best_term_that_costs_no_order() -> None:
-    """Gains beyond 1.96 errors count, falls of average precision beyond 1.96 errors rule out."""
+    """Gains beyond 1.96 errors count; falls of average precision beyond a fiftieth and 1.96 errors rule out."""
     small = DegreeTerm("product", "", FLAT, 0.01, 0.2, 0.1, -0.19, 0.1)
     large = DegreeTerm("surface", "", FLAT, 0.01, 0.5, 0.1, -0.2, 0.1)
     assert preferred([small, large], 60).kind == "product"
     assert preferred([small, replace(large, precision_gain=-0.19)], 60).kind == "surface"
+    assert preferred([small, replace(large, precision_gain=-0.019, precision_gain_error=0.001)], 60).kind == "surface"
+    assert preferred([small, replace(large, precision_gain=-0.021, precision_gain_error=0.001)], 60).kind == "product"
     costly = preferred([large], 60)
     assert (costly.kind, costly.surface, costly.gain) == ("none", None, 0.5)
     assert costly.reason.endswith(
-        "lowers average precision by 0.2 (0.1): average precision on these edges would fall beyond noise"
+        "lowers average precision by 20.0% (10.0%): average precision on these edges would suffer"
     )
     noise = preferred([replace(small, gain=0.19)], 60)
     assert (noise.is_used, noise.reason.endswith("no gain beyond noise")) == (False, True)

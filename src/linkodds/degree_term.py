@@ -26,7 +26,7 @@ from linkodds.intervals import Z95
 from linkodds.joint_counts import Degrees, JointCounts, count_jointly
 from linkodds.logistic import fit_plane
 from linkodds.logit_bins import Floats
-from linkodds.non_edges import NonEdges
+from linkodds.non_edges import NUM_CLASSES, NonEdges
 from linkodds.pairs import Pairs
 from linkodds.scoring import DegreeAwareScorer, Scorer
 from linkodds.surface import Surface
@@ -42,6 +42,10 @@ FOLDS = 5
 EDGES_FOR_A_KNOT, MOST_KNOTS = 100, 6
 """Validation edges for each bend in a degree, and the most of them."""
 EDGES_FOR_A_LOGIT_KNOT, MOST_LOGIT_KNOTS = 150, 4
+EDGES_BELOW_A_CUT = 20
+"""Validation edges below a fifth of the candidates that let the product bend where that fifth ends."""
+TOLERATED_FALL = 0.02
+"""Share of the average precision that better probabilities may cost."""
 WIDEST = 12.0
 """Standard deviations of the non-edges around their mean that bins of logits reach at least, where there are any."""
 
@@ -58,7 +62,8 @@ class DegreeTerm:
         gain: fall of the log loss, in nats a held-out edge, cross-validated on the validation edges; None where it was
             not measured.
         gain_error: its standard error.
-        precision_gain: rise of the average precision of the validation edges, cross-validated; None as above.
+        precision_gain: rise of the average precision of the validation edges, as a share of it, cross-validated; None as
+            above.
         precision_gain_error: its standard error, edges drawn anew.
     """
 
@@ -109,9 +114,9 @@ def choose_degree_term(
     The test: the validation edges are dealt into five folds; each is measured with what was fitted on the other four, with
     the term and with the logit alone, against all non-edges at `prevalence`. A term is used where the log loss is lower
     by more than 1.96 standard errors of the difference; of several the one that lowers it most. Most of what is asked of
-    a run is a list, so auto uses none under which average precision, measured in the same way, is lower by more than
-    1.96 of its standard errors. Errors are those of means over the held-out edges, and of the non-edges where they were
-    sampled; that the fits share edges is left out of them.
+    a run is a list, so auto uses none under which average precision, measured in the same way, is lower by more than a
+    fiftieth and by more than 1.96 of its standard errors. Errors are those of means over the held-out edges, and of the
+    non-edges where they were sampled; that the fits share edges is left out of them.
 
     Args:
         choice: auto; yes to use the best one whatever its gain; no.
@@ -154,7 +159,7 @@ def preferred(candidates: Sequence[DegreeTerm], num_edges: int) -> DegreeTerm:
         if _is_gain(term) and not _costs_order(term):
             return replace(term, reason=_seen(term, num_edges))
     best = max(candidates, key=_gain)
-    why = "average precision on these edges would fall beyond noise" if _is_gain(best) else "no gain beyond noise"
+    why = "average precision on these edges would suffer" if _is_gain(best) else "no gain beyond noise"
     return replace(best, kind="none", surface=None, odds=None, reason=f"{_seen(best, num_edges)}: {why}")
 
 
@@ -222,15 +227,30 @@ class _Fits:
             logit_knots=_knots(z, num_logit_knots),
             source_knots=_knots(a, num_knots, self.sources),
             target_knots=_knots(b, num_knots, self.targets),
-            product_knots=_knots(edges[:, 1] + edges[:, 2], num_knots, np.add(self.sources, self.targets)),
+            product_knots=self.product_knots(edges[:, 1] + edges[:, 2], num_knots),
             tilts=kind != "product",
             directed=self.is_ordered,
             sources=self.sources,
             targets=self.targets,
         )
 
+    def product_knots(self, products: Floats, count: int) -> tuple[float, ...]:
+        """Quantiles of the edges' products, and the ends of the candidates' fifths where enough edges lie below.
+
+        Most candidates join nodes of few edges, so quantiles of the edges alone leave all of these to one straight piece.
+        """
+        knots = _knots(products, count, np.add(self.sources, self.targets))
+        if not count:
+            return knots
+        of_pairs = self.counts.points[:, 1] + self.counts.points[:, 2]
+        order = np.argsort(of_pairs, kind="stable")
+        reached = np.cumsum(self.counts.weights[order]) / self.counts.weights.sum()
+        cuts = of_pairs[order][np.searchsorted(reached, np.arange(1, NUM_CLASSES) / NUM_CLASSES)]
+        inside = [cut for cut in cuts.tolist() if (products <= cut).sum() >= EDGES_BELOW_A_CUT and cut < products.max()]
+        return tuple(sorted({*knots, *inside}))
+
     def gains(self, kind: Kind) -> tuple[float, float, float, float] | None:
-        """Fall of the log loss and rise of average precision against the logit alone, each with its standard error."""
+        """Fall of the log loss and relative rise of average precision against the logit alone, each with its standard error."""
         edges, points, num_edges = self.of_edges, self.counts.points, len(self.of_edges)
         mass, odds = self.counts.weights / self.counts.weights.sum(), self.prevalence / (1 - self.prevalence)
         fold_of = np.arange(num_edges) % FOLDS  # the split has dealt the edges out at random already
@@ -254,7 +274,7 @@ class _Fits:
             for row, (of_fold, of_points) in enumerate(((f, f0), (g, g0))):
                 precisions[row, inside] = _precisions(of_fold, of_points, self.counts.weights, num_edges)
         error = np.hypot(np.std(of_edges, ddof=1) / np.sqrt(num_edges), sampling)
-        rise = precisions[0] - precisions[1]
+        rise = (precisions[0] - precisions[1]) / precisions[1].mean()
         precision_error = np.std(rise, ddof=1) / np.sqrt(num_edges)
         return float((of_edges + of_non_edges).mean()), float(error), float(rise.mean()), float(precision_error)
 
@@ -278,17 +298,17 @@ def _is_gain(term: DegreeTerm) -> bool:
 
 def _costs_order(term: DegreeTerm) -> bool:
     rise, error = term.precision_gain, term.precision_gain_error
-    return rise is not None and error is not None and rise < -Z95 * error
+    return rise is not None and error is not None and rise < -max(TOLERATED_FALL, Z95 * error)
 
 
 def _seen(term: DegreeTerm, num_edges: int) -> str:
-    if term.gain is None or term.gain_error is None or term.precision_gain is None:
+    if term.gain is None or term.precision_gain is None or term.precision_gain_error is None:
         return "its gain could not be cross-validated"
     return (
         f"cross-validated on {num_edges} validation edges, it {'lowers' if term.gain > 0 else 'raises'} the log loss by "
         f"{abs(term.gain):.3g} nats an edge (standard error {term.gain_error:.2g}) and "
-        f"{'raises' if term.precision_gain > 0 else 'lowers'} average precision by {abs(term.precision_gain):.2g} "
-        f"({term.precision_gain_error:.2g})"
+        f"{'raises' if term.precision_gain > 0 else 'lowers'} average precision by {abs(term.precision_gain):.1%} "
+        f"({term.precision_gain_error:.1%})"
     )
 
 
