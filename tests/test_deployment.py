@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from linkodds.calibration import Calibrator
-from linkodds.deployment import LinkRate, assume_missing, fit_link_rate
-from linkodds.errors import OptionError
+from linkodds.deployment import LinkRate, assume_missing, assumed_value, fit_link_rate, refuse_impossible_prior
+from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.held_out import HeldOut
 
 SIZES = {"num_non_edges": 99_000, "num_test_edges": 100, "num_edges": 1000}
@@ -128,8 +128,66 @@ def test_three_ways_to_say_the_same_number():
         ({"label_frequency": 0.0}, "--label-frequency"),
         ({"expected_missing": 0}, "0 missing links"),
         ({"expected_missing": 1e9}, "99,000 pairs without an edge"),
+        ({"expected_missing": float("nan")}, "--expected-missing takes a number, not nan"),
+        ({"prevalence": (0.004, 0.001)}, "high end first; write 0.001:0.004"),
+        ({"prevalence": (0.0, 0.001)}, "between 0 and 1, not 0"),
+        ({"expected_missing": (10, 1e9)}, "99,000 pairs without an edge"),
+        ({"label_frequency": (0.5, 1.0)}, "between 0 and 1, not 1"),
     ],
 )
 def test_impossible_assumptions_are_refused(options, message):
     with pytest.raises(OptionError, match=message):
         assume_missing(LinkRate(np.array([0.0]), np.array([-9.0]), 100, np.inf), **SIZES, **options)
+
+
+@pytest.mark.parametrize("text", ["", "a", "0.1:", ":0.1", "0.1:0.2:0.3", "0.1-0.2"])
+def test_what_is_neither_a_number_nor_an_interval_is_refused(text):
+    with pytest.raises(
+        OptionError, match=r"--label-frequency takes a number, or two as LOW:HIGH \(such as 0.8 or 0.7:0.9\)"
+    ):
+        assumed_value("--label-frequency", text)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"expected_missing": (62.5, 1000)},
+        {"prevalence": (62.5 / 99_000, 1000 / 99_000)},
+        {"label_frequency": (0.5, 1000 / 1062.5)},
+    ],
+)
+def test_an_interval_is_its_two_ends_and_their_geometric_mean(options):
+    rate = fit_link_rate([planted(0)[0]])
+    logits = np.linspace(-5, 6, 50)
+    deployment = assume_missing(rate, **SIZES, **options)
+    assert deployment.num_missing == pytest.approx(250)
+    low, high = deployment.bounds(logits)
+    for stated, number in ((low, 62.5), (deployment.probability(logits), 250), (high, 1000)):
+        alone = assume_missing(rate, **SIZES, expected_missing=number)
+        np.testing.assert_allclose(stated, alone.probability(logits), rtol=1e-9)
+        assert alone.bounds(logits) is None
+    assert "62.5 to 1,000 links are missing among 99,000 pairs" in deployment.assumption
+    assert "for 250, the geometric mean" in deployment.assumption
+    (name, (first, _)), *_ = options.items()
+    same = assume_missing(rate, **SIZES, **{name: (first, first)})
+    assert same.band is None
+    assert same.assumption == assume_missing(rate, **SIZES, **{name: first}).assumption
+
+
+def test_a_list_is_refused_only_if_the_low_end_is_impossible():
+    rate = LinkRate(np.array([0.0]), np.array([-9.0]), 100, most_missing=170.0)
+    possible, partly, not_at_all = (
+        assume_missing(rate, **SIZES, expected_missing=ends) for ends in ((50, 150), (150, 200), (180, 200))
+    )
+    assert "speaks against" not in possible.assumption
+    assert "speaks against 200" in partly.assumption
+    refuse_impossible_prior(partly)
+    with pytest.raises(UnkeptPromise, match="180 missing links.*Give --expected-missing 170 or fewer"):
+        refuse_impossible_prior(not_at_all)
+
+
+def test_counts_of_the_rehearsal_restated_are_no_counts_of_the_graph():
+    """The prevalence that metrics are restated at must not reach the probabilities of new links."""
+    sample = planted(0)[0]
+    with pytest.raises(ValueError, match="restated from 1,003,000"):
+        fit_link_rate([sample.at_prevalence(0.5)])
