@@ -77,7 +77,7 @@ def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:
         >>> sample = HeldOut.from_logits(rng.normal(2, 1, 500), rng.normal(0, 1, 100_000), num_non_edges=100_000)
         >>> rate = fit_link_rate([sample])
         >>> (500 * rate(np.array([1.0, 3.0]))).round(3)  # the odds there are 0.005 exp(2 z - 2): 0.005 and 0.273
-        array([0.005, 0.273])
+        array([0.005, 0.27 ])
     """
     non_edges = samples[0].non_edges
     in_graph = non_edges.num_scored / non_edges.rate
@@ -88,7 +88,7 @@ def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:
     edges = np.sort(np.concatenate([sample.edge_logits for sample in samples]))[::-1]
     ends, num_edges, num_non_edges = _ranges(edges, non_edges)
     rates = isotonic_regression(num_edges / num_non_edges, weights=num_non_edges, increasing=False).x / len(edges)
-    centres = _centres(ends, non_edges.bins)[::-1]
+    centres = _centres(ends, edges, non_edges.bins)[::-1]
     keep = np.concatenate([[True], np.diff(centres) > 0])
     log_rates = np.log(np.maximum(rates[::-1][keep], 1e-300))
     return LinkRate(centres[keep], log_rates, len(edges), _most_missing(edges, non_edges))
@@ -115,13 +115,22 @@ def _ranges(edges: Floats, non_edges: NonEdgeScores) -> tuple[Floats, Floats, Fl
     )
 
 
-def _centres(ends: Floats, bins: LogitBins) -> Floats:
-    """Mean logit of the non-edges of each range: there its mean rate is about right for the pairs that it is stated for."""
+def _centres(ends: Floats, edges: Floats, bins: LogitBins) -> Floats:
+    """Where in each range its mean rate is about right: halfway between the mean logits of its non-edges and its edges.
+
+    With non-edges of mean m and variance v and a rate exp(s z), the mean rate is exp(s m + s^2 v / 2), that of the logit
+    m + s v / 2; the edges there have the mean m + s v. At m itself the wide ranges at the bottom would state up to twice
+    the links that are in them.
+    """
     points, weights = bins.points()
-    place = np.minimum(np.searchsorted(-ends, -points, side="left"), len(ends) - 1)
-    total = np.bincount(place, weights=weights, minlength=len(ends))
-    sums = np.bincount(place, weights=weights * points, minlength=len(ends))
-    return np.divide(sums, total, out=ends.copy(), where=total > 0)
+
+    def mean(logits: Floats, weights: Floats) -> Floats:
+        place = np.minimum(np.searchsorted(-ends, -logits, side="left"), len(ends) - 1)
+        total = np.bincount(place, weights=weights, minlength=len(ends))
+        sums = np.bincount(place, weights=weights * logits, minlength=len(ends))
+        return np.divide(sums, total, out=ends.copy(), where=total > 0)
+
+    return (mean(points, weights) + mean(edges, np.ones(len(edges)))) / 2
 
 
 def _most_missing(edges: Floats, non_edges: NonEdgeScores) -> float:
