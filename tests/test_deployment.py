@@ -2,9 +2,14 @@ import numpy as np
 import pytest
 
 from linkodds.calibration import Calibrator
+from linkodds.config import FitConfig
 from linkodds.deployment import LinkRate, assume_missing, assumed_value, fit_link_rate, refuse_impossible_prior
 from linkodds.errors import OptionError, UnkeptPromise
+from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
+from linkodds.inference import Assumption
+from linkodds.pairs import PairSpace
+from linkodds.pipeline import fit_graph
 
 SIZES = {"num_non_edges": 99_000, "num_test_edges": 100, "num_edges": 1000}
 
@@ -48,6 +53,58 @@ def test_a_straight_calibrator_would_promise_too_much_at_the_top():
     straight = np.minimum(1.0, 3.0 * np.exp(line.calibrated_logit(logits[top]))).sum()
     links = is_link[top].sum()
     assert straight > links + 4 * np.sqrt(links + links**2 / (sample.edge_logits >= logits[top].min()).sum())
+
+
+@pytest.fixture(scope="module")
+def trained_on_part():
+    """Three planted graphs of 400 nodes with a quarter of the edges unrecorded, and gae trained on the rest.
+
+    For each: the run, the logits of all unrecorded pairs, and which of them are links.
+    """
+    fitted = []
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        space = PairSpace(400)
+        pairs = space.pair_of_rank(np.arange(space.num_pairs))
+        u, v = pairs.T
+        group, hub = rng.integers(0, 25, 400), rng.lognormal(0.0, 0.5, 400)
+        weight = np.where(group[u] == group[v], 150.0, 1.0) * hub[u] * hub[v]
+        is_edge = rng.random(len(pairs)) < np.minimum(weight * 0.02 * len(pairs) / weight.sum(), 0.95)
+        hidden = is_edge & (rng.random(len(pairs)) < 0.25)
+        graph = Graph(np.arange(400).astype(str).astype(object), pairs[is_edge & ~hidden], space)
+        config = FitConfig(model="gae", hidden=32, dim=16, learning_rate=0.03, epochs=60, folds=1, threads=1, seed=seed)
+        run = fit_graph(graph, config)
+        unrecorded = ~is_edge | hidden
+        fitted.append((run, run.scorer.logits(pairs[unrecorded]), hidden[unrecorded]))
+    return fitted
+
+
+def sums_by_probability(fitted, factor):
+    """Expected links, links and held-out edges between 0, 0.003, 0.03, 0.2 and 1, with `factor` times the missing links."""
+    rows = []
+    for run, logits, is_link in fitted:
+        deployment = Assumption(expected_missing=factor * int(is_link.sum())).deployment(run)
+        counted = np.concatenate([run.test.edge_logits, run.calibration[0].edge_logits])
+        place, of_counted = (np.digitize(deployment.probability(z), [0.003, 0.03, 0.2]) for z in (logits, counted))
+        weights = deployment.probability(logits), is_link.astype(float)
+        rows.append([*(np.bincount(place, w, minlength=4) for w in weights), np.bincount(of_counted, minlength=4)])
+    return np.sum(rows, axis=0)
+
+
+def test_probabilities_of_a_trained_model_are_calibrated_in_every_bin(trained_on_part):
+    """Acceptance T8: links less expected ones within three deviations in each of four bins (0.3 % each, 1 % together).
+
+    One deviation is sqrt(links + links^2 / held-out edges in the bin).
+    """
+    expected, links, counted = sums_by_probability(trained_on_part, 1.0)
+    assert (expected > 20).all()
+    assert (abs(links - expected) < 3 * np.sqrt(links + links**2 / counted)).all(), (expected, links, counted)
+
+
+def test_twice_the_missing_links_are_not_calibrated(trained_on_part):
+    """Negative control of the test above."""
+    expected, links, counted = sums_by_probability(trained_on_part, 2.0)
+    assert (abs(links - expected) > 3 * np.sqrt(links + links**2 / counted)).sum() >= 2
 
 
 def test_rates_rise_with_the_logit_and_scale_with_the_number_of_missing_links():
