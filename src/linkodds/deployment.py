@@ -32,6 +32,12 @@ EDGES_IN_A_RANGE = 20
 Ranges of 20 where few edges were held out mix the top of the list with pairs far below it: with 40 of them on three
 real graphs the best 200 pairs were said to hold 1 to 29 % of the links they held, in ranges of 6, 60 to 87 %.
 """
+EDGES_AT_THE_TOP = (5, 5, 10)
+"""The best held-out edges in smaller ranges: a few that stand out would else be mixed with hundreds of pairs below them.
+
+Planted, with one link in ten or twenty far above the rest and 200 or 800 held out, the best 100 pairs held 1.8 and 1.5
+times the stated links without this, 1.1 with it; where none stands out it states up to 10 % too many.
+"""
 EDGES_FOR_A_BOUND = 30
 FEWEST_LINKS = 20
 """A list has at least so many pairs: the expected share of true ones among fewer says next to nothing of them."""
@@ -97,11 +103,13 @@ def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:
 def _ranges(edges: Floats, non_edges: NonEdgeScores) -> tuple[Floats, Floats, Floats]:
     """Lowest logit, held-out edges and non-edges of each range, from the highest down; every range has a non-edge.
 
-    Every 20th edge (of n < 400, every sqrt(n)-th) ends a range; edges with one logit are not parted, and the last range
-    takes all that is below.
+    Every 20th edge (of n < 400, every sqrt(n)-th) ends a range, and the first of them are parted further; edges with one
+    logit are not parted, and the last range takes all that is below.
     """
     size = min(EDGES_IN_A_RANGE, isqrt(len(edges)))
-    ends = np.unique(edges[size - 1 :: size])[::-1]
+    first = np.cumsum([few for few in EDGES_AT_THE_TOP if few < size], dtype=np.int64)
+    rest = np.arange(size + (first[-1] if len(first) else 0), len(edges) + 1, size)
+    ends = np.unique(edges[np.concatenate([first, rest]) - 1])[::-1]
     edges_above = np.searchsorted(-edges, -ends, side="right")
     non_edges_above = np.array([non_edges.num_at_least(end) for end in ends])
     edges_above[-1], non_edges_above[-1] = len(edges), non_edges.num_non_edges
