@@ -36,7 +36,8 @@ EDGES_AT_THE_TOP = (5, 5, 10)
 """The best held-out edges in smaller ranges: a few that stand out would else be mixed with hundreds of pairs below them.
 
 Planted, with one link in ten or twenty far above the rest and 200 or 800 held out, the best 100 pairs held 1.8 and 1.5
-times the stated links without this, 1.1 with it; where none stands out, 200 held-out edges then state 14 % too many in the best 150, and 800 4 % in 600.
+times the stated links without this, 1.1 with it. Where none stands out, 200 held-out edges then state 14 % too many in the
+best 150, and 800 state 4 % too many in the best 600.
 """
 EDGES_FOR_A_BOUND = 30
 FEWEST_LINKS = 20
