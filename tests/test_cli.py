@@ -366,6 +366,22 @@ class TestOnARun:
         assert few_links["source"].to_list() == many_links["source"].to_list()
         assert (few_links["probability"] < many_links["probability"]).all()
 
+    def test_an_interval_gives_bands(self, fitted: tuple[Path, Result], tmp_path: Path) -> None:
+        band = ["--expected-missing", "10:40"]
+        links, answers = tmp_path / "links.csv", tmp_path / "answers.csv"
+        found = run_cli("find", fitted[0], "--out", links, *band, "--json")
+        said = json.loads(found.stdout)
+        assert said["expected_links_band"][0] < said["expected_links"] < said["expected_links_band"][1]
+        assert "10 to 40 links are missing" in said["assumption"]
+        assert said["assumption"] in found.stderr
+        predicted = json.loads(run_cli("predict", fitted[0], links, "--out", answers, *band, "--json").stdout)
+        assert (predicted["num_rows"], predicted["assumption"]) == (100, said["assumption"])
+        assert (pl.read_csv(answers)["probability_low"] < pl.read_csv(answers)["probability_high"]).all()
+        restated = run_cli("evaluate", fitted[0], *band)
+        assert "over the assumed interval" in restated.stdout
+        assert "not guaranteed" in restated.stdout
+        assert said["assumption"] in restated.stderr
+
     def test_report_is_written_anew(self, fitted: tuple[Path, Result], tmp_path: Path) -> None:
         out = tmp_path / "run"
         shutil.copytree(fitted[0], out)
@@ -383,6 +399,8 @@ class TestOnARun:
             (["--label-frequency", "0"], "--label-frequency"),
             (["--expected-missing", "nan"], "--expected-missing"),
             (["--expected-missing", "1e12"], "--expected-missing"),
+            (["--prevalence", "0.1-0.2"], "two as LOW:HIGH (such as 0.002 or 0.001:0.004)"),
+            (["--expected-missing", "200:100"], "write 100:200"),
         ],
     )
     def test_impossible_assumptions_are_wrong_usage(

@@ -84,6 +84,54 @@ def test_evaluation_restated_at_its_own_prevalence_is_itself(run):
     assert rarer["metrics"]["roc_auc"]["value"] == pytest.approx(run.evaluation["metrics"]["roc_auc"]["value"])
 
 
+def test_an_interval_gives_bands_in_every_table(run, tmp_path):
+    most = len(run.split.test)
+    assumption = Assumption(expected_missing=(most / 4, most))
+    summary = find_run(run, tmp_path / "links.csv", top=30, assumption=assumption)
+    links = pl.read_csv(tmp_path / "links.csv")
+    assert links.columns[3:6] == ["probability", "probability_low", "probability_high"]
+    predict_run(run, tmp_path / "links.csv", tmp_path / "answers.csv", assumption=assumption)
+    answers = pl.read_csv(tmp_path / "answers.csv")
+    for name, factor in (("probability_low", 0.25), ("probability", 0.5), ("probability_high", 1.0)):
+        at_end = find_links(run, Assumption(expected_missing=factor * most).deployment(run), top=30)
+        assert "probability_low" not in at_end.columns
+        np.testing.assert_allclose(links[name], at_end["probability"], rtol=1e-9)
+        np.testing.assert_allclose(answers[name], at_end["probability"], rtol=1e-9)
+    assert summary.expected_links_band == pytest.approx(
+        (links["probability_low"].sum(), links["probability_high"].sum())
+    )
+    assert "geometric mean" in summary.assumption
+
+
+def test_an_evaluation_restated_over_an_interval_holds_the_values_at_both_ends(run):
+    low, middle, high = (evaluate_run(run, Assumption(prevalence=at)) for at in (0.001, 0.002, 0.004))
+    band = evaluate_run(run, Assumption(prevalence=(0.001, 0.004)))
+    assert band["restated"]["band"]["prevalence"] == pytest.approx([0.001, 0.004])
+    assert band["candidates"]["prevalence"] == pytest.approx(0.002)
+    for name in ("average_precision", "log_loss", "precision_at_100", "observed_over_expected", "roc_auc"):
+        quantity = band["metrics"][name]
+        assert quantity["value"] == pytest.approx(middle["metrics"][name]["value"])
+        assert quantity["band"] == pytest.approx(sorted(each["metrics"][name]["value"] for each in (low, high)))
+        assert "band" not in middle["metrics"][name]
+    f1 = next(i for i, each in enumerate(band["decisions"]) if each["rule"] == "f1")
+    ends = [each["decisions"][f1]["precision"]["value"] for each in (low, high)]
+    assert band["decisions"][f1]["precision"]["band"] == pytest.approx(ends)
+    assert ends[0] < ends[1]
+    new = [each["restated"]["new_links"][f1]["expected_precision"] for each in (low, middle, high)]
+    assert band["restated"]["new_links"][f1]["expected_precision"] == pytest.approx(new[1])
+    assert band["restated"]["new_links"][f1]["band"] == pytest.approx([new[0], new[2]])
+
+
+def test_the_expected_precision_of_a_decision_is_that_of_the_list_it_makes(run):
+    assumption = Assumption(expected_missing=30)
+    said = next(each for each in evaluate_run(run, assumption)["restated"]["new_links"] if each["rule"] == "f1")
+    links = find_links(run, assumption.deployment(run), decision="f1")
+    assert said["num_pairs"] == len(links)
+    assert said["expected_precision"] == pytest.approx(
+        links["probability"].mean(), rel=1e-5
+    )  # bins are narrow, not exact
+
+
 def test_refusals_come_before_any_work(run, tmp_path):
     with pytest.raises(OptionError, match=r"links.txt.*\.csv, \.tsv or \.parquet"):
         find_run(run, tmp_path / "links.txt", top=5)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy.special import expit, logit
 
 from linkodds.decoder import InnerProduct
 from linkodds.objective import AllPairs, Sampled, Subgraph, expected_pairs, inclusion_probabilities, node_weights
@@ -86,6 +87,63 @@ def test_effective_odds_are_where_the_loss_of_a_constant_logit_is_least():
     assert objectives[0].effective_odds == pytest.approx(len(known.pairs) / known.num_absent)
     assert objectives[1].effective_odds == pytest.approx(1.0)
     assert objectives[2].effective_odds == pytest.approx(1 / 7)
+
+
+ODDS_PAIRS = {
+    "all pairs": lambda known: AllPairs(known, balanced=False, device=CPU),
+    "all pairs, balanced": lambda known: AllPairs(known, balanced=True, device=CPU),
+    **{
+        f"{k} zeros an edge": lambda known, k=k: Sampled(
+            known, zeros_per_edge=k, device=CPU, rng=np.random.default_rng(1)
+        )
+        for k in (1, 5, 20)
+    },
+    "nodes by degree": lambda known: Subgraph(
+        known,
+        num_drawn=150,
+        weights=node_weights(known, by="degree", alpha=1.0),
+        balanced=True,
+        device=CPU,
+        rng=np.random.default_rng(1),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODDS_PAIRS)
+def test_effective_odds_move_trained_logits_to_the_prevalence(name):
+    """Acceptance T1: z - log O_eff + logit prevalence, for five weights of an edge and rates of zeros: O/E in 0.9 to 1.1.
+
+    A logistic population whose two parameters are learnt from 2,500 edges, so the mean is known to 2 %: 0.1 is five
+    deviations. Controls: the logits as they are, and nodes drawn by degree. There the pairs that are seen are not uniform,
+    so O_eff is right for the start of the bias alone, and only calibration makes probabilities of such logits.
+    """
+    rng = np.random.default_rng(0)
+    space = PairSpace(500)
+    pairs = space.pair_of_rank(np.arange(space.num_pairs))
+    x = rng.normal(size=(500, 3))
+    affinity = (x[pairs[:, 0]] * x[pairs[:, 1]]).sum(1)
+    truth = expit(1.2 * affinity - 6.0)
+    known = KnownPairs(space, pairs[rng.random(len(pairs)) < truth])
+    objective = ODDS_PAIRS[name](known)
+    scale = torch.tensor(1.0, dtype=torch.float64, requires_grad=True)
+    bias = torch.tensor(np.log(objective.effective_odds), dtype=torch.float64, requires_grad=True)
+    optimizer, points, late = torch.optim.Adam([scale, bias], lr=0.05), torch.from_numpy(x), []
+    for step in range(160):
+        optimizer.zero_grad()
+        objective(points, points, scale, bias).backward()
+        optimizer.step()
+        if step >= 80:
+            late.append((scale.item(), bias.item()))
+    slope, intercept = np.mean(late, axis=0)
+    logits = slope * affinity + intercept
+    prevalence = len(known.pairs) / space.num_pairs
+    moved = expit(logits - np.log(objective.effective_odds) + logit(prevalence))
+    if name == "nodes by degree":
+        assert truth.sum() / moved.sum() > 1.25
+        return
+    assert 0.9 < truth.sum() / moved.sum() < 1.1
+    if name != "all pairs":
+        assert truth.sum() / expit(logits).sum() < 0.5
 
 
 @pytest.mark.parametrize("space", SPACES, ids=["undirected", "directed", "bipartite"])

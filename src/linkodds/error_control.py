@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from linkodds.deployment import Deployment, longest_list, most_pairs, refuse_impossible_prior
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption, link_table, table_writer
+from linkodds.inference import Assumption, expected_band, link_table, table_writer
 from linkodds.intervals import poisson_interval
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import NonEdges, draw_non_edges
@@ -187,6 +187,8 @@ def find_expected(
 ) -> ControlledList:
     """Write the longest list whose expected share of true links is at least `precision`, under a number of missing links.
 
+    Under an interval the list has to be that good at its low end, and so anywhere in it.
+
     Args:
         run: a finished run.
         out: .csv, .tsv or .parquet; written aside and renamed.
@@ -202,9 +204,9 @@ def find_expected(
         raise OptionError(f"--precision takes a share between 0 and 1, such as 0.9, not {precision}.")
     writer, deployment = table_writer(out), assumption.deployment(run)
     refuse_impossible_prior(deployment)
-    _, threshold = most_pairs(run.test.non_edges, deployment, precision)
+    _, threshold = most_pairs(run.test.non_edges, deployment.fewest, precision)
     found = find_pairs(run.scorer, run.split.recorded(), threshold=threshold, on_block=on_block)
-    length = longest_list(found.logits, deployment, precision)
+    length = longest_list(found.logits, deployment.fewest, precision)
     table = link_table(run, FoundPairs(found.pairs[:length], found.logits[:length]), deployment)
     writer(table)
     return ControlledList(
@@ -219,6 +221,8 @@ def find_expected(
             "expected_precision": float(table["probability"].mean()),  # type: ignore[arg-type]
             "expected_precision_interval": _interval(run, table, float(found.logits[length - 1])),
             "num_missing": deployment.num_missing,
+            "num_missing_band": deployment.band and list(deployment.band),
+            "expected_links_band": expected_band(table),
             "threshold_logit": float(found.logits[length - 1]),
             "sensitivity": _sensitivity(run, deployment, found.logits[:length], precision),
         },
@@ -237,10 +241,14 @@ def _interval(run: Run, table: pl.DataFrame, lowest: float) -> list[float]:
 def _sensitivity(
     run: Run, deployment: Deployment, logits: NDArray[np.float64], precision: float
 ) -> list[dict[str, Any]]:
-    """What becomes of the list should half or twice as many links be missing, and how long it would have been."""
+    """What becomes of the list at the ends of the interval, or should half or twice as many links be missing.
+
+    And how long the list would have been that is asked for under that number alone.
+    """
     rows = []
-    for factor in (0.5, 1.0, 2.0):
-        other = replace(deployment, num_missing=factor * deployment.num_missing)
+    low, high = deployment.band or (0.5 * deployment.num_missing, 2 * deployment.num_missing)
+    for num_missing in (low, deployment.num_missing, high):
+        other = replace(deployment, num_missing=num_missing, band=None)
         rows.append(
             {
                 "num_missing": other.num_missing,

@@ -10,6 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from linkodds.config import FitConfig
+from linkodds.deployment import Assumed
 from linkodds.errors import DataError, UnknownNode
 from linkodds.evaluation import Evaluation
 from linkodds.graph import Graph
@@ -145,22 +146,40 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self,
         pairs: Any,
         *,
-        prevalence: float | None = None,
-        expected_missing: float | None = None,
-        label_frequency: float | None = None,
+        prevalence: Assumed | None = None,
+        expected_missing: Assumed | None = None,
+        label_frequency: Assumed | None = None,
     ) -> NDArray[np.float64]:
         """Probabilities of no link and of a link, shape (pairs, 2), if the pair carries no recorded edge.
 
         They rest on an assumption about how many links are missing: by default as many as the test set held.
+        `assumption` with the same arguments says it in a sentence.
 
         Args:
             pairs: as for `decision_function`.
-            prevalence: missing links among the pairs without an edge.
+            prevalence: missing links among the pairs without an edge. It and the next two: a number, or (low, high),
+                whose geometric mean of missing links is then taken.
             expected_missing: their number.
             label_frequency: share of all true links that the record holds.
         """
         present = self._scores(pairs, Assumption(prevalence, expected_missing, label_frequency))[1]
         return np.column_stack([1 - present, present])
+
+    def assumption(
+        self,
+        *,
+        prevalence: Assumed | None = None,
+        expected_missing: Assumed | None = None,
+        label_frequency: Assumed | None = None,
+    ) -> str:
+        """The sentence behind the probabilities that `predict_proba` and `find_links` give for these arguments.
+
+        Args:
+            prevalence: as for `predict_proba`, like the next two.
+            expected_missing: number of missing links.
+            label_frequency: share of all true links that the record holds.
+        """
+        return Assumption(prevalence, expected_missing, label_frequency).deployment(self._run()).assumption
 
     def predict(self, pairs: Any) -> NDArray[np.int64]:
         """The stored decision, shape (pairs,): 1 where the logit reaches its threshold.
@@ -175,11 +194,14 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         top: int | None = 100,
         *,
         decision: str | None = None,
-        prevalence: float | None = None,
-        expected_missing: float | None = None,
-        label_frequency: float | None = None,
+        prevalence: Assumed | None = None,
+        expected_missing: Assumed | None = None,
+        label_frequency: Assumed | None = None,
     ) -> pl.DataFrame:
         """New links as a table in the user's ids: source, target, logit, probability, q_value, evidence.
+
+        If an interval is assumed, probability_low and probability_high stand beside probability, which is that of the
+        geometric mean of the missing links. `assumption` says in a sentence what the probabilities rest on.
 
         Args:
             top: how many at most; None takes all that pass `decision`.

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from linkodds.decision import Decision, decide, parse_rule
-from linkodds.deployment import Deployment, assume_missing, fit_link_rate
+from linkodds.deployment import Assumed, Deployment, assume_missing, assumed_value, fit_link_rate
 from linkodds.errors import OptionError, RunError, UnkeptPromise
 from linkodds.evaluation import Evaluation
 from linkodds.findings import Finding
@@ -27,11 +27,30 @@ NUM_NAMED_NEIGHBORS = 3
 
 @dataclass(frozen=True)
 class Assumption:
-    """At most one of the three ways to say how many links are missing; none means as many as the test set held."""
+    """At most one of the three ways to say how many links are missing, as a number or as an interval (low, high).
 
-    prevalence: float | None = None
-    expected_missing: float | None = None
-    label_frequency: float | None = None
+    None of them means as many as the test set held.
+    """
+
+    prevalence: Assumed | None = None
+    expected_missing: Assumed | None = None
+    label_frequency: Assumed | None = None
+
+    @staticmethod
+    def from_text(prevalence: str | None, expected_missing: str | None, label_frequency: str | None) -> "Assumption":
+        """The options as they are typed: a number, or LOW:HIGH.
+
+        Raises:
+            OptionError: text that is neither.
+        """
+        given = {"prevalence": prevalence, "expected_missing": expected_missing, "label_frequency": label_frequency}
+        return Assumption(
+            **{
+                name: assumed_value(f"--{name.replace('_', '-')}", text)
+                for name, text in given.items()
+                if text is not None
+            }
+        )
 
     def deployment(self, run: Run) -> Deployment:
         """The run's probabilities under this assumption.
@@ -62,15 +81,23 @@ class PredictionSummary:
 
 @dataclass(frozen=True)
 class LinkSummary:
-    """How many links were written, how many of them are expected to be true, and under which assumption."""
+    """How many links were written, how many of them are expected to be true, and under which assumption.
+
+    `expected_links_band` are the expectations at both ends of an interval, where one is assumed.
+    """
 
     num_links: int
     expected_links: float
     assumption: str
+    expected_links_band: tuple[float, float] | None = None
 
 
 def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, Any]:
     """The evaluation of a run as evaluation.json holds it; at the prevalence of an assumption, if one is made.
+
+    Under an interval every figure is at the geometric mean, and its `band` holds the values at both ends, the smaller
+    first; `low` and `high` stay what the test edges leave open at the mean. `restated` says what was assumed, and what the
+    lists of new links that the decisions make would be worth.
 
     Raises:
         OptionError: an assumption that is out of range.
@@ -78,9 +105,33 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
     if assumption == Assumption():
         return run.evaluation
     deployment = assumption.deployment(run)
-    num_missing = deployment.num_missing
     # A stated prevalence is that of the candidates; a number of edges stands beside the non-edges, as the test edges do.
-    prevalence = assumption.prevalence or num_missing / (num_missing + run.test.num_non_edges)
+    others = 0.0 if assumption.prevalence is not None else 1.0
+
+    def prevalence_of(num_missing: float) -> float:
+        return num_missing / (run.test.num_non_edges + others * num_missing)
+
+    prevalence = prevalence_of(deployment.num_missing)
+    restated = _restated(run, prevalence, _prior_findings(assumption, deployment))
+    said: dict[str, Any] = {
+        "prevalence": prevalence,
+        "from": run.evaluation["candidates"]["prevalence"],
+        "num_missing": deployment.num_missing,
+        "assumption": deployment.assumption,
+        "new_links": [_new_links(run, deployment, each) for each in run.evaluation["decisions"]],
+    }
+    if deployment.band is not None:
+        ends = [prevalence_of(end) for end in deployment.band]
+        said["band"] = {"prevalence": ends, "num_missing": list(deployment.band)}
+        low, high = (_restated(run, end, []) for end in ends)
+        _add_bands(restated["metrics"], low["metrics"], high["metrics"])
+        for each in zip(restated["decisions"], low["decisions"], high["decisions"], strict=True):
+            _add_bands(*each)
+    return {**restated, "restated": said}
+
+
+def _restated(run: Run, prevalence: float, findings: list[Finding]) -> dict[str, Any]:
+    """All figures as if edges had been held out until they make up `prevalence` of the candidates."""
     measured = Evaluation.from_json(run.evaluation)
     restated = evaluate(
         run.test.at_prevalence(prevalence),
@@ -90,26 +141,57 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
         split=run.split,
         model=measured.model,
         baselines={},
-        findings=[*measured.findings, *_prior_findings(assumption, deployment)],
+        findings=[*measured.findings, *findings],
         rng=np.random.default_rng(run.config["options"]["seed"]),
     ).to_json()
     restated["metrics"]["mrr"] = run.evaluation["metrics"]["mrr"]  # ranks do not know the prevalence
     restated["candidates"] = {**run.evaluation["candidates"], "prevalence": prevalence}
-    restated["restated"] = {"prevalence": prevalence, "from": run.evaluation["candidates"]["prevalence"]}
     return restated
+
+
+def _add_bands(quantities: dict[str, Any], low: dict[str, Any], high: dict[str, Any]) -> None:
+    """Give every measured quantity the values that it has at both ends of an interval."""
+    for name, quantity in quantities.items():
+        if isinstance(quantity, dict) and quantity.get("value") is not None:
+            ends = [end[name].get("value") for end in (low, high)]
+            quantities[name] = {**quantity, "band": None if None in ends else sorted(ends)}
+
+
+def _new_links(run: Run, deployment: Deployment, decision: dict[str, Any]) -> dict[str, Any]:
+    """How many pairs without an edge pass a decision, and the mean of their probabilities.
+
+    That is precision against reality: the missing links are among these pairs, while the figures of the rehearsal are
+    against the record and count a missing link as an error.
+    """
+    row = {"rule": decision["rule"], "num_pairs": 0.0, "expected_precision": None}
+    threshold = decision["threshold_logit"]
+    if threshold is None:
+        return {**row, "reason": decision["reason"]}
+    logits, weights = run.test.non_edges.bins.points()
+    passing = logits >= threshold
+    if not passing.any():
+        return {**row, "reason": "no pair without an edge passes"}
+    logits, weights = logits[passing], weights[passing]
+    row |= {"num_pairs": run.test.non_edges.num_at_least(threshold)}
+    row |= {"expected_precision": float(np.average(deployment.probability(logits), weights=weights))}
+    bounds = deployment.bounds(logits)
+    if bounds is not None:
+        row |= {"band": [float(np.average(end, weights=weights)) for end in bounds]}
+    return row
 
 
 def _prior_findings(assumption: Assumption, deployment: Deployment) -> list[Finding]:
     """D27: more missing links than the record allows. A stated prevalence may be that of other candidates, so it passes."""
     most = deployment.rate.most_missing
-    if assumption.prevalence is not None or deployment.num_missing <= most:
+    assumed = deployment.num_missing if deployment.band is None else deployment.band[1]
+    if assumption.prevalence is not None or assumed <= most:
         return []
     message = (
-        f"{deployment.num_missing:,.0f} missing links are assumed, but so few non-edges rank among the held-out edges that "
+        f"{assumed:,.0f} missing links are assumed, but so few non-edges rank among the held-out edges that "
         f"at most about {most:,.0f} links that look like them can be missing."
     )
     remedy = f"Give --expected-missing {int(most)} or fewer, or read the figures as those of another graph."
-    return [Finding("D27", "warning", message, remedy, deployment.num_missing)]
+    return [Finding("D27", "warning", message, remedy, assumed)]
 
 
 def decision_of(run: Run, rule: str | None) -> Decision:
@@ -135,6 +217,7 @@ class PairTable:
     Args:
         logits: shape (pairs,), float64.
         probabilities: shape (pairs,), float64.
+        bounds: the probabilities at both ends of an assumed interval, shape (pairs,) each; None without one.
         is_known: shape (pairs,): recorded edges.
         is_unknown_id: shape (pairs,): an id that the graph does not have.
         is_inadmissible: shape (pairs,): a node with itself, or two nodes of one side of a bipartite graph.
@@ -142,6 +225,7 @@ class PairTable:
 
     logits: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    bounds: tuple[NDArray[np.float64], NDArray[np.float64]] | None
     is_known: NDArray[np.bool_]
     is_unknown_id: NDArray[np.bool_]
     is_inadmissible: NDArray[np.bool_]
@@ -162,12 +246,12 @@ def score_pairs(run: Run, source: Any, target: Any, deployment: Deployment) -> P
     canonical = space.canonical(pairs)
     inadmissible = ~unknown & ~space.is_admissible(canonical)
     usable = ~unknown & ~inadmissible
-    logits, probabilities = np.full(len(pairs), np.nan), np.full(len(pairs), np.nan)
+    logits = np.full(len(pairs), np.nan)
     logits[usable] = run.scorer.logits(canonical[usable])
-    probabilities[usable] = deployment.probability(logits[usable])
+    probabilities, bounds = deployment.probability(logits), deployment.bounds(logits)
     known = np.zeros(len(pairs), dtype=np.bool_)
     known[usable] = space.contains(run.split.recorded().pairs, canonical[usable])
-    return PairTable(logits, probabilities, known, unknown, inadmissible)
+    return PairTable(logits, probabilities, bounds, known, unknown, inadmissible)
 
 
 def predict_run(
@@ -179,6 +263,9 @@ def predict_run(
     assumption: Assumption = Assumption(),
 ) -> PredictionSummary:
     """Write source, target, logit, probability, decision and known for the given pairs.
+
+    Under an assumed interval probability_low and probability_high stand beside probability. The decision is the same
+    whatever is assumed: its threshold was fixed in the rehearsal.
 
     Args:
         run: a finished run.
@@ -203,6 +290,7 @@ def predict_run(
             "target": pl.Series(list(target), dtype=pl.String),
             "logit": column(table.logits),
             "probability": column(table.probabilities),
+            **{name: column(values) for name, values in _band_columns(table.bounds).items()},
             "decision": column(rule.passes(table.logits).astype(np.int8)),
             "known": column(table.is_known.astype(np.int8)),
         }
@@ -236,7 +324,8 @@ def find_run(
     deployment = assumption.deployment(run)
     frame = find_links(run, deployment, top=top, decision=decision, on_block=on_block)
     writer(frame)
-    return LinkSummary(len(frame), float(frame["probability"].sum()), deployment.assumption)
+    expected = float(frame["probability"].sum())
+    return LinkSummary(len(frame), expected, deployment.assumption, expected_band(frame))
 
 
 def find_links(
@@ -263,17 +352,34 @@ def find_links(
 def link_table(
     run: Run, found: FoundPairs, deployment: Deployment, q_values: NDArray[np.float64] | None = None
 ) -> pl.DataFrame:
-    """The table that `find` writes; q_value is empty where none are given, as there is no valid null set."""
+    """The table that `find` writes; q_value is empty where none are given, as there is no valid null set.
+
+    Under an assumed interval probability_low and probability_high stand beside probability.
+    """
     return pl.DataFrame(
         {
             "source": pl.Series(run.ids[found.pairs[:, 0]].tolist(), dtype=pl.String),
             "target": pl.Series(run.ids[found.pairs[:, 1]].tolist(), dtype=pl.String),
             "logit": found.logits,
             "probability": deployment.probability(found.logits),
+            **_band_columns(deployment.bounds(found.logits)),
             "q_value": pl.Series([None] * len(found.pairs) if q_values is None else q_values, dtype=pl.Float64),
             "evidence": pl.Series(evidence(run, found.pairs), dtype=pl.String),
         }
     )
+
+
+def _band_columns(
+    bounds: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> dict[str, NDArray[np.float64]]:
+    return {} if bounds is None else {"probability_low": bounds[0], "probability_high": bounds[1]}
+
+
+def expected_band(table: pl.DataFrame) -> tuple[float, float] | None:
+    """Expected true links of a table at both ends of an assumed interval; None without one."""
+    if "probability_low" not in table.columns:
+        return None
+    return float(table["probability_low"].sum()), float(table["probability_high"].sum())
 
 
 def evidence(run: Run, pairs: Pairs) -> list[str]:

@@ -2,7 +2,9 @@
 
 Binary cross-entropy over pairs is softplus(-z) for an edge and softplus(z) for a zero. Training zeros are all pairs that
 are not train edges. Its optimum has the logit log(f1/f0) + log(O_eff), where O_eff is the total weight of the edges over
-the total weight of the zeros that were used: the odds at which a pair with no evidence either way is called an edge.
+the total weight of the zeros that were used: the odds at which a pair with no evidence either way is called an edge. So
+logit - log(O_eff) + logit(prevalence) is the logit at another prevalence where the pairs that are used are uniform among
+edges and among zeros (`AllPairs`, `Sampled`), and where the model has not learnt its edges by heart.
 """
 
 from typing import Protocol
@@ -152,7 +154,8 @@ class Subgraph:
     `num_drawn` are expected; weight is (degree or core number)^alpha (Salha et al., FastGAE, Neural Networks 2021, who
     draw a fixed number). A pair is decoded with probability p_u p_v, edge or zero alike, so the loss is an unbiased
     estimate of the all-pairs cross-entropy in which every pair weighs p_u p_v. For one and the same pair edge and zero
-    weigh alike; a model that cannot tell pairs apart sees O_eff = sum of p_u p_v over edges / the same over zeros.
+    weigh alike; a model that cannot tell pairs apart sees O_eff = sum of p_u p_v over edges / the same over zeros. One
+    that can learns something in between, so no closed form moves its logits to a prevalence: they have to be calibrated.
 
     Args:
         edges: train edges, canonical.

@@ -81,16 +81,25 @@ def _metrics_table(evaluation: Mapping[str, Any]) -> Table:
     table.add_column("metric")
     table.add_column("value", justify="right")
     table.add_column("95 % interval")
+    has_band = any("band" in quantity for quantity in evaluation["metrics"].values())
+    if has_band:
+        table.add_column("over the assumed interval")
     for key in (*_RANKING, *_CALIBRATION):
         quantity = evaluation["metrics"].get(key)
         if quantity is not None:
-            table.add_row(METRICS[key][0], number_text(number_of(quantity)), Text(bounds_text(quantity)))
+            band = [_band(quantity)] if has_band else []
+            table.add_row(METRICS[key][0], number_text(number_of(quantity)), Text(bounds_text(quantity)), *band)
     restated = evaluation.get("at_graph_ratio", {}).get("average_precision")
     if restated is not None:
         table.add_row(
             "average precision at the graph's ratio", number_text(number_of(restated)), Text(bounds_text(restated))
         )
     return table
+
+
+def _band(quantity: Mapping[str, Any]) -> str:
+    low, high = quantity.get("band") or (None, None)
+    return "" if low is None else f"{number_text(low)} to {number_text(high)}"
 
 
 def _baselines_table(evaluation: Mapping[str, Any]) -> Table:

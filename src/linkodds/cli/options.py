@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 _GRAPH, _MODEL, _TRAINING, _DECISION, _RUN = "Graph", "Model", "Training", "Decision", "Run"
-_ASSUMPTION = "How many links are missing (give one)"
+_ASSUMPTION = "How many links are missing (give one; LOW:HIGH gives a band)"
 
 # arguments
 EdgesFile = Annotated[
@@ -194,15 +194,18 @@ TensorBoard = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.", rich_help_panel=_RUN)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=_RUN)]
 
-# assumptions about the links that are missing
+# assumptions about the links that are missing: a number, or an interval as LOW:HIGH
 Prevalence = Annotated[
-    float | None,
-    typer.Option(metavar="P", help="Missing links among the candidates.", rich_help_panel=_ASSUMPTION),
+    str | None,
+    typer.Option(metavar="P or LOW:HIGH", help="Missing links among the candidates.", rich_help_panel=_ASSUMPTION),
 ]
 ExpectedMissing = Annotated[
-    float | None, typer.Option(metavar="N", help="Number of missing links.", rich_help_panel=_ASSUMPTION)
+    str | None,
+    typer.Option(metavar="N or LOW:HIGH", help="Number of missing links.", rich_help_panel=_ASSUMPTION),
 ]
 LabelFrequency = Annotated[
-    float | None,
-    typer.Option(metavar="C", help="Share of all true links that is recorded.", rich_help_panel=_ASSUMPTION),
+    str | None,
+    typer.Option(
+        metavar="C or LOW:HIGH", help="Share of all true links that is recorded.", rich_help_panel=_ASSUMPTION
+    ),
 ]

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,7 +30,7 @@ def evaluate(
     from linkodds.inference import Assumption, evaluate_run
     from linkodds.record import load_run
 
-    assumption = Assumption(prevalence, expected_missing, label_frequency)
+    assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
     if fdr is not None:
         from linkodds.errors import OptionError
 
@@ -50,6 +50,28 @@ def evaluate(
     from linkodds.summary import print_summary
 
     print_summary(evaluation, Console())
+    if "restated" in evaluation:
+        _print_new_links(evaluation["restated"])
+
+
+def _print_new_links(restated: dict[str, Any]) -> None:
+    """What the list of new links that each decision makes is worth under the assumption: precision against reality."""
+    from linkodds.wording import number_text
+
+    print("new links (pairs without an edge) that pass each decision, and their expected share of true ones:")
+    for row in restated["new_links"]:
+        if row["expected_precision"] is None:
+            print(printable(f"  {row['rule']}: none; {row['reason']}"))
+            continue
+        band = (
+            "".join(f", {number_text(low)} to {number_text(high)}" for low, high in [row["band"]])
+            if "band" in row
+            else ""
+        )
+        print(
+            f"  {row['rule']}: {row['num_pairs']:,.0f}, {number_text(row['expected_precision'])}{band} (not guaranteed)"
+        )
+    say(restated["assumption"])
 
 
 def _print_audit(path: Path, alpha: float, as_json: bool) -> None:
@@ -86,6 +108,7 @@ def predict(
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
     label_frequency: opt.LabelFrequency = None,
+    as_json: opt.AsJson = False,
 ) -> None:
     """Logit, probability and decision of the given pairs, in their order.
 
@@ -100,10 +123,13 @@ def predict(
         pairs,
         out,
         decision=decision,
-        assumption=Assumption(prevalence, expected_missing, label_frequency),
+        assumption=Assumption.from_text(prevalence, expected_missing, label_frequency),
     )
     say(summary.assumption)
-    print(f"{out}: {counted(summary.num_rows, 'pair')}")
+    if as_json:
+        print(json.dumps({"out": str(out), **vars(summary)}, indent=2, allow_nan=False))
+    else:
+        print(f"{out}: {counted(summary.num_rows, 'pair')}")
     empty = {
         "have an id that the graph does not have": summary.num_unknown,
         "are no pair of this graph (a node with itself, or two nodes of one side)": summary.num_inadmissible,
@@ -154,7 +180,7 @@ def find(
     from linkodds.inference import Assumption, find_run
     from linkodds.record import load_run
 
-    assumption = Assumption(prevalence, expected_missing, label_frequency)
+    assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
     chosen = _mode_of_list(top, decision, precision, fdr, unobserved, mode)
     if chosen is not None:
         from linkodds.error_control import find_expected, find_masked
@@ -178,7 +204,14 @@ def find(
     if as_json:
         print(json.dumps({"out": str(out), "mode": "best", **vars(summary)}, indent=2, allow_nan=False))
         return
-    print(f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f} of them expected to be true")
+    band = _band_text(summary.expected_links_band)
+    print(
+        f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f}{band} of them expected to be true"
+    )
+
+
+def _band_text(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f" ({ends[0]:,.1f} to {ends[1]:,.1f})"
 
 
 def _mode_of_list(
@@ -247,7 +280,8 @@ def _print_list(controlled: "ControlledList", out: Path, as_json: bool) -> None:
             f"{counted(details['num_nulls'], 'calibration null')}, smallest q-value {details['smallest_q_value']:.3g}"
         )
         return
-    print(f"{links}, {controlled.expected_links:,.1f} of them expected to be true (not guaranteed)")
+    band = _band_text(details["expected_links_band"])
+    print(f"{links}, {controlled.expected_links:,.1f}{band} of them expected to be true (not guaranteed)")
     low, high = details["expected_precision_interval"]
     print(f"  by the held-out edges that rank as high, {low:.3g} to {high:.3g} of it, were the assumption right")
     half, _, double = details["sensitivity"]
