@@ -174,13 +174,13 @@ class TestOnARun:
     @pytest.mark.parametrize("options", [["--fdr", 0.4, "--mode", "discover"], ["--precision", 0.6]])
     def test_expected_lists_are_labelled_and_equal_brute_force(self, hidden_pairs, options: list[object]) -> None:
         run, folder, _ = hidden_pairs
-        out, missing = folder / "expected.csv", 100
+        out, missing = folder / "expected.csv", 60
         result = run_cli("find", folder / "run", "--out", out, *options, "--expected-missing", missing, "--json")
         assert result.exit_code == 0, result.stderr
         said = json.loads(result.stdout)
         assert said["guaranteed"] is False
         assert "not guaranteed" in said["promise"]
-        assert "100 links are missing" in said["assumption"]
+        assert "60 links are missing" in said["assumption"]
         deployment = Assumption(expected_missing=missing).deployment(run)
         recorded = run.split.recorded()
         logits = np.sort(run.scorer.logits(recorded.absent_pairs(np.arange(recorded.num_absent))))[::-1]
@@ -191,7 +191,7 @@ class TestOnARun:
         low, high = said["expected_precision_interval"]
         assert 0 < low < said["expected_precision"] <= high <= 1
         half, same, double = said["sensitivity"]
-        assert [row["num_missing"] for row in said["sensitivity"]] == [50, 100, 200]
+        assert [row["num_missing"] for row in said["sensitivity"]] == [30, 60, 120]
         assert half["expected_precision"] <= same["expected_precision"] <= double["expected_precision"]
         assert half["about_num_links"] <= same["about_num_links"] <= double["about_num_links"]
         assert same["about_num_links"] == pytest.approx(len(links), rel=0.1)
