@@ -53,6 +53,9 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
         console.print(_baselines_table(evaluation))
     if evaluation.get("decisions"):
         console.print(_decisions_table(evaluation))
+        for decision in evaluation["decisions"]:
+            if decision.get("reason"):
+                console.print(Text(f"{plain_text(decision['rule'], 40)}: {plain_text(decision['reason'], 600)}\n"))
     if evaluation.get("audit"):
         console.print(_audit_table(evaluation))
         console.print(Text(f"{AUDIT_NOTE}\n", style="dim"))
@@ -121,7 +124,7 @@ def _decisions_table(evaluation: Mapping[str, Any]) -> Table:
     for decision in evaluation["decisions"]:
         rule = Text(plain_text(decision["rule"], 40))
         if decision.get("threshold_logit") is None:
-            table.add_row(rule, "none", Text(plain_text(decision.get("reason") or "", 120), style="dim"))
+            table.add_row(rule, "none")
         else:
             measures = (decision.get(key) for key in ("precision", "recall", "f1", "balanced_accuracy"))
             table.add_row(
