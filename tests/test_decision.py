@@ -232,8 +232,19 @@ def test_precision_out_of_reach_says_by_how_much() -> None:
     assert "of 150 calibration edges pass" in decision.reason
     assert "--split" in decision.reason
     assert "150 test edges afford 16.7 non-edges" in decision.reason
-    few = decide(parse_rule("precision>=0.9"), [normal_sample(3, 900)], UNIT, num_test_edges=9)
-    assert "not even all of them would be enough" in str(few.reason) or "it would take about" in str(few.reason)
+    sampled = HeldOut.from_logits(normal_sample(shift=0.5).edge_logits, np.linspace(-3, 3, 8_000), 80_000)
+    decision = decide(parse_rule("precision>=0.9"), [sampled], UNIT, num_test_edges=150)
+    assert "score all non-edges and not a share of 0.1 (--max-pairs)" in str(decision.reason)
+    sample = HeldOut.from_logits(np.full(3, 6.0), np.r_[np.full(5, 5.0), np.linspace(-3, 0, 895)], 900)
+    few = decide(parse_rule("precision>=0.5"), [sample], UNIT, num_test_edges=9)
+    assert "3 of 3 calibration edges pass" in str(few.reason)
+    assert "not even all of them would be enough" in str(few.reason)  # 0.1 ** (1 / 3) = 0.46 is below 5 / 9
+    # No edge above the best non-edge; 26 of 40 above the eighth are enough at 0.1, and not at the 0.02 that is left.
+    logits = np.r_[5.0, np.full(7, 3.0), np.linspace(-3, 0, 892)]
+    odd = HeldOut.from_logits(np.r_[np.full(26, 4.0), np.full(14, -1.0)], logits, 900)
+    reason = str(decide(parse_rule("precision>=0.8"), [odd], UNIT, num_test_edges=60).reason)
+    assert "with 8 non-edges, 26 of 40 calibration edges pass" in reason
+    assert "alone it would do, but stricter ones failed before it" in reason
 
 
 def test_precision_of_a_separating_model_with_few_test_edges() -> None:

@@ -354,16 +354,21 @@ def _too_imprecise(rule: Rule, sample: _Sample, counts: Floats, most: Floats, pa
     least = num_test * least_recall(passing, n, delta)
     precision = least / np.maximum(least + most, 1e-300)
     best = int(np.argmax(precision))
-    could = num_test * least_recall(np.arange(n + 1.0), n, delta)
+    could = num_test * least_recall(np.arange(1.0, n + 1), n, delta)
     enough = np.flatnonzero(could * (1 - wanted) >= most[best] * wanted)
-    lacks = f"it would take about {enough[0]}" if len(enough) else "not even all of them would be enough"
+    if precision[best] >= wanted:
+        lacks = "alone it would do, but stricter ones failed before it, and the best of many, picked afterwards, is no promise"
+    else:
+        lacks = f"it would take about {enough[0] + 1}" if len(enough) else "not even all of them would be enough"
     tried = f"Of {len(counts)} tried the closest: with" if len(counts) > 1 else "The only one worth a try: with"
+    rate = sample.folds[0].non_edges.rate
+    scored = "" if rate == 1.0 else f"score all non-edges and not a share of {rate:.2g} (--max-pairs), "
     return (
         f"no threshold is sure to have precision {wanted:g} ({num_test} test edges afford "
         f"{num_test * (1 - wanted) / wanted:,.1f} non-edges if all pass). {tried} {counts[best]:,.0f} non-edges, "
         f"{passing[best]:.0f} of {n} calibration edges pass, so precision is at least {precision[best]:.2g} with "
-        f"{1 - DELTA:.0%} confidence; {lacks}. Ask for less, calibrate on more edges (--split, --folds), or use f1, which "
-        "promises nothing."
+        f"{1 - DELTA:.0%} confidence; {lacks}. Ask for less, {scored}calibrate on more edges (--split, --folds), or use f1, "
+        "which promises nothing."
     )
 
 
