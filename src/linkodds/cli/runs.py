@@ -151,13 +151,12 @@ def find(
     as_json: opt.AsJson = False,
 ) -> None:
     """New links: the best of all pairs without a recorded edge."""
+    from linkodds.error_control import list_links, mode_of_list
+    from linkodds.errors import OptionError
     from linkodds.inference import Assumption, find_run, table_writer
     from linkodds.record import load_run
 
     assumption = Assumption(prevalence, expected_missing, label_frequency)
-    from linkodds.error_control import list_links, mode_of_list
-    from linkodds.errors import OptionError
-
     lists = {"--precision": precision, "--fdr": fdr, "--top": top, "--decision": decision}
     given = [name for name, value in lists.items() if value is not None]
     if len(given) > 1 and (precision, fdr) != (None, None):
