@@ -253,12 +253,14 @@ def simulated_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for result in results:
         for rule in result["rules"]:
             most = allowed(result["draws"])
+            control = rule["plug_in_broken"] / rule["plug_in_given"] if rule["plug_in_given"] else None
             rows.append(
                 {
-                    "cell": result["name"],
                     **rule,
+                    "cell": result["name"],
+                    "control": control,
                     "is_kept": rule["broken"] <= most and rule["broken_on_test"] <= most,
-                    "control_fails": rule["plug_in_broken"] > most,
+                    "control_fails": control is not None and control > most,
                 }
             )
     return rows
@@ -274,8 +276,9 @@ def real_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             draws = np.array([result["draws"] for result in fits])
             means = {
                 key: float(np.average([rule[key] for rule in rules], weights=draws))
-                for key in ("broken", "broken_on_test", "plug_in_broken", "refused")
+                for key in ("broken", "broken_on_test", "plug_in_broken", "plug_in_given", "refused")
             }
+            control = means["plug_in_broken"] / means["plug_in_given"] if means["plug_in_given"] else None
             given = [rule for rule in rules if rule["recall"] is not None]
             most = allowed(int(draws.sum()))
             rows.append(
@@ -288,7 +291,8 @@ def real_rows(results: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                     "recall": float(np.mean([rule["recall"] for rule in given])) if given else None,
                     "oracle_recall": float(np.mean([rule["oracle_recall"] for rule in given])) if given else None,
                     "is_kept": means["broken"] <= most and means["broken_on_test"] <= most,
-                    "control_fails": means["plug_in_broken"] > most,
+                    "control": control,
+                    "control_fails": control is not None and control > most,
                     "most": most,
                 }
             )
@@ -310,8 +314,8 @@ def page() -> str:
         "",
         "*broken*: share of draws in which recall or precision is below what was promised. *on test*: share in which fewer",
         "test edges pass than the lower tenth of the beta-binomial allows, given the calibration edges. *plug-in*: the same",
-        "as *broken* for the loosest threshold that is good enough on the calibration edges; the negative control, it has to",
-        "fail. *refused*: no threshold was given, with the reason. *recall*: reached where one was given, beside what could",
+        "as *broken* for the loosest threshold that is good enough on the calibration edges, of the draws in which there is",
+        "one; the negative control, it has to fail. *refused*: no threshold was given, with the reason. *recall*: reached where one was given, beside what could",
         "have been reached had the truth been known.",
         "",
         "## Simulated, truth known",
@@ -333,7 +337,7 @@ def _simulated_text(results: Sequence[dict[str, Any]], rows: Sequence[dict[str, 
     draws = results[0]["draws"]
     lines = [
         f"{draws:,} draws a cell; a rule passes where both shares are at most {allowed(draws):.3f}: {kept} of {len(rows)} do. "
-        f"The plug-in is above it in {failing} of {len(rows)}.",
+        f"The plug-in is above it in {failing} of the {sum(row['control'] is not None for row in rows)} where it has a threshold.",
         "",
         "Edge logits are normal with standard deviation 1 about the shift, non-edge logits about 0. *missing*: non-edges",
         "that score like edges. *scored*: share of the non-edges that is.",
@@ -375,9 +379,11 @@ def _real_text(results: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
 def _figures(row: dict[str, Any]) -> str:
     reached = ("", "") if row["recall"] is None else (f"{row['recall']:.3f}", f"{row['oracle_recall']:.3f}")
     mark = "" if row["is_kept"] else " **too often**"
-    control = "" if row["control_fails"] else " (not above)"
+    control = (
+        "none" if row["control"] is None else f"{row['control']:.3f}{'' if row['control_fails'] else ' (not above)'}"
+    )
     return (
-        f"| {row['broken']:.3f}{mark} | {row['broken_on_test']:.3f} | {row['plug_in_broken']:.3f}{control} "
+        f"| {row['broken']:.3f}{mark} | {row['broken_on_test']:.3f} | {control} "
         f"| {row['refused']:.3f} | {reached[0]} | {reached[1]} |"
     )
 
