@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from scipy.stats import beta, binom, norm
 
 from linkodds.calibration import Calibrator, fit_calibrator
-from linkodds.decision import DELTA, STANDARD_RULES, Decision, _precision_grid, decide, parse_rule
+from linkodds.decision import DELTA, STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.held_out import HeldOut
 from linkodds.non_edge_scores import NonEdgeScores
+from linkodds.precision_tests import precision_grid
 
 Logits = NDArray[np.float64]
 UNIT = Calibrator(1.0, 0.0, "platt", 0.5, 100, 100)
@@ -29,10 +30,12 @@ def quality(name: str, tp: float, fp: float, edges: float, non_edges: float) -> 
         return (tp / edges + tn / non_edges) / 2
     if name == "f1":
         return 2 * tp / (2 * tp + fp + fn)
+    if name == "f2":
+        return 5 * tp / (5 * tp + fp + 4 * fn)
     return (tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
 
 
-@pytest.mark.parametrize("name", ["balanced_accuracy", "f1", "mcc"])
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1", "f2", "mcc"])
 @pytest.mark.parametrize("num_test_edges", [20, 300])
 def test_maximisers_beat_every_threshold_at_the_test_prevalence(name: str, num_test_edges: int) -> None:
     rng = np.random.default_rng(1)
@@ -228,6 +231,20 @@ def test_precision_out_of_reach_says_by_how_much() -> None:
     assert "no threshold is sure to have precision 0.9" in decision.reason
     assert "of 150 calibration edges pass" in decision.reason
     assert "--split" in decision.reason
+    assert "150 test edges afford 16.7 non-edges" in decision.reason
+    sampled = HeldOut.from_logits(normal_sample(shift=0.5).edge_logits, np.linspace(-3, 3, 8_000), 80_000)
+    decision = decide(parse_rule("precision>=0.9"), [sampled], UNIT, num_test_edges=150)
+    assert "score all non-edges and not a share of 0.1 (--max-pairs)" in str(decision.reason)
+    sample = HeldOut.from_logits(np.full(3, 6.0), np.r_[np.full(5, 5.0), np.linspace(-3, 0, 895)], 900)
+    few = decide(parse_rule("precision>=0.5"), [sample], UNIT, num_test_edges=9)
+    assert "3 of 3 calibration edges pass" in str(few.reason)
+    assert "not even all of them would be enough" in str(few.reason)  # 0.1 ** (1 / 3) = 0.46 is below 5 / 9
+    # No edge above the best non-edge; 26 of 40 above the eighth are enough at 0.1, and not at the 0.02 that is left.
+    logits = np.r_[5.0, np.full(7, 3.0), np.linspace(-3, 0, 892)]
+    odd = HeldOut.from_logits(np.r_[np.full(26, 4.0), np.full(14, -1.0)], logits, 900)
+    reason = str(decide(parse_rule("precision>=0.8"), [odd], UNIT, num_test_edges=60).reason)
+    assert "with 8 non-edges, 26 of 40 calibration edges pass" in reason
+    assert "alone it would do, but stricter ones failed before it" in reason
 
 
 def test_precision_of_a_separating_model_with_few_test_edges() -> None:
@@ -245,6 +262,30 @@ def test_precision_of_tied_counts() -> None:
     decision = decide(parse_rule("precision>=0.8"), [sample], UNIT, num_test_edges=100)
     assert decision.threshold_logit is None
     assert "with 0 non-edges, 0 of 100 calibration edges pass" in str(decision.reason)
+
+
+def test_precision_of_small_samples_gets_a_second_start() -> None:
+    """10 missing links score like edges: the strict start fails, a looser threshold is fine, and the promise is kept."""
+    rng = np.random.default_rng(8)
+    non_edges = np.r_[rng.normal(0, 1, 2_390), rng.normal(3, 1, 10)].astype(np.float32).astype(np.float64)
+    broken, given, naive = [], [], []
+    for _ in range(300):
+        edges = rng.normal(3, 1, 40)
+        decision = decide(
+            parse_rule("precision>=0.8"), [HeldOut.from_logits(edges, non_edges, 2_400)], UNIT, num_test_edges=80
+        )
+        threshold = decision.threshold_logit
+        given.append(threshold is not None)
+
+        def is_broken(threshold: float) -> bool:
+            tp = 80 * norm.sf(threshold - 3)
+            return bool(tp < 0.8 * (tp + np.sum(non_edges >= threshold)))
+
+        broken.append(threshold is not None and is_broken(threshold))
+        naive.append(is_broken(naive_precision_threshold(edges, non_edges, 1.0, 80, 0.8)))
+    assert at_most(np.array(broken), DELTA)
+    assert not at_most(np.array(naive), DELTA)
+    assert np.mean(given) > 0.3
 
 
 def test_balanced_accuracy_floods_and_says_so() -> None:
@@ -306,6 +347,9 @@ def test_folds_are_pooled_by_rank() -> None:
         ("cost:20:-1", "cost:20:-1: its values have to be above 0"),
         ("budget:0", "budget:0: its values have to be above 0"),
         ("budget:2.5", "budget:2.5: a budget is a whole number"),
+        ("f0", "f0: its values have to be above 0"),
+        ("f-1", "f-1: no such decision rule"),
+        ("f1.2.3", "f1.2.3: 1.2.3 should be a number"),
         ("accuracy", "accuracy: no such decision rule"),
         ("", ": no such decision rule"),
     ],
@@ -320,11 +364,13 @@ def test_rules_that_do_not_exist_are_refused_with_those_that_do(text: str, probl
 
 
 @pytest.mark.parametrize(
-    "text", ["half", "balanced_accuracy", "f1", "mcc", "precision>=0.5", "recall>=0.8", "cost:20:1", "budget:100"]
-)
+    "text", ["half", "balanced_accuracy", "f1", "mcc", "precision>=0.5", "recall>=0.8", "cost:20:1", "budget:100",
+             "f2", "f0.5"]
+)  # fmt: skip
 def test_rules_read_back_as_written(text: str) -> None:
     assert str(parse_rule(text)) == text
     assert parse_rule(f" {text} ") == parse_rule(text)
+    assert parse_rule("f1.0") == parse_rule("f1")
 
 
 def test_json_round_trip() -> None:
@@ -346,7 +392,7 @@ def test_no_more_non_edges_pass_than_the_sample_bounds(tied: bool) -> None:
     for _ in range(300):
         drawn = rng.choice(population, 5_000, replace=False)
         scores = NonEdgeScores.of(drawn, anchors=np.zeros(1), num_non_edges=50_000)
-        thresholds, counts, most = _precision_grid(scores, 800.0, 0.05)
+        thresholds, counts, most = precision_grid(scores, 800.0, 0.05)
         assert (most > counts).all()
         broken += bool(((population >= thresholds[:, None]).sum(axis=1) > most).any())
     assert broken <= binom.ppf(0.999, 300, 0.05)

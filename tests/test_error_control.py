@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,8 +15,9 @@ from linkodds.cli import app
 from linkodds.config import FitConfig
 from linkodds.deployment import Deployment, LinkRate, longest_list, most_pairs
 from linkodds.doctor import diagnose_run
-from linkodds.error_control import find_expected
+from linkodds.error_control import expected_list, masked_list, share_of_other_degrees
 from linkodds.errors import OptionError, UnkeptPromise
+from linkodds.estimator import LinkPredictor
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.inference import Assumption
@@ -153,6 +155,50 @@ class TestOnARun:
         assert "5 rows of --unobserved repeat a pair" in result.stderr
         assert (folder / "t.csv").read_bytes() == out.read_bytes()
 
+    def test_python_gives_the_same_lists(self, hidden_pairs, tmp_path: Path) -> None:
+        _, folder, table = hidden_pairs
+        predictor, pairs = LinkPredictor.load(folder / "run"), table.select("source", "target")
+        wanted: list[tuple[dict[str, Any], list[object]]] = [
+            ({"fdr": 0.2, "unobserved": pairs}, ["--fdr", 0.2, "--unobserved", folder / "pairs.csv"]),
+            ({"fdr": 0.4, "mode": "discover"}, ["--fdr", 0.4, "--mode", "discover"]),
+            ({"precision": 0.6}, ["--precision", 0.6]),
+        ]
+        for arguments, options in wanted:
+            out = tmp_path / "list.parquet"
+            result = run_cli("find", folder / "run", "--out", out, *options, "--expected-missing", 60, "--json")
+            assert result.exit_code == 0, result.stderr
+            controlled = predictor.list_links(**arguments, expected_missing=60)
+            assert controlled.table.equals(pl.read_parquet(out))
+            assert predictor.find_links(**arguments, expected_missing=60).equals(controlled.table)
+            assert {"out": str(out), **controlled.to_json()} == json.loads(result.stdout)
+        assert len(predictor.find_links()) == len(predictor.find_links(top=100)) == 100
+        for refused in (
+            {"fdr": 0.1},
+            {"fdr": 0.1, "precision": 0.5},
+            {"precision": 0.5, "top": 5},
+            {"mode": "discover"},
+        ):
+            with pytest.raises(OptionError):
+                predictor.find_links(**refused)
+        with pytest.raises(OptionError, match="--fdr or --precision"):
+            predictor.list_links()
+
+    def test_unobserved_pairs_of_other_degrees_are_called_out(self, hidden_pairs) -> None:
+        """Pairs of the richest nodes were left unobserved: seen by their degrees, whatever their logits say."""
+        run, _, _ = hidden_pairs
+        recorded = run.split.recorded()
+        others = recorded.absent_pairs(np.arange(recorded.num_absent))
+        degree = np.bincount(run.split.train.ravel(), minlength=NODES)
+        at_random = np.random.default_rng(1).permutation(len(others))[:2000]
+        hubs = np.argsort(-degree[others[:, 0]] * degree[others[:, 1]], kind="stable")[:2000]
+        for chosen, named in ((at_random, False), (hubs, True)):
+            ids = run.ids[others[chosen]]
+            controlled = masked_list(run, pl.DataFrame({"source": ids[:, 0], "target": ids[:, 1]}), alpha=0.1)
+            assert any("other degrees" in warning for warning in controlled.warnings) is named
+        assert controlled.details["share_of_other_degrees"] > 0.7  # they all lie in the top fifth
+        by_hand = share_of_other_degrees(np.array([0, 0, 1, 4], dtype=np.uint8), np.array([1.0, 1.0, 1.0, 1.0, 1.0]))
+        assert by_hand == pytest.approx(0.3 + 0.05 + 0.05)  # excess of classes 0, 1 and 4 over a fifth
+
     def test_pairs_that_were_picked_by_the_model_are_called_out(self, hidden_pairs, tmp_path: Path) -> None:
         _, folder, _ = hidden_pairs
         run_cli("find", folder / "run", "--out", tmp_path / "best.csv", "--top", 300)
@@ -197,7 +243,7 @@ class TestOnARun:
         assert same["about_num_links"] == pytest.approx(len(links), rel=0.1)
         printed = run_cli("find", folder / "run", "--out", out, *options, "--expected-missing", missing)
         assert "(not guaranteed)" in printed.stdout
-        assert "if 50 links are missing" in printed.stdout
+        assert "if 30 links are missing" in printed.stdout
         assert "if 200 links are missing" in printed.stdout
 
     def test_a_list_that_cannot_be_expected_leaves_no_file(self, hidden_pairs, tmp_path: Path) -> None:
@@ -222,7 +268,7 @@ class TestOnARun:
             findings = json.loads(result.stdout)["findings"]
             assert [finding["id"] for finding in findings if finding["id"] == "D27"] == ids
         with pytest.raises(OptionError, match="--precision takes a share"):
-            find_expected(run, tmp_path / "x.csv", precision=1.0, mode="precision", assumption=Assumption())
+            expected_list(run, precision=1.0, mode="precision")
 
     @pytest.mark.parametrize(
         ("options", "said"),

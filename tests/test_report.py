@@ -130,7 +130,10 @@ EVALUATION: dict[str, Any] = {
             "reason": "8 calibration edges are too few: 11 are needed.",
         },
     ],
-    "audit": [],
+    "audit": [
+        {"alpha": 0.1, "num_selected": 0, "num_true": 0, "false_discovery_proportion": 0.0, "reason": f"D26 {HOSTILE}"},
+        {"alpha": 0.3, "num_selected": 1234, "num_true": 900, "false_discovery_proportion": 334 / 1234},
+    ],
     "baselines": {
         "degree": {"roc_auc": 0.711, "average_precision": 0.0147},
         "common-neighbors": {"roc_auc": 0.792, "average_precision": 0.081},

@@ -54,6 +54,17 @@ EVALUATION: dict[str, Any] = {
             "reason": "8 calibration edges are too few",
         },
     ],
+    "audit": [
+        {
+            "alpha": 0.05,
+            "num_selected": 0,
+            "num_true": 0,
+            "false_discovery_proportion": 0.0,
+            "reason": "D26: too few nulls",
+        },
+        {"alpha": 0.1, "num_selected": 0, "num_true": 0, "false_discovery_proportion": 0.0},
+        {"alpha": 0.3, "num_selected": 1_234, "num_true": 900, "false_discovery_proportion": 334 / 1_234},
+    ],
     "findings": [{"id": "D14", "severity": "warning", "message": "3 columns are constant.", "remedy": "Drop them."}],
 }
 
@@ -78,6 +89,7 @@ def test_every_part_is_printed_in_order() -> None:
         "full rows were not ranked",
         "at the graph's ratio",
         "0.520",
+        "leave out the split itself",
         "low 0.900 [0.810, 0.990], middle n/a: no edge",
         "high 1 [0.900, 1.10]",
         "against the baselines",
@@ -95,6 +107,13 @@ def test_every_part_is_printed_in_order() -> None:
         "recall>=0.8",
         "none",
         "8 calibration edges",
+        "audit: lists with a stated error",
+        "D26: too few nulls",
+        "nothing",
+        "1,234",
+        "900",
+        "0.271",
+        "on average over repetitions",
         "▲ warning D14: 3 columns are constant.",
         "Drop them.",
     ):

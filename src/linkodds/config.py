@@ -112,7 +112,8 @@ class FitConfig(BaseModel):
     )
     decision: str = Field(
         "f1",
-        description="rule that predict applies: half, balanced_accuracy, f1, mcc, precision>=P, recall>=R, cost:FP:FN, budget:K",
+        description="rule that predict applies: half, balanced_accuracy, f1, f2 (any weight), mcc, precision>=P, recall>=R, "
+        "cost:FP:FN, budget:K",
     )
     max_pairs: int = Field(
         1_000_000_000,

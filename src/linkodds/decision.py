@@ -6,11 +6,13 @@ non-edges are counted as they are. The test edges are never looked at.
     half                p >= 1/2, p from the calibrator
     balanced_accuracy   the largest (TPR + TNR) / 2; at rare edges it floods, mind its expected precision
     f1, mcc             the largest F1, Matthews correlation
+    fB                  the largest F-beta, such as f2 (a missed edge weighs more) or f0.5 (a false one does)
     cost:FP:FN          p >= FP / (FP + FN), the cheapest if probabilities hold (Elkan, IJCAI 2001)
     budget:K            about K candidates pass
     recall>=R           guaranteed with 90 % confidence by an order statistic of the calibration edges
-    precision>=P        guaranteed with 90 % confidence by fixed-sequence tests (Learn then Test, Angelopoulos et al.,
-                        arXiv 2110.01052), or no threshold at all
+    precision>=P        guaranteed with 90 % confidence by tests in a fixed sequence with a second start (Learn then Test,
+                        Angelopoulos et al., arXiv 2110.01052; fallback procedure, Wiens, Pharmaceutical Statistics 2,
+                        2003), or no threshold at all
 """
 
 import re
@@ -21,21 +23,19 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, betabinom, binom
+from scipy.stats import betabinom, binom
 
 from linkodds.calibration import Calibrator
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.held_out import HeldOut
 from linkodds.logit_bins import Floats
-from linkodds.non_edge_scores import NonEdgeScores
+from linkodds.precision_tests import SECOND_START, last_kept, least_recall, precision_grid
 from linkodds.scoring import below_float32
 
-RuleName = Literal["half", "balanced_accuracy", "f1", "mcc", "precision", "recall", "cost", "budget"]
+RuleName = Literal["half", "balanced_accuracy", "f1", "f", "mcc", "precision", "recall", "cost", "budget"]
 
 DELTA = 0.1
 """A guaranteed rule may break its promise in this share of all draws of the calibration edges."""
-FIRST_NON_EDGES, GRID_FACTOR = 20, 1.1
-"""The grid of precision>=P: scored non-edges at or above its strictest threshold, and how fast they grow."""
 FLOODED = 0.1
 """Expected precision below which a decision carries a caution."""
 COVERS = (
@@ -46,8 +46,9 @@ COVERS = (
 MAX_LOGIT = 1e30
 """Thresholds beyond are cut to it: no model has such logits, and float32 still holds it."""
 FORMS = (
-    "half, balanced_accuracy, f1, mcc, precision>=P or recall>=R with 0 < P, R < 1, cost:FP:FN with costs above 0 of a "
-    "false positive and a false negative, budget:K with a whole number K of at least 1"
+    "half, balanced_accuracy, f1, mcc, fB with a weight B above 0 of recall against precision (f2, f0.5), precision>=P or "
+    "recall>=R with 0 < P, R < 1, cost:FP:FN with costs above 0 of a false positive and a false negative, budget:K with a "
+    "whole number K of at least 1"
 )
 
 
@@ -57,7 +58,7 @@ class Rule:
 
     Args:
         name: what is optimised or promised.
-        values: (P,), (R,), (FP, FN) or (K,); empty for the other rules.
+        values: (P,), (R,), (FP, FN), (K,) or (B,); empty for the other rules.
     Example:
         >>> str(Rule("cost", (20.0, 1.0))), str(Rule("recall", (0.8,)))
         ('cost:20:1', 'recall>=0.8')
@@ -67,7 +68,7 @@ class Rule:
     values: tuple[float, ...] = ()
 
     def __str__(self) -> str:
-        separator = ">=" if self.name in ("precision", "recall") else ":"
+        separator = {"precision": ">=", "recall": ">=", "f": ""}.get(self.name, ":")
         return separator.join([self.name, *(f"{value:.15g}" for value in self.values)])
 
 
@@ -91,7 +92,10 @@ def parse_rule(text: str) -> Rule:
         >>> parse_rule("precision >= 0.50"), str(parse_rule("cost:20:1"))
         (Rule(name='precision', values=(0.5,)), 'cost:20:1')
     """
-    form = r"(half|balanced_accuracy|f1|mcc)|(precision|recall)>=([^:]+)|(cost):([^:]+):([^:]+)|(budget):([^:]+)"
+    form = (
+        r"(half|balanced_accuracy|f1|mcc)|(precision|recall)>=([^:]+)|(cost):([^:]+):([^:]+)|(budget):([^:]+)"
+        r"|(f)([0-9.][0-9.e+-]*)"
+    )
     match = re.fullmatch(form, re.sub(r"\s+", "", text))
     if match is None:
         raise OptionError(f"{text}: no such decision rule. --decision takes {FORMS}.")
@@ -109,7 +113,7 @@ def parse_rule(text: str) -> Rule:
         problem = "a budget is a whole number of candidates"
     if problem:
         raise OptionError(f"{text}: {problem}. --decision takes {FORMS}.")
-    return Rule(name, values)  # type: ignore[arg-type]
+    return Rule("f1") if (name, values) == ("f", (1.0,)) else Rule(name, values)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -191,8 +195,8 @@ def decide(rule: Rule, calibration: Sequence[HeldOut], calibrator: Calibrator, *
             probability = rule.values[0] / sum(rule.values) if rule.values else 0.5
             decision = _decision(rule, sample, calibrator, calibrator.logit_of(probability))
             return replace(decision, threshold_probability=probability)
-        case "balanced_accuracy" | "f1" | "mcc":
-            return _decision(rule, sample, calibrator, float(sample.thresholds[np.argmax(_quality(rule.name, sample))]))
+        case "balanced_accuracy" | "f1" | "f" | "mcc":
+            return _decision(rule, sample, calibrator, float(sample.thresholds[np.argmax(_quality(rule, sample))]))
         case "budget":
             num_passing = sample.num_passing / sample.num_edges * num_test_edges + sample.num_non_edges_at_least
             within = int(np.searchsorted(num_passing, rule.values[0] * (1 + 1e-12), side="right")) - 1
@@ -243,14 +247,15 @@ def _num_passing(folds: Sequence[HeldOut], thresholds: Floats, counts: Floats) -
     return passing.astype(np.float64)
 
 
-def _quality(name: RuleName, sample: _Sample) -> Floats:
+def _quality(rule: Rule, sample: _Sample) -> Floats:
     """What the rule wants largest, shape (thresholds,), at the prevalence of the test candidates."""
     edges, non_edges = float(sample.num_test_edges), sample.folds[0].num_non_edges
     tp, fp = sample.num_passing / sample.num_edges * edges, sample.num_non_edges_at_least
-    if name == "balanced_accuracy":
+    if rule.name == "balanced_accuracy":
         return np.asarray(tp / edges - fp / non_edges)
-    if name == "f1":
-        return np.asarray(2 * tp / (tp + fp + edges))
+    if rule.name in ("f1", "f"):
+        weight = rule.values[0] ** 2 if rule.values else 1.0
+        return np.asarray((1 + weight) * tp / (tp + fp + weight * edges))
     # MCC = (TPR - FPR) sqrt(pi (1 - pi) / (q (1 - q))), q the share that passes; 0 where all or nothing passes.
     share = (tp + fp) / (edges + non_edges)
     spread = share * (1 - share)
@@ -319,7 +324,7 @@ def _guaranteed_recall(rule: Rule, sample: _Sample, calibrator: Calibrator) -> D
 
 
 def _guaranteed_precision(rule: Rule, sample: _Sample, calibrator: Calibrator) -> Decision:
-    """Fixed-sequence tests over borders of the non-edges' bins, chosen by count alone, strictest first.
+    """Tests over borders of the non-edges' bins, chosen by count alone, strictest first; the last that passes is taken.
 
     Precision is at least p where edges * TPR * (1 - p) >= FP * p. With all non-edges scored FP is known, and only the
     TPR has a lower Clopper-Pearson bound, at delta. With a sample the two share delta.
@@ -327,19 +332,12 @@ def _guaranteed_precision(rule: Rule, sample: _Sample, calibrator: Calibrator) -
     (wanted,), n, num_test = rule.values, sample.num_edges, sample.num_test_edges
     scores = sample.folds[0].non_edges
     delta = DELTA if scores.rate == 1.0 else DELTA / 2
-    thresholds, counts, most = _precision_grid(scores, num_test * (1 - wanted) / wanted, delta)
+    affordable = num_test * (1 - wanted) / wanted
+    thresholds, counts, most = precision_grid(scores, affordable, delta)
     passing = _num_passing(sample.folds, thresholds, counts)
-    recall = np.where(passing > 0, beta.ppf(delta, np.maximum(passing, 1), n - passing + 1), 0.0)
-    precision = num_test * recall / np.maximum(num_test * recall + most, 1e-300)
-    kept = int(np.argmin(np.append(precision >= wanted, False)))
-    if kept == 0:
-        reason = (
-            f"no threshold is sure to have precision {wanted:g}: at the strictest of {len(counts)} tried, with "
-            f"{counts[0]:,.0f} non-edges, {passing[0]:.0f} of {n} calibration edges pass, so precision is at least "
-            f"{precision[0]:.2g} with {1 - DELTA:.0%} confidence. Ask for less, calibrate on more edges (--split, "
-            "--folds), or use f1, which promises nothing."
-        )
-        return Decision(str(rule), None, None, n, reason=reason)
+    kept = last_kept(passing, n, most / affordable, counts >= SECOND_START * affordable, delta)
+    if kept is None:
+        return Decision(str(rule), None, None, n, reason=_too_imprecise(rule, sample, counts, most, passing, delta))
     design = "all non-edges are counted" if scores.rate == 1.0 else f"and of {scores.num_scored:,} sampled non-edges"
     promise = (
         f"With {1 - DELTA:.0%} confidence over the draw of the {n} calibration edges ({design}), at least {wanted:.1%} "
@@ -347,36 +345,31 @@ def _guaranteed_precision(rule: Rule, sample: _Sample, calibrator: Calibrator) -
         f"around that. {COVERS} It says nothing of recall, nor of new links, whose prevalence is an "
         f"assumption.{_note_on_folds(sample)}"
     )
-    return _decision(rule, sample, calibrator, float(thresholds[kept - 1]), promise)
+    return _decision(rule, sample, calibrator, float(thresholds[kept]), promise)
 
 
-def _precision_grid(scores: NonEdgeScores, affordable: float, delta: float) -> tuple[Floats, Floats, Floats]:
-    """Thresholds, non-edges at or above, and the most there may be; strictest first, from the non-edges alone.
-
-    Counts grow from FIRST_NON_EDGES scored ones by GRID_FACTOR to `affordable`, beyond which precision is out of reach
-    even if all edges pass. A strict start has few edges to show, and the sequence stops at its first failure; so where
-    little is affordable it starts at a tenth of that, where a tenth of the edges would do.
-
-    Of a sample at most the planned k pass a threshold, so the share of all non-edges that do is below that of the
-    (k + 1)-th best scored one, Beta(k + 1, m - k): its quantile holds for all planned thresholds together (Bonferroni),
-    wherever ties put them. All non-edges, enumerated, need no bound.
-    """
-    borders, counts = scores.bins.borders()
-    borders = np.append(borders[0] + scores.bins.width, borders)  # above all non-edges
-    scored = np.append(0.0, np.rint(counts / scores.weight))
-    last = affordable / scores.weight
-    first = min(float(FIRST_NON_EDGES), max(1.0, last / 10))
-    num_planned = int(1 + log(max(last / first, 1.0)) // log(GRID_FACTOR)) if last >= 1 else 0
-    planned = first * GRID_FACTOR ** np.arange(num_planned) * (1 + 1e-12) if num_planned else np.zeros(1)
-    grid, place = np.unique(np.searchsorted(scored, planned, side="right") - 1, return_index=True)
-    if (grid > 0).any():
-        grid, place = grid[grid > 0], place[grid > 0]
-    counts = scored[grid] * scores.weight
-    if scores.rate == 1.0:
-        return borders[grid], counts, counts
-    k, m = np.floor(planned[place]), scores.num_scored
-    share = np.where(k < m, beta.ppf(1 - delta / len(planned), k + 1, np.maximum(m - k, 1)), 1.0)
-    return borders[grid], counts, scores.num_non_edges * share
+def _too_imprecise(rule: Rule, sample: _Sample, counts: Floats, most: Floats, passing: Floats, delta: float) -> str:
+    """Why no threshold keeps precision>=P: the one that came closest, and what it lacks."""
+    (wanted,), n, num_test = rule.values, sample.num_edges, sample.num_test_edges
+    least = num_test * least_recall(passing, n, delta)
+    precision = least / np.maximum(least + most, 1e-300)
+    best = int(np.argmax(precision))
+    could = num_test * least_recall(np.arange(1.0, n + 1), n, delta)
+    enough = np.flatnonzero(could * (1 - wanted) >= most[best] * wanted)
+    if precision[best] >= wanted:
+        lacks = "alone it would do, but stricter ones failed before it, and the best of many, picked afterwards, is no promise"
+    else:
+        lacks = f"it would take about {enough[0] + 1}" if len(enough) else "not even all of them would be enough"
+    tried = f"Of {len(counts)} tried the closest: with" if len(counts) > 1 else "The only one worth a try: with"
+    rate = sample.folds[0].non_edges.rate
+    scored = "" if rate == 1.0 else f"score all non-edges and not a share of {rate:.2g} (--max-pairs), "
+    return (
+        f"no threshold is sure to have precision {wanted:g} ({num_test} test edges afford "
+        f"{num_test * (1 - wanted) / wanted:,.1f} non-edges if all pass). {tried} {counts[best]:,.0f} non-edges, "
+        f"{passing[best]:.0f} of {n} calibration edges pass, so precision is at least {precision[best]:.2g} with "
+        f"{1 - DELTA:.0%} confidence; {lacks}. Ask for less, {scored}calibrate on more edges (--split, --folds), or use f1, "
+        "which promises nothing."
+    )
 
 
 def _note_on_folds(sample: _Sample) -> str:

@@ -10,7 +10,6 @@ Three modes, which promise different things, so the caller has to choose:
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,10 @@ from numpy.typing import NDArray
 from linkodds.deployment import Deployment, longest_list, most_pairs, refuse_impossible_prior
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption, expected_band, link_table, table_writer
+from linkodds.inference import Assumption, expected_band, link_table
 from linkodds.intervals import poisson_interval
 from linkodds.non_edge_scores import score_non_edges
-from linkodds.non_edges import NonEdges, draw_non_edges
+from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs
 from linkodds.reading import read_pairs
 from linkodds.record import Run
@@ -54,30 +53,115 @@ AUDIT_PROMISE = (
 )
 PICKED = 0.5
 """Unobserved pairs that look less false than this may have been picked by what the model sees."""
+OTHER_DEGREES = 0.1
+"""Unobserved pairs of which more than this would have to change their fifth by degree to look like the nulls are named."""
+AS_TESTED = Assumption()
+"""As many links are missing as the test set held."""
 _SAMPLE_SHARE = 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ControlledList:
-    """What was written, and what may be said of it.
+    """New links with a stated error, and what may be said of them.
 
     Args:
         mode: "masked", "discover" or "precision".
         level: alpha, or the expected precision that was asked for.
-        num_links: pairs in the file.
-        expected_links: sum of their stated probabilities.
+        table: source, target, logit, probability, q_value and evidence, highest logit first; q_value is filled in mode
+            "masked" alone, since elsewhere there is no valid null set.
         promise: what holds, and under which condition.
         assumption: behind the stated probabilities.
-        details: what else `--json` prints.
+        warnings: why the promise may not hold for these pairs, where the pairs themselves show it.
+        details: numbers behind it, by name.
     """
 
     mode: str
     level: float
-    num_links: int
-    expected_links: float
+    table: pl.DataFrame
     promise: str
     assumption: str
+    warnings: tuple[str, ...]
     details: dict[str, Any]
+
+    @property
+    def expected_links(self) -> float:
+        """Sum of the stated probabilities."""
+        return float(self.table["probability"].sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the table."""
+        return {
+            "mode": self.mode,
+            "level": self.level,
+            "num_links": len(self.table),
+            "expected_links": self.expected_links,
+            "promise": self.promise,
+            "assumption": self.assumption,
+            "warnings": list(self.warnings),
+            **self.details,
+        }
+
+
+def list_links(
+    run: Run,
+    *,
+    fdr: float | None = None,
+    unobserved: Any = None,
+    mode: str | None = None,
+    precision: float | None = None,
+    assumption: Assumption = AS_TESTED,
+    on_block: Callable[[float], None] | None = None,
+) -> ControlledList:
+    """New links with a stated error: `fdr` with `unobserved`, `fdr` with mode "discover", or `precision`.
+
+    Args:
+        run: a finished run.
+        fdr: accepted share of false links, in (0, 1).
+        unobserved: the pairs whose status nobody has looked at, a file or table in the user's ids.
+        mode: "masked" (among `unobserved`; the default with them) or "discover" (not guaranteed).
+        precision: in place of `fdr`: the share of true links that is expected, not guaranteed.
+        assumption: how many links are missing.
+        on_block: called with the share of the search done.
+    Raises:
+        OptionError: options that exclude or need each other, or a share that is none.
+        LinkoddsError: as `masked_list` and `expected_list`.
+    """
+    chosen = mode_of_list(fdr=fdr, unobserved=unobserved, mode=mode, precision=precision)
+    if chosen is None:
+        raise OptionError("a list with a stated error takes --fdr or --precision.")
+    if chosen == "masked":
+        return masked_list(run, unobserved, alpha=fdr or 0.0, assumption=assumption)
+    wanted = precision if precision is not None else 1 - (fdr or 0.0)
+    return expected_list(run, precision=wanted, mode=chosen, assumption=assumption, on_block=on_block)
+
+
+def mode_of_list(*, fdr: float | None, unobserved: Any, mode: str | None, precision: float | None) -> str | None:
+    """Which list is asked for: "masked", "discover" or "precision"; None where it is to state no error.
+
+    Raises:
+        OptionError: options that exclude or need each other, or a share that is none.
+    """
+    if fdr is not None and precision is not None:
+        raise OptionError("--precision and --fdr each say how long the list is; give one of them.")
+    if fdr is None:
+        for name, value in {"--unobserved": unobserved, "--mode": mode}.items():
+            if value is not None:
+                raise OptionError(f"{name} says what --fdr A is to hold for; give --fdr A too.")
+        return None if precision is None else "precision"
+    refuse_alpha(fdr)
+    if mode == "audit":
+        raise OptionError("--mode audit looks at held-out edges, not for new links: linkodds evaluate RUN --fdr A.")
+    if mode not in (None, "masked", "discover"):
+        raise OptionError(f"--mode takes masked or discover, not {mode}.")
+    if mode == "discover" and unobserved is not None:
+        raise OptionError("--mode discover searches all pairs; leave --unobserved out, or take --mode masked.")
+    if mode != "discover" and unobserved is None:
+        raise OptionError(
+            "--fdr needs pairs that are known to be no link. Name those whose status nobody has looked at with "
+            "--unobserved PAIRS (all others without an edge then count as looked at), or take --mode discover, which "
+            "guarantees nothing."
+        )
+    return mode or "masked"
 
 
 def audit_run(run: Run, alpha: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -110,8 +194,8 @@ def audit_run(run: Run, alpha: float) -> tuple[dict[str, Any], list[dict[str, An
     return audit.entry(alpha), fixed
 
 
-def find_masked(run: Run, unobserved: Any, out: Path, *, alpha: float, assumption: Assumption) -> ControlledList:
-    """Write the unobserved pairs that can be listed at alpha, with their q-values; an empty list is an answer too.
+def masked_list(run: Run, unobserved: Any, *, alpha: float, assumption: Assumption = AS_TESTED) -> ControlledList:
+    """The unobserved pairs that can be listed at alpha, with their q-values; an empty list is an answer too.
 
     Calibration nulls are all other pairs without a recorded edge (a uniform sample of them where the graph has more pairs
     than --max-pairs). Both were zeros in training and are scored on the same message graph.
@@ -119,7 +203,6 @@ def find_masked(run: Run, unobserved: Any, out: Path, *, alpha: float, assumptio
     Args:
         run: a finished run.
         unobserved: a file or table of pairs in the user's ids; a pair that is there twice counts once.
-        out: .csv, .tsv or .parquet; written aside and renamed.
         alpha: accepted share of false pairs in the list, on average.
         assumption: behind the column of probabilities; the q-values do not rest on it.
     Raises:
@@ -129,7 +212,7 @@ def find_masked(run: Run, unobserved: Any, out: Path, *, alpha: float, assumptio
         InsufficientCalibration: too few other pairs for so many unobserved ones.
     """
     refuse_alpha(alpha)
-    writer, deployment = table_writer(out), assumption.deployment(run)
+    deployment = assumption.deployment(run)
     pairs, num_repeated = _unobserved_pairs(run, *read_pairs(unobserved))
     known = KnownPairs(run.split.space, np.concatenate([run.split.recorded().pairs, pairs]))
     if known.num_absent == 0:
@@ -147,7 +230,8 @@ def find_masked(run: Run, unobserved: Any, out: Path, *, alpha: float, assumptio
     if run.split.space.num_pairs > options["max_pairs"]:
         count = min(max(options["max_pairs"] // _SAMPLE_SHARE, 1), known.num_absent)
         nulls = draw_non_edges(known, count, audit_rng(options["seed"]))
-    scores = score_non_edges(run.scorer, nulls, anchors=thresholds, threads=options["threads"])
+    classes = DegreeClasses.of(run.split.train, run.split.space, excluded=run.split.recorded().pairs)
+    scores = score_non_edges(run.scorer, nulls, anchors=thresholds, classes=classes, threads=options["threads"])
     control = ErrorControl(
         nulls=PairCounts.of_scores(scores, treatment), candidates=PairCounts.of(logits, thresholds, treatment)
     )
@@ -157,41 +241,65 @@ def find_masked(run: Run, unobserved: Any, out: Path, *, alpha: float, assumptio
     chosen = order[: 0 if threshold is None else int(np.count_nonzero(logits >= threshold))]
     found = FoundPairs(pairs[chosen], exact[chosen])
     table = link_table(run, found, deployment, control.q_values(logits[chosen]))
-    writer(table)
+    moved = share_of_other_degrees(classes.of_pairs(pairs), scores.bins.num_by_class())
     return ControlledList(
         mode="masked",
         level=alpha,
-        num_links=len(table),
-        expected_links=float(table["probability"].sum()),
+        table=table,
         promise=MASKED_PROMISE.format(alpha=alpha),
         assumption=deployment.assumption,
+        warnings=_doubts(control.false_share(), moved, len(pairs)),
         details={
             "num_unobserved": len(pairs),
             "num_repeated": num_repeated,
             "num_nulls": control.nulls.num_pairs,
             "estimated_false_share": control.false_share(),
+            "share_of_other_degrees": moved,
             "threshold_logit": threshold,
             "smallest_q_value": float(control.q_values().min()),
         },
     )
 
 
-def find_expected(
+def share_of_other_degrees(of_unobserved: NDArray[np.uint8], nulls_by_class: NDArray[np.float64]) -> float:
+    """Share of the unobserved pairs that would have to lie in another fifth by degree product to be spread like the nulls."""
+    shares = np.bincount(of_unobserved, minlength=len(nulls_by_class)) / len(of_unobserved)
+    return float(np.abs(shares - nulls_by_class / nulls_by_class.sum()).sum() / 2)
+
+
+def _doubts(false_share: float, moved: float, num_unobserved: int) -> tuple[str, ...]:
+    """Why the unobserved pairs may not have been left unobserved at random, as far as they show it."""
+    doubts = []
+    if false_share < PICKED:
+        doubts.append(
+            f"by their logits only about {false_share:.0%} of the unobserved pairs are false. If they were picked with the "
+            "help of a model (an earlier list, say), the q-values mean nothing."
+        )
+    # Five shares of n pairs differ from their expectation by less than this in all but one of a thousand draws.
+    noise = np.sqrt((5 * np.log(2) + np.log(1000)) / (2 * num_unobserved))
+    if moved > max(OTHER_DEGREES, float(noise)):
+        doubts.append(
+            f"the unobserved pairs have other degrees than the calibration nulls: {moved:.0%} of them would have to move to "
+            "another fifth by degree to be spread alike. Missing links alone can do a part of that; if hubs (or loners) were "
+            "looked at less than others, the promise does not hold. Leave unobserved pairs of the same degrees as the rest."
+        )
+    return tuple(doubts)
+
+
+def expected_list(
     run: Run,
-    out: Path,
     *,
     precision: float,
     mode: str,
-    assumption: Assumption,
+    assumption: Assumption = AS_TESTED,
     on_block: Callable[[float], None] | None = None,
 ) -> ControlledList:
-    """Write the longest list whose expected share of true links is at least `precision`, under a number of missing links.
+    """The longest list whose expected share of true links is at least `precision`, under a number of missing links.
 
     Under an interval the list has to be that good at its low end, and so anywhere in it.
 
     Args:
         run: a finished run.
-        out: .csv, .tsv or .parquet; written aside and renamed.
         precision: in (0, 1); mode "discover" at alpha asks for 1 - alpha.
         mode: "discover" or "precision", for the summary.
         assumption: how many links are missing.
@@ -202,20 +310,19 @@ def find_expected(
     """
     if not 0 < precision < 1:
         raise OptionError(f"--precision takes a share between 0 and 1, such as 0.9, not {precision}.")
-    writer, deployment = table_writer(out), assumption.deployment(run)
+    deployment = assumption.deployment(run)
     refuse_impossible_prior(deployment)
     _, threshold = most_pairs(run.test.non_edges, deployment.fewest, precision)
     found = find_pairs(run.scorer, run.split.recorded(), threshold=threshold, on_block=on_block)
     length = longest_list(found.logits, deployment.fewest, precision)
     table = link_table(run, FoundPairs(found.pairs[:length], found.logits[:length]), deployment)
-    writer(table)
     return ControlledList(
         mode=mode,
         level=1 - precision if mode == "discover" else precision,
-        num_links=length,
-        expected_links=float(table["probability"].sum()),
+        table=table,
         promise=DISCOVER_PROMISE,
         assumption=deployment.assumption,
+        warnings=(),
         details={
             "guaranteed": False,
             "expected_precision": float(table["probability"].mean()),  # type: ignore[arg-type]

@@ -11,7 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from linkodds.config import FitConfig
 from linkodds.deployment import Assumed
-from linkodds.errors import DataError, UnknownNode
+from linkodds.error_control import ControlledList, list_links
+from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.evaluation import Evaluation
 from linkodds.graph import Graph
 from linkodds.inference import Assumption, decision_of, find_links, score_pairs
@@ -191,28 +192,82 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
 
     def find_links(
         self,
-        top: int | None = 100,
+        top: int | None = None,
         *,
         decision: str | None = None,
+        fdr: float | None = None,
+        unobserved: Any = None,
+        mode: str | None = None,
+        precision: float | None = None,
         prevalence: Assumed | None = None,
         expected_missing: Assumed | None = None,
         label_frequency: Assumed | None = None,
     ) -> pl.DataFrame:
         """New links as a table in the user's ids: source, target, logit, probability, q_value, evidence.
 
-        If an interval is assumed, probability_low and probability_high stand beside probability, which is that of the
+        With `fdr` or `precision` it is the table of `list_links`, which also says what is promised; else the best pairs. If
+        an interval is assumed, probability_low and probability_high stand beside probability, which is that of the
         geometric mean of the missing links. `assumption` says in a sentence what the probabilities rest on.
 
         Args:
-            top: how many at most; None takes all that pass `decision`.
+            top: how many at most; by default 100, or all that pass `decision`.
             decision: a rule that the links have to pass.
+            fdr: as for `list_links`, like the next three; not together with `top` or `decision`.
+            unobserved: the pairs whose status nobody has looked at.
+            mode: "masked" or "discover".
+            precision: expected share of true links.
             prevalence: as for `predict_proba`, like the next two.
             expected_missing: their number.
             label_frequency: share of all true links that the record holds.
+        Raises:
+            OptionError: options that exclude or need each other.
         """
+        if any(each is not None for each in (fdr, unobserved, mode, precision)):
+            if top is not None or decision is not None:
+                raise OptionError("fdr or precision says how long the list is; leave top and decision out.")
+            return self.list_links(
+                fdr=fdr,
+                unobserved=unobserved,
+                mode=mode,
+                precision=precision,
+                prevalence=prevalence,
+                expected_missing=expected_missing,
+                label_frequency=label_frequency,
+            ).table
         run = self._run()
         deployment = Assumption(prevalence, expected_missing, label_frequency).deployment(run)
-        return find_links(run, deployment, top=top, decision=decision)
+        return find_links(run, deployment, top=100 if top is None and decision is None else top, decision=decision)
+
+    def list_links(
+        self,
+        *,
+        fdr: float | None = None,
+        unobserved: Any = None,
+        mode: str | None = None,
+        precision: float | None = None,
+        prevalence: Assumed | None = None,
+        expected_missing: Assumed | None = None,
+        label_frequency: Assumed | None = None,
+    ) -> ControlledList:
+        """New links with a stated error: the table, what is promised of it and under which condition.
+
+        Args:
+            fdr: accepted share of false links: with `unobserved`, on average over repetitions; or with `mode="discover"`.
+            unobserved: the pairs whose status nobody has looked at; all others without an edge count as looked at.
+            mode: "masked" (the default with `unobserved`) or "discover" (expected, not guaranteed).
+            precision: in place of `fdr`: the share of true links that is expected, not guaranteed.
+            prevalence: as for `predict_proba`, like the next two.
+            expected_missing: their number.
+            label_frequency: share of all true links that the record holds.
+        Raises:
+            OptionError: options that exclude or need each other.
+            InsufficientCalibration: too few other pairs for so many unobserved ones.
+            UnkeptPromise: no list of 20 pairs is expected to be that precise.
+        """
+        assumption = Assumption(prevalence, expected_missing, label_frequency)
+        return list_links(
+            self._run(), fdr=fdr, unobserved=unobserved, mode=mode, precision=precision, assumption=assumption
+        )
 
     def save(self, path: Path | str, *, force: bool = False) -> Path:
         """Write the run directory, as `linkodds fit --out` does.

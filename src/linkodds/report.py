@@ -17,7 +17,7 @@ from linkodds.config import FitConfig
 from linkodds.curves import Curves, ReliabilityCurve
 from linkodds.decision import parse_rule
 from linkodds.figures import OperatingPoint
-from linkodds.verdict import METRICS, base_rates, comparison, verdict
+from linkodds.verdict import AUDIT_NOTE, INTERVALS_NOTE, METRICS, base_rates, comparison, verdict
 from linkodds.wording import SEVERITIES, bounds_text, number_of, number_text, plain_text, quantity_text, ratio_text
 
 _PARTS = {
@@ -91,6 +91,9 @@ def render_report(run: ReportSource) -> str:
         split=_split_rows(evaluation),
         figures=_figures(run),
         decisions=_decision_cards(run),
+        audit=evaluation.get("audit", []),
+        audit_note=AUDIT_NOTE,
+        intervals_note=INTERVALS_NOTE,
         comparison=comparison(evaluation),
         severities=SEVERITIES,
         bins=_bin_rows(run.curves.reliability),

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from linkodds.verdict import METRICS, Verdict, base_rates, comparison, verdict
+from linkodds.verdict import AUDIT_NOTE, INTERVALS_NOTE, METRICS, Verdict, base_rates, comparison, verdict
 from linkodds.wording import SEVERITIES, bounds_text, number_of, number_text, plain_text, quantity_text
 
 __all__ = ["Verdict", "print_summary", "verdict"]
@@ -18,7 +18,7 @@ _CALIBRATION = ("log_loss_skill", "observed_over_expected", "calibration_slope",
 
 
 def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
-    """Print what a fit or an evaluation found: verdict, base rates, metrics, baselines, decisions, findings.
+    """Print what a fit or an evaluation found: verdict, base rates, metrics, baselines, decisions, audit, findings.
 
     Args:
         evaluation: evaluation.json, parsed.
@@ -40,6 +40,7 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
     for label, rate in base_rates(evaluation).items():
         console.print(Text(f"{label}: {rate}"))
     console.print(_metrics_table(evaluation))
+    console.print(Text(INTERVALS_NOTE, style="dim"))
     if evaluation.get("calibrator"):
         console.print(Text(_calibrator(evaluation["calibrator"])))
     if evaluation.get("degree_bins"):
@@ -52,6 +53,12 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
         console.print(_baselines_table(evaluation))
     if evaluation.get("decisions"):
         console.print(_decisions_table(evaluation))
+        for decision in evaluation["decisions"]:
+            if decision.get("reason"):
+                console.print(Text(f"{plain_text(decision['rule'], 40)}: {plain_text(decision['reason'], 600)}\n"))
+    if evaluation.get("audit"):
+        console.print(_audit_table(evaluation))
+        console.print(Text(f"{AUDIT_NOTE}\n", style="dim"))
     for finding in evaluation.get("findings", []):
         icon = SEVERITIES.get(finding["severity"], "●")
         console.print(
@@ -126,7 +133,7 @@ def _decisions_table(evaluation: Mapping[str, Any]) -> Table:
     for decision in evaluation["decisions"]:
         rule = Text(plain_text(decision["rule"], 40))
         if decision.get("threshold_logit") is None:
-            table.add_row(rule, "none", Text(plain_text(decision.get("reason") or "", 120), style="dim"))
+            table.add_row(rule, "none")
         else:
             measures = (decision.get(key) for key in ("precision", "recall", "f1", "balanced_accuracy"))
             table.add_row(
@@ -134,4 +141,26 @@ def _decisions_table(evaluation: Mapping[str, Any]) -> Table:
                 number_text(decision.get("threshold_probability")),
                 *(number_text(number_of(each)) for each in measures),
             )
+    return table
+
+
+def _audit_table(evaluation: Mapping[str, Any]) -> Table:
+    table = Table(
+        box=box.SIMPLE,
+        title="audit: lists with a stated error, of test edges and half of the non-edges",
+        title_justify="left",
+        title_style="bold",
+    )
+    for name in ("alpha", "selected", "test edges among them"):
+        table.add_column(name, justify="right")
+    table.add_column("false")
+    for entry in evaluation["audit"]:
+        share, reason = entry.get("false_discovery_proportion"), entry.get("reason")
+        said = "nothing" if entry.get("num_selected") == 0 else number_text(share)
+        table.add_row(
+            f"{entry['alpha']:g}",
+            number_text(entry.get("num_selected")),
+            number_text(entry.get("num_true")),
+            Text(plain_text(reason, 160), style="dim") if reason else said,
+        )
     return table

@@ -25,7 +25,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "log_loss": ("log loss", "nats a candidate, of the calibrated probabilities"),
     "log_loss_skill": ("log loss skill", "1 is perfect, 0 is the constant prevalence"),
     "brier_skill": ("Brier skill", "1 is perfect, 0 is the constant prevalence"),
-    "observed_over_expected": ("observed / expected", "edges seen / sum of probabilities; 1 is right on the whole"),
+    "observed_over_expected": (
+        "observed / expected",
+        "edges seen / sum of probabilities; near 1 for anything calibrated on edges like these, so look at slope and degrees",
+    ),
     "calibration_slope": ("calibration slope", "1 is right; below, probabilities are too extreme; above, too timid"),
     "calibration_intercept": ("calibration intercept", "0 is right; the natural log odds to add"),
     "relative_ece": (
@@ -35,6 +38,16 @@ METRICS: dict[str, tuple[str, str]] = {
     "degree_relative_ece": ("calibration error by degree", "the same over fifths of the edges by degree product"),
 }
 """Key in evaluation.json -> what people call it, and how to read it."""
+
+INTERVALS_NOTE = (
+    "Intervals are for this split, had other edges been held out. They leave out the split itself, the seed, and that pairs "
+    "share nodes: another fit may well land outside."
+)
+AUDIT_NOTE = (
+    "At each alpha, lists are false to at most that share on average over repetitions; a single list may hold more. False "
+    "is what is not in the record. Choose alpha before looking here: the best-looking row is no longer what it says."
+)
+"""Said once beside the numbers they are about, in the terminal and in the report."""
 
 _FINE = (0.8, 1.25)  # slope and observed / expected that need no correction
 _FINE_IN_FIFTH = (0.5, 2.0)

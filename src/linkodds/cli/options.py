@@ -155,7 +155,7 @@ DecisionRule = Annotated[
     str | None,
     typer.Option(
         metavar="RULE",
-        help="half, balanced_accuracy, f1, mcc, precision>=P, recall>=R, cost:FP:FN or budget:K.",
+        help="half, balanced_accuracy, f1, f2 (any weight), mcc, precision>=P, recall>=R, cost:FP:FN or budget:K.",
         rich_help_panel=_DECISION,
     ),
 ]

@@ -177,23 +177,29 @@ def find(
     as_json: opt.AsJson = False,
 ) -> None:
     """New links: the best of all pairs without a recorded edge."""
-    from linkodds.inference import Assumption, find_run
+    from linkodds.error_control import list_links, mode_of_list
+    from linkodds.errors import OptionError
+    from linkodds.inference import Assumption, find_run, table_writer
     from linkodds.record import load_run
 
     assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
-    chosen = _mode_of_list(top, decision, precision, fdr, unobserved, mode)
-    if chosen is not None:
-        from linkodds.error_control import find_expected, find_masked
-
-        loaded = load_run(run)
-        if unobserved is not None and fdr is not None:
-            controlled = find_masked(loaded, unobserved, out, alpha=fdr, assumption=assumption)
-        else:
-            wanted = precision if precision is not None else 1 - (fdr or 0.0)
-            with share_shown("searching") as on_block:
-                controlled = find_expected(
-                    loaded, out, precision=wanted, mode=chosen, assumption=assumption, on_block=on_block
-                )
+    lists = {"--precision": precision, "--fdr": fdr, "--top": top, "--decision": decision}
+    given = [name for name, value in lists.items() if value is not None]
+    if len(given) > 1 and (precision, fdr) != (None, None):
+        raise OptionError(f"{' and '.join(given)} each say how long the list is; give one of them.")
+    if mode_of_list(fdr=fdr, unobserved=unobserved, mode=mode, precision=precision) is not None:
+        writer = table_writer(out)
+        with share_shown("searching") as on_block:
+            controlled = list_links(
+                load_run(run),
+                fdr=fdr,
+                unobserved=unobserved,
+                mode=mode,
+                precision=precision,
+                assumption=assumption,
+                on_block=on_block,
+            )
+        writer(controlled.table)
         _print_list(controlled, out, as_json)
         return
     if top is None and decision is None:
@@ -214,64 +220,16 @@ def _band_text(ends: tuple[float, float] | None) -> str:
     return "" if ends is None else f" ({ends[0]:,.1f} to {ends[1]:,.1f})"
 
 
-def _mode_of_list(
-    top: int | None,
-    decision: str | None,
-    precision: float | None,
-    fdr: float | None,
-    unobserved: Path | None,
-    mode: str | None,
-) -> str | None:
-    """Which list with a stated error is asked for: "masked", "discover" or "precision"; None for the best pairs.
-
-    Raises:
-        OptionError: options that exclude or need each other.
-    """
-    from linkodds.errors import OptionError
-
-    lists = {"--precision": precision, "--fdr": fdr}
-    given = [name for name, value in lists.items() if value is not None]
-    given += [name for name, value in {"--top": top, "--decision": decision}.items() if given and value is not None]
-    if len(given) > 1:
-        raise OptionError(f"{' and '.join(given)} each say how long the list is; give one of them.")
-    if fdr is None:
-        for name, value in {"--unobserved": unobserved, "--mode": mode}.items():
-            if value is not None:
-                raise OptionError(f"{name} says what --fdr A is to hold for; give --fdr A too.")
-        return None if precision is None else "precision"
-    if not 0 < fdr < 1:
-        raise OptionError(f"--fdr takes a share between 0 and 1, such as 0.1, not {fdr}.")
-    if mode == "audit":
-        raise OptionError("--mode audit looks at held-out edges, not for new links: linkodds evaluate RUN --fdr A.")
-    if mode not in (None, "masked", "discover"):
-        raise OptionError(f"--mode takes masked or discover, not {mode}.")
-    if mode == "discover" and unobserved is not None:
-        raise OptionError("--mode discover searches all pairs; leave --unobserved out, or take --mode masked.")
-    if mode != "discover" and unobserved is None:
-        raise OptionError(
-            "--fdr needs pairs that are known to be no link. Name those whose status nobody has looked at with "
-            "--unobserved PAIRS (all others without an edge then count as looked at), or take --mode discover, which "
-            "guarantees nothing."
-        )
-    return mode or "masked"
-
-
 def _print_list(controlled: "ControlledList", out: Path, as_json: bool) -> None:
-    from linkodds.error_control import PICKED
-
     say(controlled.assumption)
     say(controlled.promise)
-    details = controlled.details
-    if details.get("estimated_false_share", 1.0) < PICKED:
-        say(
-            f"warning: by their logits only about {details['estimated_false_share']:.0%} of the unobserved pairs are false. "
-            "If they were picked with the help of a model (an earlier list, say), the q-values mean nothing."
-        )
+    for warning in controlled.warnings:
+        say(f"warning: {warning}")
     if as_json:
-        numbers = {name: value for name, value in vars(controlled).items() if name != "details"}
-        print(json.dumps({"out": str(out), **numbers, **details}, indent=2, allow_nan=False))
+        print(json.dumps({"out": str(out), **controlled.to_json()}, indent=2, allow_nan=False))
         return
-    links = f"{out}: {counted(controlled.num_links, 'new link')}"
+    details = controlled.details
+    links = f"{out}: {counted(len(controlled.table), 'new link')}"
     if controlled.mode == "masked":
         if details["num_repeated"]:
             say(f"{counted(details['num_repeated'], 'row')} of --unobserved repeat a pair and do not count.")
