@@ -380,6 +380,14 @@ def _precision_grid(scores: NonEdgeScores, affordable: float, delta: float) -> t
 
 
 def _note_on_folds(sample: _Sample) -> str:
-    if len(sample.folds) == 1:
+    if len(sample.folds) > 1:
+        return (
+            f" Approximate: {len(sample.folds)} models scored the edges, trained alike on message graphs of one size."
+        )
+    count = sample.folds[0].num_models
+    if count == 1:
         return ""
-    return f" Approximate: {len(sample.folds)} models scored the edges, trained alike on message graphs of one size."
+    return (
+        f" Approximate: each of these edges was scored by the one of {count} models that had not seen it, and all {count} "
+        "score new pairs."
+    )

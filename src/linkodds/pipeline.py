@@ -17,6 +17,7 @@ from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, FitConfig
 from linkodds.contest import Contender, Contest, as_in_blocks
 from linkodds.costs import Costs
+from linkodds.cross_fitting import choose_folds
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.doctor import constant_features, diagnose_run, order
 from linkodds.evaluation import BaselineResult
@@ -217,7 +218,8 @@ class _Fit:
         self.split_seed, self.train_seed, self.sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(
             4
         )
-        self.split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(self.split_seed))
+        split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(self.split_seed))
+        self.split = split.dealt(choose_folds(config.folds, split))
         recorded = self.split.recorded()
         if graph.space.num_pairs <= config.max_pairs:
             self.non_edges = NonEdges(recorded)
@@ -251,11 +253,13 @@ class _Fit:
             checkpoints=self.checkpoints,
         )
         contenders, winner, findings = contest.hold()
+        winner, folds = contest.mean_of_folds(winner)
+        findings += contest.about_folds(winner, folds)
         winner, about_degrees = contest.with_degrees(winner, self.config.degree_calibration)
         findings += about_degrees
         trained = winner.trained
-        self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
-        samples = contest.calibration_samples(winner)
+        samples = [contest.calibration_sample(winner, folds)]
+        self.say(f"calibrating and deciding on {samples[0].num_edges:,} edges")
         findings += contest.budget_findings
         num_test = len(split.test)
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
@@ -279,12 +283,12 @@ class _Fit:
                     "name": winner.name,
                     "num_parameters": 0 if trained is None else trained.num_parameters,
                     "epochs": 0 if trained is None else len(trained.history),
+                    "folds": split.folds,
                     "degree_term": winner.degree_term and winner.degree_term.to_json(),
                 },
                 baselines={
                     name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
-                    for name, each in contenders.items()
-                    if name in BASELINES
+                    for name, each in ((name, contest.mean_baseline(contenders[name])) for name in BASELINES)
                 },
                 findings=[*graph.findings, *self.findings, *findings],
                 audit=audit_entries(test, audit_rng(self.config.seed)),
@@ -374,7 +378,11 @@ class _Fit:
             "num_threads": torch.get_num_threads(),
         }
         if winner is not None:
-            facts |= {"model": winner.name, "degree_term": winner.degree_term and winner.degree_term.to_json()}
+            facts |= {
+                "model": winner.name,
+                "folds": self.split.folds,
+                "degree_term": winner.degree_term and winner.degree_term.to_json(),
+            }
         if trained is not None:
             facts |= {
                 "objective": trained.objective,
