@@ -82,6 +82,7 @@ class Contest:
         device: where to train.
         costs: gets what each stage takes.
         say: called with one line a stage.
+        names: models that take part, beside all baselines; none given: those of `config.model`.
         on_start: called as each training starts, with its name, the most epochs it can take, and its history so far,
             which is empty unless it is resumed.
         on_epoch: called after every epoch.
@@ -98,6 +99,7 @@ class Contest:
     device: torch.device
     costs: Costs
     say: Callable[[str], None]
+    names: tuple[str, ...] = ()
     on_start: Callable[[str, int, Sequence[Epoch]], None] | None = None
     on_epoch: Callable[[Epoch], None] | None = None
     checkpoints: Checkpoints | None = None
@@ -105,10 +107,14 @@ class Contest:
 
     def hold(self) -> tuple[dict[str, Contender], Contender, list[Finding]]:
         """Every contender by name, the winner, and what there is to say about the choice."""
-        first = self.split.rotations()[0]
-        contenders = {name: self.contend(name, first) for name in self._names()}
+        contenders = self.contenders()
         winner, findings = self._choose(contenders)
         return contenders, winner, findings
+
+    def contenders(self) -> dict[str, Contender]:
+        """Every contender by name, on the first fold."""
+        first = self.split.rotations()[0]
+        return {name: self.contend(name, first) for name in self._names()}
 
     def contend(self, name: str, split: Split, fold: int = 0) -> Contender:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
@@ -210,7 +216,8 @@ class Contest:
     def epochs_allowed(self) -> dict[str, int]:
         """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
         names = [name for name in self._names() if name in AUTOENCODERS]
-        budget = TimeBudget(self.config.time_budget, trainings=len(names) + self.split.folds - 1)
+        further = (len(names) if self.names else 1) * (self.split.folds - 1)
+        budget = TimeBudget(self.config.time_budget, trainings=len(names) + further)
         return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
 
     def calibration_sample(self, winner: Contender, folds: Sequence[Contender]) -> HeldOut:
@@ -297,6 +304,7 @@ class Contest:
 
     def _names(self) -> list[str]:
         asked = [*AUTOENCODERS] if self.config.model == "auto" else [self.config.model]
+        asked = [*self.names] or asked
         return [*asked, *(name for name in BASELINES if name not in asked)]
 
     def _choose(self, contenders: dict[str, Contender]) -> tuple[Contender, list[Finding]]:
