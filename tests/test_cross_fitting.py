@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from linkodds.calibration import Calibrator
 from linkodds.config import FitConfig
 from linkodds.contest import Contest
 from linkodds.cross_fitting import on_the_scale_of_the_mean
+from linkodds.decision import decide, parse_rule
 from linkodds.estimator import LinkPredictor
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
@@ -144,7 +147,30 @@ class TestARun:
 
     def test_promises_say_that_they_are_approximate(self, fitted) -> None:
         promise = decision_of(fitted[1].run_, "recall>=0.8").promise
-        assert "Approximate: each of these edges was scored by the one of 3 models that had not seen it" in promise
+        assert "Approximate: of 3 models, whose mean scores new pairs, each edge was scored by the one" in promise
+
+    def test_a_promise_is_kept_on_the_validation_edges_too(self) -> None:
+        """Edges that were moved too high alone would promise too much; of either sample the stricter threshold counts."""
+        rng = np.random.default_rng(0)
+        non_edges = rng.normal(size=20_000)
+        moved, unseen = rng.normal(4.0, 1.0, 800), rng.normal(2.5, 1.0, 60)
+        first = replace(HeldOut.from_logits(moved, non_edges, len(non_edges)), num_models=3)
+        second = HeldOut.from_logits(unseen, non_edges, len(non_edges))
+        calibrator = Calibrator(1.0, -5.0, "platt", 0.01, 800, 20_000)
+        for name, lowest in (("recall>=0.8", True), ("precision>=0.5", False)):
+            both, one, other = (
+                decide(parse_rule(name), samples, calibrator, num_test_edges=100)
+                for samples in ([first, second], [first], [second])
+            )
+            strict = min if lowest else max
+            assert both.threshold_logit == strict(one.threshold_logit, other.threshold_logit) == other.threshold_logit
+            assert "the stricter of the two thresholds" in both.promise
+        f1 = [decide(parse_rule("f1"), each, calibrator, num_test_edges=100) for each in ([first, second], [first])]
+        assert f1[0] == f1[1]
+        few = HeldOut.from_logits(unseen[:5], non_edges, len(non_edges))
+        refused = decide(parse_rule("recall>=0.8"), [first, few], calibrator, num_test_edges=100)
+        assert refused.threshold_logit is None
+        assert refused.reason.startswith("on the validation edges, which no model was trained on, 5 calibration edges")
 
     def test_the_mean_is_of_models_that_have_not_seen_their_fold(self, fitted) -> None:
         """Control for the calibration sample: edges as the mean scores them, two of three models trained on each."""

@@ -220,18 +220,19 @@ class Contest:
         budget = TimeBudget(self.config.time_budget, trainings=len(names) + further)
         return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
 
-    def calibration_sample(self, winner: Contender, folds: Sequence[Contender]) -> HeldOut:
+    def calibration_samples(self, winner: Contender, folds: Sequence[Contender]) -> tuple[HeldOut, ...]:
         """The calibration edges as the winner scores edges that it has not seen, against the non-edges as it scores them.
 
         With folds each edge has the logit of the one model that has not seen it, moved to the scale of the mean. Where
-        the mean has a degree term, each model gets one of its own; one that gets none is left out.
+        the mean has a degree term, each model gets one of its own; one that gets none is left out. The validation edges come
+        second then: the mean scores them itself, though they chose the epochs, and promises have to be kept on them too.
 
         Args:
             winner: with or without a degree term.
             folds: the models whose mean it is, without degree terms; empty for a single one.
         """
         if not folds:
-            return winner.parts["calibration"]
+            return (winner.parts["calibration"],)
         is_used, of_mean = winner.degree_term is not None and winner.degree_term.is_used, winner.parts["validation"]
         edges, logits = [], []
         for fold, (contender, rotation) in enumerate(zip(folds, self.split.rotations(), strict=True)):
@@ -245,7 +246,7 @@ class Contest:
             logits.append(moved.astype(np.float32).astype(np.float64))
         if not edges:
             self.say("the validation edges calibrate instead")
-            return of_mean
+            return (of_mean,)
         pooled = np.concatenate(logits)
         with self.costs.stage("calibration"):
             scores = score_non_edges(
@@ -255,7 +256,7 @@ class Contest:
                 classes=self.classes,
                 threads=self.config.threads,
             )
-        return HeldOut(
+        moved_sample = HeldOut(
             pooled,
             scores,
             self.classes.of_pairs(np.concatenate(edges)),
@@ -263,6 +264,7 @@ class Contest:
             self.split.message_graph_hash(),
             num_models=len(folds),
         )
+        return moved_sample, of_mean
 
     def _with_degrees(self, contender: Contender, split: Split, choice: Choice) -> Contender:
         degrees = degrees_of(split.train, split.space)

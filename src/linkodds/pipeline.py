@@ -248,10 +248,10 @@ def evaluate_models(
 
 @dataclass(frozen=True, eq=False)
 class _Measured:
-    """What came of a contender: as it is used, its calibration sample and calibrator, decisions, and the scored test edges."""
+    """What came of a contender: as it is used, its calibration samples and calibrator, decisions, and the scored test edges."""
 
     contender: Contender
-    calibration: HeldOut
+    calibration: tuple[HeldOut, ...]
     calibrator: Calibrator
     decisions: Sequence[Decision]
     test: HeldOut
@@ -325,7 +325,7 @@ class _Fit:
             evaluation=evaluation,
             history=history,
             test=measured.test,
-            calibration=(measured.calibration,),
+            calibration=measured.calibration,
             predictions=self.predictions(winner.scorer, measured.calibrator),
             cost=self.costs.stages,
         )
@@ -360,16 +360,16 @@ class _Fit:
         winner, folds = contest.mean_of_folds(winner)
         about_folds = contest.about_folds(winner, folds)
         winner, about_degrees = contest.with_degrees(winner, self.config.degree_calibration)
-        calibration = contest.calibration_sample(winner, folds)
-        self.say(f"calibrating and deciding on {calibration.num_edges:,} edges")
+        calibration = contest.calibration_samples(winner, folds)
+        self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
         num_test = len(self.split.test)
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
         with self.costs.stage("calibration"):
             calibrator = fit_calibrator(
-                [calibration], prevalence=prevalence, odds_trained_at=winner.odds, choice=self.config.calibrator
+                calibration[:1], prevalence=prevalence, odds_trained_at=winner.odds, choice=self.config.calibrator
             )
             rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
-            decisions = [decide(rule, [calibration], calibrator, num_test_edges=num_test) for rule in rules.values()]
+            decisions = [decide(rule, calibration, calibrator, num_test_edges=num_test) for rule in rules.values()]
         self.say(f"measuring on {num_test:,} test edges")
         with self.costs.stage("evaluation"):
             test = self.score(winner.scorer, self.split.test, decisions)

@@ -60,7 +60,8 @@ class Run:
         evaluation: evaluation.json.
         history: column -> values, one an epoch; empty for baselines.
         test: the test edges against all non-edges.
-        calibration: the calibration edges likewise, one entry; with folds all that calibrate, on the scale of the mean.
+        calibration: the calibration edges likewise; with folds all that calibrate, moved to the scale of the mean, and second
+            the validation edges, on which promises have to be kept too.
         predictions: test pairs with label, logit, probability, weight.
         cost: stage -> seconds and peak bytes.
         path: where it lies, None before it is saved.
