@@ -31,7 +31,7 @@ class Repeated:
         deviation: standard deviation over the splits.
         reason: why there is no value or no interval.
     Example:
-        >>> repeated([0.1, 0.3, 0.2], test_share=0.125).to_json()["value"]
+        >>> round(repeated([0.1, 0.3, 0.2], test_share=0.125).to_json()["value"], 3)
         0.2
     """
 
@@ -81,7 +81,7 @@ def differences(
     """Paired differences, ours - theirs, on the same splits, with the same correction.
 
     Example:
-        >>> differences([0.2, 0.4], [0.1, 0.2], test_share=0.125).value
+        >>> round(differences([0.2, 0.4], [0.1, 0.2], test_share=0.125).value, 3)
         0.15
     """
     pairs = zip(ours, theirs, strict=True)
