@@ -183,4 +183,4 @@ def _cell(figure: Mapping[str, Any], sign: str = "") -> str:
     if figure["value"] is None:
         return "none"
     value = f"{figure['value']:{sign}.3g}"
-    return value if figure["low"] is None else f"{value} ± {(figure['high'] - figure['low']) / 2:.2g}"
+    return value if figure["low"] is None else f"{value} ± {(figure['high'] - figure['low']) / 2:.1g}"
