@@ -277,21 +277,24 @@ def test_a_run_with_a_term_is_saved_and_read_back(request, tmp_path, graph, mode
     np.testing.assert_array_equal(table.logits, run.scorer.logits(pairs))
 
 
-def test_pooled_models_get_terms_of_their_own_and_one_without_is_left_out(communities: Graph, monkeypatch) -> None:
+def test_models_of_all_folds_get_terms_of_their_own_and_one_without_is_left_out(
+    communities: Graph, monkeypatch
+) -> None:
     options = FitConfig(model="l3", degree_calibration="yes", folds=3, **QUICK)
-    each = len(fit_graph(communities, options).split.calibration)
-    assert [sample.num_edges for sample in fit_graph(communities, options).calibration] == [each] * 3
+    run = fit_graph(communities, options)
+    assert run.calibration[0].num_edges == len(run.split.train) + len(run.split.calibration)
     calls = []
 
-    def second_has_none(*given: object, **more: object) -> DegreeTerm:
-        calls.append(given)
-        return DegreeTerm("none", "") if len(calls) == 2 else choose_degree_term(*given, **more)  # type: ignore[arg-type]
+    def second_fold_has_none(*given: object, **more: object) -> DegreeTerm:
+        calls.append(given)  # the mean comes first, then the folds
+        return DegreeTerm("none", "") if len(calls) == 3 else choose_degree_term(*given, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("linkodds.contest.choose_degree_term", second_has_none)
+    monkeypatch.setattr("linkodds.contest.choose_degree_term", second_fold_has_none)
     said: list[str] = []
-    run = fit_graph(communities, options, progress=said.append)
-    assert [sample.num_edges for sample in run.calibration] == [each] * 2
-    assert "set 2 is left out: no degree term fits its model" in said
+    left = fit_graph(communities, options, progress=said.append)
+    without = len(run.split.rotations()[1].calibration)
+    assert left.calibration[0].num_edges == run.calibration[0].num_edges - without
+    assert "fold 2 is left out of calibration: no degree term fits its model" in said
 
 
 FLAT = Surface((), (1.0,), (1.0,), (0.0, 1.0), *(Broken((0.0, 1.0), (0.0, 0.0)),) * 3)

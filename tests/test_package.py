@@ -28,6 +28,7 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
     with_torch = {
         "autoencoder",
         "checkpoint",
+        "comparison",
         "contest",
         "cross_entropy",
         "safeguard",

@@ -47,19 +47,40 @@ def test_message_graph_hash_depends_on_the_train_edges_alone(communities):
     split = split_edges(communities, rng=np.random.default_rng(0))
     shuffled = Split(split.train[::-1], split.test, split.calibration, split.validation, split.space)
     assert shuffled.message_graph_hash() == split.message_graph_hash()
-    assert split.rotations(2)[1].message_graph_hash() != split.message_graph_hash()
+    dealt = split.dealt(2)
+    hashes = {each.message_graph_hash() for each in (split, dealt, *dealt.rotations())}
+    assert len(hashes) == 4
 
 
-def test_rotations_have_disjoint_calibration_sets_and_equal_density(communities):
+@pytest.mark.parametrize("folds", [2, 5, 7])
+def test_every_train_or_calibration_edge_calibrates_once(communities, folds):
     split = split_edges(communities, rng=np.random.default_rng(0))
-    rotations = split.rotations(5)
+    dealt = split.dealt(folds)
+    rotations = dealt.rotations()
+    pool = np.concatenate([split.calibration, split.train])
     keys = np.concatenate([split.space.keys(each.calibration) for each in rotations])
-    assert len(np.unique(keys)) == 5 * len(split.calibration)
-    assert {len(each.train) for each in rotations} == {len(split.train)}
+    np.testing.assert_array_equal(np.sort(keys), np.sort(split.space.keys(pool)))
+    assert max(len(each.train) for each in rotations) - min(len(each.train) for each in rotations) <= 1
     assert all(np.array_equal(each.test, split.test) for each in rotations)
-    np.testing.assert_array_equal(rotations[0].calibration, split.calibration)
-    with pytest.raises(OptionError, match="--folds takes 1 to 17"):
-        split.rotations(18)
+    assert all(np.array_equal(each.validation, split.validation) for each in rotations)
+    np.testing.assert_array_equal(rotations[0].calibration, dealt.calibration)
+    np.testing.assert_array_equal(rotations[0].train, dealt.train)
+    again = Split(dealt.train, dealt.validation, dealt.calibration, dealt.test, dealt.space, folds)  # as a run is read
+    assert [each.message_graph_hash() for each in again.rotations()] == [
+        each.message_graph_hash() for each in rotations
+    ]
+
+
+def test_one_fold_is_the_split_itself(communities):
+    split = split_edges(communities, rng=np.random.default_rng(0))
+    assert split.dealt(1) is split
+    (alone,) = split.rotations()
+    np.testing.assert_array_equal(alone.calibration, split.calibration)
+    assert alone.message_graph_hash() == split.message_graph_hash()
+    most = len(split.train) + len(split.calibration)
+    for folds in (0, most + 1):
+        with pytest.raises(OptionError, match=f"--folds takes 1 to {most}"):
+            split.dealt(folds)
 
 
 @pytest.mark.parametrize("fractions", [(0.8, 0.1, 0.1), (0.9, 0.1, 0.1, 0.1), (1.0, 0.0, 0.0, 0.0)])

@@ -99,7 +99,8 @@ class FitConfig(BaseModel):
     folds: int | None = Field(
         None,
         ge=1,
-        description="calibration sets to pool by cross-fitting; null: 1, or 5 with under 1,000 edges, 50 of calibration",
+        description="cross-fitting: deal train and calibration edges into this many folds, train a model without each, calibrate "
+        "on all of them and use the mean; null: 1, or 5 with under 1,000 edges, 50 of calibration",
     )
     calibrator: Literal["auto", "platt", "bias", "beta", "isotonic", "venn-abers"] = Field(
         "auto",

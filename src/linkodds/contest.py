@@ -1,6 +1,6 @@
 """Contest: models and baselines on one split, measured alike; the best by validation average precision wins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,6 +11,7 @@ from linkodds.baselines import baseline_scorer
 from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
 from linkodds.config import BASELINES, FitConfig
 from linkodds.costs import Costs
+from linkodds.cross_fitting import on_the_scale_of_the_mean
 from linkodds.degree_term import Choice, DegreeTerm, choose_degree_term
 from linkodds.features import Features
 from linkodds.findings import Finding
@@ -21,14 +22,13 @@ from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, degrees_of
 from linkodds.pairs import Pairs
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
-from linkodds.scoring import Scorer
-from linkodds.split import PARTS, Split
-from linkodds.training import VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
+from linkodds.scoring import InnerProductScorer, MeanScorer, Scorer, mean_inner_product
+from linkodds.split import Split
+from linkodds.training import VALIDATION_NON_EDGES, TrainedModel, choose_objective, mean_model, train
 from linkodds.workload import Sizes
 
 AUTOENCODERS = ("gae", "vgae")
-POOLED_FOLDS = 5
-SMALL_CALIBRATION, SMALL_GRAPH = 50, 1000
+HELD_OUT = ("validation", "calibration", "test")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +39,8 @@ class Contender:
         name: of the model or baseline.
         scorer: logits of pairs.
         trained: the trained model; None for a baseline.
-        parts: validation, calibration and test edges, each against all non-edges.
+        parts: validation, calibration and test edges, each against all non-edges; of a mean of models no calibration
+            edges, since all but one of them were trained on each.
         degree_term: what was decided about it; None where that was not asked yet. In use, it is part of the scorer.
     """
 
@@ -72,7 +73,7 @@ class Contest:
     """What all contenders share.
 
     Args:
-        split: its train edges are the message graph, its validation edges judge.
+        split: its train edges are the message graph, its validation edges judge; with folds, those of the first.
         features: or None.
         config: the options of the fit.
         non_edges: all of them, or a sample.
@@ -81,6 +82,7 @@ class Contest:
         device: where to train.
         costs: gets what each stage takes.
         say: called with one line a stage.
+        names: models that take part, beside all baselines; none given: those of `config.model`.
         on_start: called as each training starts, with its name, the most epochs it can take, and its history so far,
             which is empty unless it is resumed.
         on_epoch: called after every epoch.
@@ -97,6 +99,7 @@ class Contest:
     device: torch.device
     costs: Costs
     say: Callable[[str], None]
+    names: tuple[str, ...] = ()
     on_start: Callable[[str, int, Sequence[Epoch]], None] | None = None
     on_epoch: Callable[[Epoch], None] | None = None
     checkpoints: Checkpoints | None = None
@@ -104,26 +107,80 @@ class Contest:
 
     def hold(self) -> tuple[dict[str, Contender], Contender, list[Finding]]:
         """Every contender by name, the winner, and what there is to say about the choice."""
-        self.rotations()  # more folds than the edges give are refused before any training
-        contenders = {name: self.contend(name, self.split) for name in self._names()}
+        contenders = self.contenders()
         winner, findings = self._choose(contenders)
         return contenders, winner, findings
+
+    def contenders(self) -> dict[str, Contender]:
+        """Every contender by name, on the first fold."""
+        first = self.split.rotations()[0]
+        return {name: self.contend(name, first) for name in self._names()}
 
     def contend(self, name: str, split: Split, fold: int = 0) -> Contender:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
 
         Args:
             name: a model or a baseline.
-            split: of the contest, or one of its rotations.
-            fold: number of the rotation, 0 for the contest's own split; it seeds the training and names its checkpoint.
+            split: one of the rotations of the contest's split.
+            fold: number of the rotation; it seeds the training and names its checkpoint.
         """
         trained = self._trained(name, split, fold) if name in AUTOENCODERS else None
         scorer = baseline_scorer(name, split) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
-            contender = Contender(name, scorer, trained, self._held_out(scorer, split))
+            contender = Contender(name, scorer, trained, self._held_out(scorer, split, HELD_OUT))
         kept = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained else ""
         self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{kept}")
         return contender
+
+    def mean_of_folds(self, winner: Contender) -> tuple[Contender, list[Contender]]:
+        """The mean of the winner's models of all folds, and these; without folds the winner and none.
+
+        Args:
+            winner: of the first fold, without a degree term.
+        """
+        if self.split.folds == 1:
+            return winner, []
+        rotations = self.split.rotations()
+        count = len(self.split.train) + len(self.split.calibration)
+        self.say(
+            f"cross-fitting: {count:,} train and calibration edges in {len(rotations)} folds, each calibrates once"
+        )
+        folds = [winner]
+        folds += [self.contend(winner.name, rotation, fold) for fold, rotation in enumerate(rotations[1:], start=1)]
+        products = [fold.scorer for fold in folds if isinstance(fold.scorer, InnerProductScorer)]
+        scorer: Scorer = MeanScorer(tuple(fold.scorer for fold in folds))
+        if len(products) == len(folds):
+            scorer = mean_inner_product(products)
+        models = [fold.trained for fold in folds if fold.trained is not None]
+        with self.costs.stage("evaluation"):
+            parts = self._held_out(scorer, self.split, ("validation", "test"))
+        trained = mean_model(models, scorer) if models and isinstance(scorer, InnerProductScorer) else None
+        mean = Contender(winner.name, scorer, trained, parts)
+        self.say(f"mean of {len(folds)}: {self._gain(mean, folds)}")
+        return mean, folds
+
+    def about_folds(self, winner: Contender, folds: Sequence[Contender]) -> list[Finding]:
+        """What a mean of models is, and what it gained; nothing without folds."""
+        if not folds:
+            return []
+        message = (
+            f"Cross-fitting: the model is the mean of {len(folds)}, each trained without another fold of the train and "
+            f"calibration edges, all of which calibrate. {self._gain(winner, folds)[0].upper()}"
+            f"{self._gain(winner, folds)[1:]}. Promises of decisions are approximate."
+        )
+        return [Finding("folds", "info", message, "--folds 1 keeps one model and exact promises.", len(folds))]
+
+    def mean_baseline(self, baseline: Contender) -> Contender:
+        """A baseline as it is compared with the model: with folds the mean of its counts on all message graphs."""
+        if self.split.folds == 1:
+            return baseline
+        scorer = MeanScorer(tuple(baseline_scorer(baseline.name, rotation) for rotation in self.split.rotations()))
+        with self.costs.stage("baselines"):
+            return Contender(baseline.name, scorer, None, self._held_out(scorer, self.split, ("validation", "test")))
+
+    def _gain(self, mean: Contender, folds: Sequence[Contender]) -> str:
+        single = float(np.mean([fold.validation_ap for fold in folds]))
+        return f"validation average precision {mean.validation_ap:.4g}, of its models {single:.4g} on average"
 
     def with_degrees(self, winner: Contender, choice: Choice) -> tuple[Contender, list[Finding]]:
         """The winner with a degree term in its scorer where its validation edges ask for one, and what that changes.
@@ -149,39 +206,55 @@ class Contest:
     def epochs_allowed(self) -> dict[str, int]:
         """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
         names = [name for name in self._names() if name in AUTOENCODERS]
-        budget = TimeBudget(self.config.time_budget, trainings=len(names) + len(self.rotations()) - 1)
+        further = (len(names) if self.names else 1) * (self.split.folds - 1)
+        budget = TimeBudget(self.config.time_budget, trainings=len(names) + further)
         return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
 
-    def rotations(self) -> list[Split]:
-        """The splits whose calibration sets are pooled, the contest's own first.
+    def calibration_samples(self, winner: Contender, folds: Sequence[Contender]) -> tuple[HeldOut, ...]:
+        """The calibration edges as the winner scores edges that it has not seen, against the non-edges as it scores them.
 
-        Raises:
-            OptionError: more folds than the edges give.
+        With folds each edge has the logit of the one model that has not seen it, moved to the scale of the mean. Where
+        the mean has a degree term, each model gets one of its own; one that gets none is left out. The validation edges come
+        second then: the mean scores them itself, though they chose the epochs, and promises have to be kept on them too.
+
+        Args:
+            winner: with or without a degree term.
+            folds: the models whose mean it is, without degree terms; empty for a single one.
         """
-        split, count = self.split, len(self.split.calibration)
-        if self.config.folds is not None:
-            return split.rotations(self.config.folds)
-        num_edges = sum(len(getattr(split, part)) for part in PARTS)
-        few = count < SMALL_CALIBRATION and num_edges < SMALL_GRAPH
-        return split.rotations(min(POOLED_FOLDS, (len(split.train) + count) // count) if few else 1)
-
-    def calibration_samples(self, winner: Contender) -> list[HeldOut]:
-        """Calibration edges of the winner and, with several folds, of models trained on the other rotations.
-
-        Where the winner's logits have a degree term, the others get one of their own; one that gets none is left out.
-        """
-        further = self.rotations()[1:]
-        if further:
-            count = len(self.split.calibration)
-            self.say(f"pooling {len(further) + 1} disjoint sets of {count} calibration edges by cross-fitting")
-        samples, is_used = [winner.parts["calibration"]], winner.degree_term is not None and winner.degree_term.is_used
-        for fold, rotation in enumerate(further, start=1):
-            other = self._with_degrees(self.contend(winner.name, rotation, fold), rotation, "yes" if is_used else "no")
-            if other.degree_term is not None and other.degree_term.is_used == is_used:
-                samples.append(other.parts["calibration"])
-            else:  # its logits are on another scale
-                self.say(f"set {fold + 1} is left out: no degree term fits its model")
-        return samples
+        if not folds:
+            return (winner.parts["calibration"],)
+        is_used, of_mean = winner.degree_term is not None and winner.degree_term.is_used, winner.parts["validation"]
+        edges, logits = [], []
+        for fold, (contender, rotation) in enumerate(zip(folds, self.split.rotations(), strict=True)):
+            other = self._with_degrees(contender, rotation, "yes" if is_used else "no")
+            if other.degree_term is None or other.degree_term.is_used != is_used:  # its logits are on another scale
+                self.say(f"fold {fold + 1} is left out of calibration: no degree term fits its model")
+                continue
+            own = other.parts["calibration"].edge_logits, other.parts["validation"].edge_logits
+            moved = on_the_scale_of_the_mean(*own, of_mean.edge_logits, are_counts=winner.odds is None)
+            edges.append(rotation.calibration)
+            logits.append(moved.astype(np.float32).astype(np.float64))
+        if not edges:
+            self.say("the validation edges calibrate instead")
+            return (of_mean,)
+        pooled = np.concatenate(logits)
+        with self.costs.stage("calibration"):
+            scores = score_non_edges(
+                winner.scorer,
+                self.non_edges,
+                anchors=np.concatenate([pooled, *(part.edge_logits for part in winner.parts.values())]),
+                classes=self.classes,
+                threads=self.config.threads,
+            )
+        moved_sample = HeldOut(
+            pooled,
+            scores,
+            self.classes.of_pairs(np.concatenate(edges)),
+            self.classes.ranges,
+            self.split.message_graph_hash(),
+            num_models=len(folds),
+        )
+        return moved_sample, of_mean
 
     def _with_degrees(self, contender: Contender, split: Split, choice: Choice) -> Contender:
         degrees = degrees_of(split.train, split.space)
@@ -200,11 +273,12 @@ class Contest:
             if not term.is_used:
                 return replace(contender, degree_term=term)
             scorer = term.applied(contender.scorer, degrees)
-            return replace(contender, scorer=scorer, parts=self._held_out(scorer, split), degree_term=term)
+            parts = self._held_out(scorer, split, contender.parts)
+            return replace(contender, scorer=scorer, parts=parts, degree_term=term)
 
-    def _held_out(self, scorer: Scorer, split: Split) -> dict[str, HeldOut]:
-        """Validation, calibration and test edges against all non-edges, in one pass over them."""
-        parts = {part: getattr(split, part) for part in ("validation", "calibration", "test")}
+    def _held_out(self, scorer: Scorer, split: Split, names: Iterable[str]) -> dict[str, HeldOut]:
+        """Parts of a split against all non-edges, in one pass over them."""
+        parts: dict[str, Pairs] = {part: getattr(split, part) for part in names}
         logits = {part: as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
         scores = score_non_edges(
             scorer,
@@ -222,6 +296,7 @@ class Contest:
 
     def _names(self) -> list[str]:
         asked = [*AUTOENCODERS] if self.config.model == "auto" else [self.config.model]
+        asked = [*self.names] or asked
         return [*asked, *(name for name in BASELINES if name not in asked)]
 
     def _choose(self, contenders: dict[str, Contender]) -> tuple[Contender, list[Finding]]:

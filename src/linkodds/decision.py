@@ -175,6 +175,9 @@ def decide(rule: Rule, calibration: Sequence[HeldOut], calibrator: Calibrator, *
     that fold's own non-edges, since logits of models trained apart need not share a scale; guarantees are then
     approximate, and their text says so.
 
+    With a sample that several models have scored (`HeldOut.num_models`) another may follow, of edges that none of them was
+    trained on: a promise then has to be kept on either, and the stricter threshold is taken.
+
     Args:
         rule: from `parse_rule`.
         calibration: calibration edges and the non-edges, one a fold, none empty.
@@ -189,6 +192,8 @@ def decide(rule: Rule, calibration: Sequence[HeldOut], calibrator: Calibrator, *
         >>> round(decision.threshold_logit, 3), decision.expected_precision, decision.expected_recall
         (1.0, 0.75, 1.0)
     """
+    if calibration[0].num_models > 1:
+        return _with_folds(rule, calibration, calibrator, num_test_edges)
     sample = _Sample.of(calibration, num_test_edges)
     match rule.name:
         case "half" | "cost":
@@ -370,6 +375,28 @@ def _too_imprecise(rule: Rule, sample: _Sample, counts: Floats, most: Floats, pa
         f"{1 - DELTA:.0%} confidence; {lacks}. Ask for less, {scored}calibrate on more edges (--split, --folds), or use f1, "
         "which promises nothing."
     )
+
+
+def _with_folds(rule: Rule, calibration: Sequence[HeldOut], calibrator: Calibrator, num_test_edges: int) -> Decision:
+    """The first sample decides; of a promise the stricter of all samples, since edges moved to another scale only resemble
+    those of the scorer."""
+    count = calibration[0].num_models
+    samples = calibration if rule.name in ("recall", "precision") else calibration[:1]
+    found = [
+        decide(rule, [replace(sample, num_models=1)], calibrator, num_test_edges=num_test_edges) for sample in samples
+    ]
+    for decision, where in zip(found, ("", "on the validation edges, which no model was trained on, "), strict=False):
+        if decision.threshold_logit is None:
+            return replace(decision, reason=f"{where}{decision.reason}")
+    thresholds = [each.threshold_logit or 0.0 for each in found]
+    chosen = found[int(np.argmin(thresholds) if rule.name == "recall" else np.argmax(thresholds))]
+    if chosen.promise is None:
+        return chosen
+    note = (
+        f" Approximate: of {count} models, whose mean scores new pairs, each edge was scored by the one that had not seen "
+        "it, or by all, but then it helped to choose how long they were trained; the stricter of the two thresholds is taken."
+    )
+    return replace(chosen, promise=chosen.promise + note)
 
 
 def _note_on_folds(sample: _Sample) -> str:

@@ -30,7 +30,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     Attributes after `fit`:
         evaluation_: the `Evaluation`, its metrics with intervals at the true base rate.
         embeddings_: shape (nodes, dim), float32, rows in the order of `ids_`; the source embeddings in a directed
-            graph; None for a baseline.
+            graph; None for a baseline. With folds the vectors of all models stand side by side.
         ids_: shape (nodes,), the user's ids as text.
         run_: the `Run`, all of the above and more.
 

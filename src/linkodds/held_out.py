@@ -47,6 +47,8 @@ class HeldOut:
         edge_classes: shape (edges,), uint8: degree class of each edge (`DegreeClasses`); zeros where there are none.
         degree_ranges: shape (5, 2), int64: range of the degree product of each class, or None without classes.
         message_graph_hash: of the graph the logits were computed on; scores of two graphs must not be mixed.
+        num_models: 1, or how many models scored the edges, each those that it had not seen (`linkodds.cross_fitting`);
+            what is promised from them is approximate.
     Raises:
         DegenerateGraph: no held-out edge.
         NonFiniteScores: an edge logit is NaN or infinite.
@@ -64,6 +66,7 @@ class HeldOut:
     edge_classes: NDArray[np.uint8]
     degree_ranges: NDArray[np.int64] | None = None
     message_graph_hash: str = ""
+    num_models: int = 1
 
     def __post_init__(self) -> None:
         if len(self.edge_logits) == 0:
@@ -209,6 +212,7 @@ class HeldOut:
             "edge_classes": self.edge_classes,
             "degree_ranges": np.empty((0, 2), dtype=np.int64) if self.degree_ranges is None else self.degree_ranges,
             "message_graph_hash": np.array(self.message_graph_hash),
+            "num_models": np.array(self.num_models),
             "anchors": scores.anchors,
             "at_least": scores.at_least,
             "above": scores.above,
@@ -250,4 +254,5 @@ class HeldOut:
             edge_classes=arrays["edge_classes"],
             degree_ranges=ranges if len(ranges) else None,
             message_graph_hash=str(arrays["message_graph_hash"]),
+            num_models=int(arrays["num_models"]) if "num_models" in arrays else 1,  # runs of before had none
         )

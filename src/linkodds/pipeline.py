@@ -10,16 +10,19 @@ import numpy as np
 import polars as pl
 import sklearn
 import torch
+from numpy.typing import NDArray
 
 from linkodds import __version__
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, FitConfig
-from linkodds.contest import Contender, Contest, as_in_blocks
+from linkodds.contest import AUTOENCODERS, Contender, Contest, as_in_blocks
 from linkodds.costs import Costs
+from linkodds.cross_fitting import choose_folds
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.doctor import constant_features, diagnose_run, order
-from linkodds.evaluation import BaselineResult
+from linkodds.errors import InvertedRanking
+from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.graph import Graph
@@ -196,6 +199,65 @@ def _torch_threads(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+def evaluate_models(
+    graph: Graph,
+    names: Sequence[str],
+    config: FitConfig,
+    *,
+    progress: Say | None = None,
+    on_start: OnStart | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> dict[str, Evaluation | str]:
+    """Every model and baseline on the one split that the seed of `config` gives, each calibrated and measured as in a fit.
+
+    Args:
+        graph: what to learn.
+        names: of models; "auto" is the best of them and of the baselines, on the validation edges, and comes under that
+            name too. All baselines are measured whether they are named or not.
+        config: all options of the fit but `model`.
+        progress: called with one line a stage.
+        on_start: called as each training starts.
+        on_epoch: called after every epoch.
+    Returns:
+        Name -> its evaluation, without the mean reciprocal rank; or the reason why it has none (an inverted ranking). The
+        validation average precision is `model["validation_average_precision"]`, for "auto" `model["name"]` is who won.
+    """
+    parse_rule(config.decision)
+    device = choose_device(config.device)
+    with _torch_threads(config.threads):
+        fit = _Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
+        fit.announce()
+        contest = fit.contest([name for name in names if name != "auto"] or AUTOENCODERS)
+        contenders = contest.contenders()
+        result: dict[str, Evaluation | str] = {}
+        for name, contender in contenders.items():
+            try:
+                measured = fit.measured(contest, contender, contender.findings)
+                with fit.costs.stage("evaluation"):
+                    evaluation = fit.evaluated(measured, None, {})
+            except InvertedRanking as error:
+                result[name] = str(error)
+                continue
+            ap = measured.contender.validation_ap
+            result[name] = replace(evaluation, model={**evaluation.model, "validation_average_precision": ap})
+    if "auto" in names:
+        best = max(contenders, key=lambda name: contenders[name].validation_ap)
+        result = {"auto": result[best], **result}
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Measured:
+    """What came of a contender: as it is used, its calibration samples and calibrator, decisions, and the scored test edges."""
+
+    contender: Contender
+    calibration: tuple[HeldOut, ...]
+    calibrator: Calibrator
+    decisions: Sequence[Decision]
+    test: HeldOut
+    findings: Sequence[Finding]
+
+
 class _Fit:
     """The stages of one fit, in order; `run` tells the story."""
 
@@ -217,7 +279,8 @@ class _Fit:
         self.split_seed, self.train_seed, self.sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(
             4
         )
-        self.split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(self.split_seed))
+        split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(self.split_seed))
+        self.split = split.dealt(choose_folds(config.folds, split))
         recorded = self.split.recorded()
         if graph.space.num_pairs <= config.max_pairs:
             self.non_edges = NonEdges(recorded)
@@ -233,14 +296,54 @@ class _Fit:
         self.hash = parts.message_graph_hash()
 
     def run(self) -> Run:
-        graph, split = self.graph, self.split
+        self.announce()
+        contest = self.contest()
+        contenders, winner, findings = contest.hold()
+        measured = self.measured(contest, winner, findings)
+        winner, trained = measured.contender, measured.contender.trained
+        baselines = {
+            name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
+            for name, each in ((name, contest.mean_baseline(contenders[name])) for name in BASELINES)
+        }
+        with self.costs.stage("evaluation"):
+            ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
+            evaluation = self.evaluated(measured, ranks, baselines).to_json()
+        history = history_columns(trained.history if trained else ())
+        stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
+        seen = diagnose_run(evaluation=evaluation, history=history, split=self.split, decision=stored.rule)
+        evaluation["findings"] = [
+            each.to_json()
+            for each in order([*seen, *_decision_findings(stored, measured.calibrator), *measured.findings])
+        ]
+        return Run(
+            config=self.settings(winner)
+            | ({} if self.config.time_budget is None else {"epochs_allowed": contest.epochs_allowed()}),
+            model=winner.name,
+            ids=self.graph.ids,
+            split=self.split,
+            scorer=winner.scorer,
+            weights={} if trained is None else trained.weights,
+            calibrator=measured.calibrator,
+            decision=stored,
+            evaluation=evaluation,
+            history=history,
+            test=measured.test,
+            calibration=measured.calibration,
+            predictions=self.predictions(winner.scorer, measured.calibrator),
+            cost=self.costs.stages,
+        )
+
+    def announce(self) -> None:
+        graph = self.graph
         self.say(
             f"{graph.num_nodes:,} nodes, {graph.num_edges:,} edges, {graph.space.num_pairs:,} pairs: "
             f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
             f"{self.non_edges.num_scored:,} non-edges {'all enumerated' if self.non_edges.sample is None else 'sampled'}."
         )
-        contest = Contest(
-            split=split,
+
+    def contest(self, names: Sequence[str] = ()) -> Contest:
+        return Contest(
+            split=self.split,
             features=self.features,
             config=self.config,
             non_edges=self.non_edges,
@@ -249,75 +352,54 @@ class _Fit:
             device=self.device,
             costs=self.costs,
             say=self.say,
+            names=tuple(names),
             on_start=self.on_start,
             on_epoch=self.on_epoch,
             checkpoints=self.checkpoints,
         )
-        contenders, winner, findings = contest.hold()
+
+    def measured(self, contest: Contest, winner: Contender, findings: Sequence[Finding]) -> "_Measured":
+        """A contender of the first fold, made into what is used, calibrated, decided with and scored on test."""
+        winner, folds = contest.mean_of_folds(winner)
+        about_folds = contest.about_folds(winner, folds)
         winner, about_degrees = contest.with_degrees(winner, self.config.degree_calibration)
-        findings += about_degrees
-        trained = winner.trained
-        self.say(f"calibrating and deciding on {len(split.calibration):,} edges")
-        samples = contest.calibration_samples(winner)
-        findings += contest.budget_findings
-        num_test = len(split.test)
+        calibration = contest.calibration_samples(winner, folds)
+        self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
+        num_test = len(self.split.test)
         prevalence = num_test / (num_test + self.non_edges.num_non_edges)
         with self.costs.stage("calibration"):
             calibrator = fit_calibrator(
-                samples, prevalence=prevalence, odds_trained_at=winner.odds, choice=self.config.calibrator
+                calibration[:1], prevalence=prevalence, odds_trained_at=winner.odds, choice=self.config.calibrator
             )
             rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
-            decisions = [decide(rule, samples, calibrator, num_test_edges=num_test) for rule in rules.values()]
-
+            decisions = [decide(rule, calibration, calibrator, num_test_edges=num_test) for rule in rules.values()]
         self.say(f"measuring on {num_test:,} test edges")
         with self.costs.stage("evaluation"):
-            test = self.score(winner.scorer, split.test, decisions)
-            evaluation = evaluate(
-                test,
-                calibrator,
-                decisions,
-                reciprocal_ranks=reciprocal_ranks(winner.scorer, split.test, split.recorded()),
-                split=split,
-                model={
-                    "name": winner.name,
-                    "num_parameters": 0 if trained is None else trained.num_parameters,
-                    "epochs": 0 if trained is None else len(trained.history),
-                    "degree_term": winner.degree_term and winner.degree_term.to_json(),
-                },
-                baselines={
-                    name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
-                    for name, each in contenders.items()
-                    if name in BASELINES
-                },
-                findings=[*graph.findings, *self.findings, *findings],
-                audit=audit_entries(test, audit_rng(self.config.seed)),
-                rng=np.random.default_rng(self.saved_seed),
-            ).to_json()
-        history = history_columns(trained.history if trained else ())
-        stored = next(each for each in decisions if each.rule == str(parse_rule(self.config.decision)))
-        seen = diagnose_run(evaluation=evaluation, history=history, split=split, decision=stored.rule)
-        evaluation["findings"] = [
-            each.to_json()
-            for each in order(
-                [*seen, *_decision_findings(stored, calibrator), *graph.findings, *self.findings, *findings]
-            )
-        ]
-        return Run(
-            config=self.settings(winner)
-            | ({} if self.config.time_budget is None else {"epochs_allowed": contest.epochs_allowed()}),
-            model=winner.name,
-            ids=graph.ids,
-            split=split,
-            scorer=winner.scorer,
-            weights={} if trained is None else trained.weights,
-            calibrator=calibrator,
-            decision=stored,
-            evaluation=evaluation,
-            history=history,
-            test=test,
-            calibration=tuple(samples),
-            predictions=self.predictions(winner.scorer, calibrator),
-            cost=self.costs.stages,
+            test = self.score(winner.scorer, self.split.test, decisions)
+        said = [*self.graph.findings, *self.findings, *findings, *about_folds, *about_degrees]
+        return _Measured(winner, calibration, calibrator, decisions, test, [*said, *contest.budget_findings])
+
+    def evaluated(
+        self, measured: "_Measured", ranks: NDArray[np.float64] | None, baselines: Mapping[str, BaselineResult]
+    ) -> Evaluation:
+        winner, trained = measured.contender, measured.contender.trained
+        return evaluate(
+            measured.test,
+            measured.calibrator,
+            measured.decisions,
+            reciprocal_ranks=ranks,
+            split=self.split,
+            model={
+                "name": winner.name,
+                "num_parameters": 0 if trained is None else trained.num_parameters,
+                "epochs": 0 if trained is None else len(trained.history),
+                "folds": self.split.folds,
+                "degree_term": winner.degree_term and winner.degree_term.to_json(),
+            },
+            baselines=baselines,
+            findings=measured.findings,
+            audit=audit_entries(measured.test, audit_rng(self.config.seed)),
+            rng=np.random.default_rng(self.saved_seed),
         )
 
     def score(self, scorer: Scorer, edges: Any, decisions: Sequence[Decision]) -> HeldOut:
@@ -377,7 +459,11 @@ class _Fit:
             "num_threads": torch.get_num_threads(),
         }
         if winner is not None:
-            facts |= {"model": winner.name, "degree_term": winner.degree_term and winner.degree_term.to_json()}
+            facts |= {
+                "model": winner.name,
+                "folds": self.split.folds,
+                "degree_term": winner.degree_term and winner.degree_term.to_json(),
+            }
         if trained is not None:
             facts |= {
                 "objective": trained.objective,

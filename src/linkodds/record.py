@@ -30,7 +30,7 @@ from linkodds.held_out import HeldOut
 from linkodds.history import history_csv
 from linkodds.non_edges import degrees_of
 from linkodds.pairs import Pairs, PairSpace
-from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, Scorer
+from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
 
 FORMAT = "linkodds.run/1"
@@ -60,7 +60,8 @@ class Run:
         evaluation: evaluation.json.
         history: column -> values, one an epoch; empty for baselines.
         test: the test edges against all non-edges.
-        calibration: the calibration edges likewise, one entry a fold.
+        calibration: the calibration edges likewise; with folds all that calibrate, moved to the scale of the mean, and second
+            the validation edges, on which promises have to be kept too.
         predictions: test pairs with label, logit, probability, weight.
         cost: stage -> seconds and peak bytes.
         path: where it lies, None before it is saved.
@@ -244,7 +245,7 @@ def _read(path: Path) -> Run:
     space = PairSpace(len(ids), facts["directed"], tuple(facts["sides"]) if facts["sides"] else None)
     with np.load(path / "split.npz", allow_pickle=False) as parts:
         by_part = {part: _read_part(parts[part], space) for part in PARTS}
-    split = Split(**by_part, space=space)
+    split = Split(**by_part, space=space, folds=int(config.get("folds", 1)))
     with np.load(path / "scores.npz", allow_pickle=False) as arrays:
         scores = _read_scores(dict(arrays))
     test, *calibration = scores
@@ -253,7 +254,8 @@ def _read(path: Path) -> Run:
     model, weights = config["model"], {}
     scorer: Scorer
     if model in BASELINES:
-        scorer = baseline_scorer(model, split)
+        counts = [baseline_scorer(model, rotation) for rotation in split.rotations()]
+        scorer = counts[0] if len(counts) == 1 else MeanScorer(tuple(counts))
     else:
         weights = safetensors.numpy.load_file(path / "model.safetensors")
         scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])

@@ -1,5 +1,6 @@
 """Scorers: what every trained model and baseline becomes, so that evaluation and search need neither torch nor a GPU."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
@@ -128,6 +129,60 @@ class DegreeAwareScorer:
         a, b = (np.log(np.unique(side)) for side in self.degrees)
         product = np.add.outer(a, b)
         return product, self.surface.level(a[:, None], b[None, :])
+
+
+@dataclass(frozen=True, eq=False)
+class MeanScorer:
+    """The mean logit of several scorers, each rounded to float32 first, in `logits` as in `block`.
+
+    Args:
+        scorers: at least one.
+    Example:
+        >>> z = np.array([[1], [2]], dtype=np.float32)
+        >>> scorer = MeanScorer((InnerProductScorer(z, z, 1.0, 0.0), InnerProductScorer(z, z, 2.0, 1.0)))
+        >>> scorer.logits(np.array([[0, 1]])), scorer.block(slice(0, 1), slice(1, 2))  # (2 + 5) / 2
+        (array([3.5]), array([[3.5]], dtype=float32))
+    """
+
+    scorers: tuple[Scorer, ...]
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Shape (rows, columns), float32; see `Scorer.block`."""
+        first, *others = self.scorers
+        total = first.block(rows, columns).astype(np.float64)
+        for scorer in others:
+            total += scorer.block(rows, columns)
+        return (total / len(self.scorers)).astype(np.float32)
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64; see `Scorer.logits`."""
+        first, *others = self.scorers
+        total = first.logits(pairs).astype(np.float32).astype(np.float64)
+        for scorer in others:
+            total += scorer.logits(pairs).astype(np.float32)
+        return np.asarray(total / len(self.scorers))
+
+
+def mean_inner_product(scorers: Sequence[InnerProductScorer]) -> InnerProductScorer:
+    """The mean logit of inner products, which is the inner product of their vectors, one beside the other.
+
+    Args:
+        scorers: of the same nodes; dimensions may differ.
+    Returns:
+        A scorer with scale 1 and the mean bias; source and target are one array where they are in all of them.
+    Example:
+        >>> z = np.array([[1], [2]], dtype=np.float32)
+        >>> mean = mean_inner_product([InnerProductScorer(z, z, 1.0, 0.0), InnerProductScorer(z, z, 2.0, 1.0)])
+        >>> mean.source.shape, mean.logits(np.array([[0, 1]])).round(6)
+        ((2, 2), array([3.5]))
+    """
+    factors = [np.sqrt(scorer.scale / len(scorers)) for scorer in scorers]
+    source = np.concatenate([(a.source * f).astype(np.float32) for a, f in zip(scorers, factors, strict=True)], axis=1)
+    target = source
+    if any(scorer.target is not scorer.source for scorer in scorers):
+        parts = [(a.target * f).astype(np.float32) for a, f in zip(scorers, factors, strict=True)]
+        target = np.concatenate(parts, axis=1)
+    return InnerProductScorer(source, target, 1.0, float(np.mean([scorer.bias for scorer in scorers])))
 
 
 def below_float32(logit: float) -> float:

@@ -28,6 +28,8 @@ class Split:
         calibration: calibrator and thresholds.
         test: measured once.
         space: the admissible pairs.
+        folds: 1, or the number of models that each leave out another share of train and calibration together, see
+            `dealt`; train and calibration are then those of the first of them.
     Raises:
         OverlappingParts: two parts share an edge.
     Example:
@@ -42,6 +44,7 @@ class Split:
     calibration: Pairs
     test: Pairs
     space: PairSpace
+    folds: int = 1
 
     def __post_init__(self) -> None:
         for a, b in combinations(PARTS, 2):
@@ -64,30 +67,51 @@ class Split:
         """SHA-256 of the sorted train edges: scores made on different message graphs must not meet.
 
         Returns:
-            64 hexadecimal digits; the same whatever the order of the edges.
+            64 hexadecimal digits; the same whatever the order of the edges. With folds that of all their hashes.
         """
+        if self.folds > 1:
+            hashes = "".join(rotation.message_graph_hash() for rotation in self.rotations())
+            return hashlib.sha256(hashes.encode()).hexdigest()
         keys = np.sort(self.space.keys(self.train))
         return hashlib.sha256(f"{self.space}".encode() + keys.tobytes()).hexdigest()
 
-    def rotations(self, folds: int) -> list["Split"]:
-        """Splits with the same validation and test edges whose calibration sets are disjoint and of the same size.
-
-        Every rotation has as many train edges as this split, so its message graph is as dense; the first is the split
-        itself. Used to pool calibration edges where one set is too small (cross-fitting).
+    def dealt(self, folds: int) -> "Split":
+        """The same validation and test edges, with all train and calibration edges dealt into folds (cross-fitting).
 
         Args:
-            folds: how many, at least 1 and at most (train + calibration) // calibration.
+            folds: 1 is this split as it is; of K, each holds 1 / K of the train and calibration edges.
+        Returns:
+            A split whose calibration edges are the first fold and whose train edges are all others.
         Raises:
-            OptionError: more folds than there are disjoint calibration sets.
+            OptionError: more folds than there are edges to deal out.
+        Example:
+            >>> edges = np.array([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]])
+            >>> split = Split(edges[:3], edges[4:5], edges[3:4], edges[5:], PairSpace(4)).dealt(2)
+            >>> [(len(each.train), len(each.calibration)) for each in split.rotations()]
+            [(2, 2), (2, 2)]
         """
-        size = len(self.calibration)
+        most = len(self.train) + len(self.calibration)
+        if not 1 <= folds <= most:
+            raise OptionError(f"--folds takes 1 to {most} for this split, not {folds}.")
+        if folds == 1:
+            return self
         pool = np.concatenate([self.calibration, self.train])
-        if not 1 <= folds <= len(pool) // max(size, 1):
-            raise OptionError(f"--folds takes 1 to {len(pool) // max(size, 1)} for this split, not {folds}.")
+        size = len(np.array_split(pool, folds)[0])
+        return Split(pool[size:], self.validation, pool[:size], self.test, self.space, folds)
+
+    def rotations(self) -> list["Split"]:
+        """One split a fold: it calibrates on that fold, and trains and passes messages on all others.
+
+        All message graphs are as dense as the first, to within an edge; every train or calibration edge is a calibration
+        edge once. Without folds, this split alone.
+        """
+        pool = np.concatenate([self.calibration, self.train])
         result = []
-        for fold in range(folds):
+        for inside in (
+            np.array_split(np.arange(len(pool)), self.folds) if self.folds > 1 else [np.arange(len(self.calibration))]
+        ):
             held_out = np.zeros(len(pool), dtype=np.bool_)
-            held_out[fold * size : (fold + 1) * size] = True
+            held_out[inside] = True
             result.append(Split(pool[~held_out], self.validation, pool[held_out], self.test, self.space))
         return result
 

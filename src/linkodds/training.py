@@ -2,8 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -42,7 +42,8 @@ class TrainedModel:
     Args:
         name: gae or vgae.
         scorer: logits of pairs from the embeddings of the kept epoch.
-        weights: name -> float32 array; with the features and the message graph they give the embeddings again.
+        weights: name -> float32 array; with the features and the message graph they give the embeddings again. Of a mean
+            of models each name begins with "fold-1.", "fold-2." and so on.
         history: one entry an epoch.
         best_epoch: the kept one, first at the highest validation average precision.
         effective_odds: O_eff, the odds at which the objective was trained.
@@ -65,6 +66,26 @@ class TrainedModel:
     def num_parameters(self) -> int:
         """Number of trained values."""
         return sum(array.size for array in self.weights.values())
+
+
+def mean_model(models: Sequence[TrainedModel], scorer: InnerProductScorer) -> TrainedModel:
+    """Several trainings as one model: all weights and findings, and the history of the first.
+
+    Args:
+        models: one a fold.
+        scorer: of their mean logits.
+    """
+    first = models[0]
+    return replace(
+        first,
+        scorer=scorer,
+        weights={
+            f"fold-{k}.{key}": value for k, each in enumerate(models, start=1) for key, value in each.weights.items()
+        },
+        effective_odds=math.exp(sum(math.log(each.effective_odds) for each in models) / len(models)),
+        findings=tuple(dict.fromkeys(finding for each in models for finding in each.findings)),
+        was_cut_short=any(each.was_cut_short for each in models),
+    )
 
 
 class Validator:

@@ -117,6 +117,8 @@ def _what_is_left(params: dict[str, Any]) -> str:
     if not _partial(out).exists():
         return "nothing was written."
     left = f"{_partial(out)} holds what was done so far"
+    if "models" in params:
+        return f"{left}; the same command with --resume goes on"
     if "resume" in params:
         return f"{left}; go on with: linkodds fit {params['edges']} --out {out} --resume"
     return f"{left} and may be deleted; {out} was not written."

@@ -136,7 +136,12 @@ SplitShares = Annotated[
 ]
 Folds = Annotated[
     int | None,
-    typer.Option(metavar="K", help="Calibration sets to pool.", show_default="by size", rich_help_panel=_TRAINING),
+    typer.Option(
+        metavar="K",
+        help="Cross-fitting: K models, each edge calibrates once, their mean is used.",
+        show_default="by size",
+        rich_help_panel=_TRAINING,
+    ),
 ]
 Calibration = Annotated[
     str | None,

@@ -1,0 +1,186 @@
+"""The command that compares: `compare`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from linkodds.cli import options as opt
+from linkodds.cli.app import Command, app
+from linkodds.cli.interrupts import stopping_between_epochs
+from linkodds.cli.progress import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+TABLES = (
+    ("average_precision", "average_precision_lift", "r_precision", "precision_at_100"),
+    ("roc_auc", "log_loss_skill", "calibration_slope", "observed_over_expected"),
+)
+GAPS = ("average_precision", "roc_auc", "log_loss_skill")
+
+
+@app.command(cls=Command)
+def compare(
+    edges: opt.EdgesFile,
+    models: Annotated[
+        str,
+        typer.Option(metavar="A,B,C", help="Models, with commas between; the baselines take part anyway."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory to make, with comparison.json.")],
+    splits: Annotated[
+        int, typer.Option(metavar="J", help="Random splits, the same for every model; from --seed on.")
+    ] = 10,
+    no_header: opt.NoHeader = False,
+    delimiter: opt.Delimiter = None,
+    source: opt.Source = None,
+    target: opt.Target = None,
+    nodes: opt.Nodes = None,
+    directed: opt.Directed = False,
+    bipartite: opt.Bipartite = None,
+    features: opt.Features = None,
+    feature_scaling: opt.FeatureScaling = None,
+    objective: opt.Objective = None,
+    positive_weight: opt.PositiveWeight = None,
+    zeros_per_edge: opt.ZerosPerEdge = None,
+    subgraph_nodes: opt.SubgraphNodes = None,
+    subgraph_by: opt.SubgraphBy = None,
+    subgraph_alpha: opt.SubgraphAlpha = None,
+    hidden: opt.Hidden = None,
+    dim: opt.Dim = None,
+    beta: opt.Beta = None,
+    warm_up: opt.WarmUp = None,
+    free_bits: opt.FreeBits = None,
+    dropout: opt.Dropout = None,
+    weight_decay: opt.WeightDecay = None,
+    learning_rate: opt.LearningRate = None,
+    schedule: opt.Schedule = None,
+    epochs: opt.Epochs = None,
+    patience: opt.Patience = None,
+    validate_every: opt.ValidateEvery = None,
+    time_budget: opt.TimeBudget = None,
+    split: opt.SplitShares = None,
+    folds: opt.Folds = None,
+    calibrator: opt.Calibration = None,
+    degree_calibration: opt.DegreeCalibration = None,
+    decision: opt.DecisionRule = None,
+    max_pairs: opt.MaxPairs = None,
+    seed: opt.Seed = None,
+    device: opt.Device = None,
+    threads: opt.Threads = None,
+    config: opt.ConfigFile = None,
+    resume: opt.Resume = False,
+    force: opt.Force = False,
+    as_json: opt.AsJson = False,
+) -> None:
+    """Several models and all baselines on the same splits: means, intervals, paired differences.
+
+    Takes the options of 'fit'. --resume goes on with the splits that DIR.partial does not hold yet.
+    """
+    given = dict(locals())
+    if resume and force:
+        raise typer.BadParameter("--resume goes on with DIR.partial, --force replaces DIR; give one of them.")
+    from linkodds.comparison import Plan, compare_models
+    from linkodds.config import FitConfig, read_config
+
+    from_file = read_config(config) if config is not None else {}
+    from_file.pop("model", None)
+    asked = {name: given[name] for name in FitConfig.model_fields if given.get(name) is not None}
+    settings = FitConfig.from_options(from_file | asked)
+    plan = Plan(tuple(name.strip() for name in models.split(",")), splits, settings)
+
+    from linkodds.graph import Graph
+
+    graph = Graph.from_edges(
+        edges,
+        features=features,
+        nodes=nodes,
+        source=source,
+        target=target,
+        header=False if no_header else None,
+        delimiter=delimiter,
+        directed=directed,
+        bipartite=bipartite,
+        feature_scaling=settings.feature_scaling,
+    )
+    with shown() as (say_stage, on_start, watch), stopping_between_epochs(say_stage, watch) as (progress, on_epoch):
+        comparison = compare_models(
+            graph,
+            plan,
+            out,
+            force=force,
+            resume=resume,
+            progress=progress,
+            on_start=on_start,
+            on_epoch=on_epoch,
+        )
+    if as_json:
+        print(json.dumps(comparison, indent=2, allow_nan=False))
+        return
+    from rich.console import Console
+
+    print_comparison(comparison, Console())
+    print(f"comparison: {out / 'comparison.json'}")
+
+
+def print_comparison(comparison: Mapping[str, Any], console: "Console") -> None:
+    """Print the means with their intervals, and the differences from the best baseline and from the first model.
+
+    Args:
+        comparison: comparison.json, parsed.
+        console: where to.
+    """
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    from linkodds.verdict import METRICS
+    from linkodds.wording import ratio_text
+
+    protocol, graph, candidates = (comparison[key] for key in ("protocol", "graph", "candidates"))
+    console.print()
+    console.print(
+        Text(f"{protocol['splits']} {protocol['name']}; seeds {protocol['seeds'][0]} to {protocol['seeds'][-1]}")
+    )
+    console.print(Text(f"graph: {ratio_text(graph['num_edges'] / graph['num_pairs'])}"))
+    console.print(Text(f"rehearsal, which the figures are for: {ratio_text(candidates['prevalence'])}"))
+    for columns in TABLES:
+        table = Table(
+            box=box.SIMPLE, title="mean ± half of the 95 % interval", title_justify="left", title_style="bold"
+        )
+        table.add_column("model", no_wrap=True)
+        for key in columns:
+            table.add_column(METRICS[key][0], justify="right")
+        for row in comparison["models"]:
+            cells = (_cell(row["metrics"][key]) for key in columns)
+            table.add_row(row["name"], *cells, style="" if row["is_baseline"] else "bold")
+        console.print(table)
+    baseline = comparison["best_baseline"]["name"]
+    for role, title in (
+        ("best baseline", f"less {baseline}, the baseline with the best {comparison['best_baseline']['chosen_by']}"),
+        ("first model", f"less {comparison['models'][0]['name']}"),
+    ):
+        rows = [each for each in comparison["differences"] if each["role"] == role]
+        if not rows:
+            continue
+        gaps = Table(box=box.SIMPLE, title=title, title_justify="left", title_style="bold")
+        gaps.add_column("model", no_wrap=True)
+        for key in GAPS:
+            gaps.add_column(METRICS[key][0], justify="right")
+        for each in rows:
+            gaps.add_row(each["model"], *(_cell(each["metrics"][key], sign="+") for key in GAPS))
+        console.print(gaps)
+    console.print(Text(f"Intervals: {protocol['interval']}."))
+    for row in comparison["models"]:
+        reasons = sorted({each["reason"] for each in row["metrics"].values() if each.get("reason")})
+        for reason in reasons:
+            console.print(Text(f"{row['name']}: {reason}", style="dim"))
+
+
+def _cell(figure: Mapping[str, Any], sign: str = "") -> str:
+    if figure["value"] is None:
+        return "none"
+    value = f"{figure['value']:{sign}.3g}"
+    return value if figure["low"] is None else f"{value} ± {(figure['high'] - figure['low']) / 2:.1g}"

@@ -1,0 +1,178 @@
+"""Comparison: intervals over splits that cover, the same splits for all, and a comparison that can be gone on with."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest, t
+from typer.testing import CliRunner
+
+import linkodds.comparison as comparing
+from linkodds.cli import app
+from linkodds.cli.comparing import compare
+from linkodds.cli.fitting import fit
+from linkodds.comparison import METRICS, Plan, compare_models, compared
+from linkodds.config import BASELINES, FitConfig
+from linkodds.errors import BrokenRun, OptionError, RunExists
+from linkodds.pipeline import fit_graph
+from linkodds.repeats import differences, half_width, repeated
+
+QUICK: dict[str, Any] = {"hidden": 16, "dim": 8, "epochs": 10, "threads": 1, "folds": 1}
+
+
+class TestIntervals:
+    def test_by_hand(self) -> None:
+        found = repeated([0.1, 0.3, 0.2, 0.4], test_share=0.125)
+        half = t.ppf(0.975, 3) * np.std([0.1, 0.3, 0.2, 0.4], ddof=1) * np.sqrt(0.25 + 0.125)
+        assert (found.value, found.low, found.high) == pytest.approx((0.25, 0.25 - half, 0.25 + half))
+
+    def test_the_corrected_interval_covers_and_that_of_independent_draws_does_not(self) -> None:
+        """Squared error of a mean, 10 random splits of one data set, 1,000 data sets. Tests: exact binomial, one-sided.
+
+        The target is the expected error of a mean of 800 normal values, 1 + 1 / 800. Control: s / sqrt(J).
+        """
+        rng = np.random.default_rng(0)
+        num_splits, num_values, num_train, num_test, repetitions = 10, 1000, 800, 100, 1000
+        target, share = 1 + 1 / num_train, num_test / num_train
+        covered = {"corrected": 0, "independent": 0}
+        for _ in range(repetitions):
+            data = rng.normal(size=num_values)
+            dealt = data[np.argsort(rng.random((num_splits, num_values)), axis=1)]
+            centre = dealt[:, :num_train].mean(axis=1, keepdims=True)
+            errors = np.square(dealt[:, -num_test:] - centre).mean(axis=1)
+            deviation = float(errors.std(ddof=1))
+            for name, each in (("corrected", share), ("independent", 0.0)):
+                covered[name] += abs(errors.mean() - target) <= half_width(deviation, num_splits, each)
+        assert binomtest(covered["corrected"], repetitions, 0.95, "less").pvalue > 0.05
+        assert binomtest(covered["independent"], repetitions, 0.95, "less").pvalue < 1e-6
+
+    def test_differences_are_paired(self) -> None:
+        """What the split does to both falls out: the interval is that of the differences."""
+        luck = np.array([0.0, 0.3, -0.2, 0.1])
+        ours, theirs = 0.5 + luck + [0.0, 0.01, 0.0, 0.01], 0.4 + luck
+        found = differences(ours.tolist(), theirs.tolist(), test_share=0.125)
+        assert found.low is not None
+        assert found.low > 0
+        assert repeated(ours.tolist(), test_share=0.125).low < 0.5  # type: ignore[operator]
+        assert found.value == pytest.approx(0.105)
+
+    def test_no_interval_without_a_spread_and_no_mean_of_some_splits(self) -> None:
+        assert repeated([0.2], test_share=0.1).reason == "one split shows no spread"
+        alike = repeated([0.2, 0.2], test_share=0.1)
+        assert (alike.value, alike.low) == (0.2, None)
+        missing = repeated([0.2, None, 0.3], test_share=0.1, reason="inverted")
+        assert missing.value is None
+        assert missing.reason == "missing on 1 of 3 splits: inverted"
+
+
+class TestAComparison:
+    plan = Plan(("l3", "gae"), 2, FitConfig(seed=5, **QUICK))
+
+    def test_every_model_has_the_splits_and_the_figures_of_a_fit(self, communities, tmp_path) -> None:
+        found = compare_models(communities, self.plan, tmp_path / "out")
+        assert json.loads((tmp_path / "out" / "comparison.json").read_text()) == found
+        assert not (tmp_path / "out.partial").exists()
+        rows = {row["name"]: row for row in found["models"]}
+        assert list(rows) == ["l3", "gae", *(name for name in BASELINES if name != "l3")]
+        for model in ("l3", "gae"):
+            run = fit_graph(communities, FitConfig(model=model, seed=6, **QUICK))
+            assert found["protocol"]["message_graphs"][1] == run.evaluation["message_graph"]
+            for metric in METRICS:
+                assert rows[model]["metrics"][metric]["splits"][1] == run.evaluation["metrics"][metric]["value"]
+        best = found["best_baseline"]["name"]
+        gap = next(each for each in found["differences"] if (each["model"], each["role"]) == ("gae", "best baseline"))
+        ours, theirs = (rows[name]["metrics"]["roc_auc"]["splits"] for name in ("gae", best))
+        assert gap["metrics"]["roc_auc"]["splits"] == [a - b for a, b in zip(ours, theirs, strict=True)]
+
+    def test_the_best_baseline_is_chosen_on_validation_and_an_inverted_one_has_no_figures(self) -> None:
+        def split(seed: int) -> dict[str, Any]:
+            figures = {metric: 0.1 + 0.01 * seed for metric in METRICS}
+            models = {
+                name: {
+                    "chosen": name,
+                    "validation_average_precision": 0.5 if name == "l3" else 0.1,
+                    "metrics": dict(figures),
+                }
+                for name in ("gae", *BASELINES)
+            }
+            models["common-neighbors"]["metrics"] = {metric: 0.9 for metric in METRICS}  # best on test alone
+            models["degree"] = {"reason": "non-edges rank above edges"}
+            sizes = {"train": 800, "validation": 50, "calibration": 50, "test": 100}
+            return {"seed": seed, "message_graph": "", "split": sizes, "graph": {}, "candidates": {}, "models": models}
+
+        found = compared(Plan(("gae",), 2, FitConfig()), [split(0), split(1)], {})
+        assert found["best_baseline"]["name"] == "l3"
+        degree = next(row for row in found["models"] if row["name"] == "degree")
+        assert degree["metrics"]["roc_auc"]["value"] is None
+        assert "non-edges rank above edges" in degree["metrics"]["roc_auc"]["reason"]
+
+    def test_broken_off_and_gone_on_with_it_is_the_same_and_measures_no_split_twice(
+        self, communities, tmp_path, monkeypatch
+    ) -> None:
+        whole = compare_models(communities, self.plan, tmp_path / "whole")
+        seeds: list[int] = []
+        honest = comparing.evaluate_models
+
+        def stopping(graph, names, config, **more):
+            seeds.append(config.seed)
+            if seeds == [5, 6]:
+                raise KeyboardInterrupt
+            return honest(graph, names, config, **more)
+
+        monkeypatch.setattr(comparing, "evaluate_models", stopping)
+        out = tmp_path / "out"
+        with pytest.raises(KeyboardInterrupt):
+            compare_models(communities, self.plan, out)
+        with pytest.raises(OptionError, match="begun with other splits"):
+            compare_models(communities, Plan(("l3", "gae"), 3, self.plan.config), out, resume=True)
+        assert compare_models(communities, self.plan, out, resume=True) == whole
+        assert seeds == [5, 6, 6]
+        with pytest.raises(RunExists, match="--force"):
+            compare_models(communities, self.plan, out)
+
+    def test_what_is_no_comparison_is_left_alone(self, communities, tmp_path) -> None:
+        (tmp_path / "out").mkdir()
+        with pytest.raises(RunExists, match="no comparison"):
+            compare_models(communities, self.plan, tmp_path / "out", force=True)
+        (tmp_path / "new.partial").mkdir()
+        with pytest.raises(RunExists, match="not what an interrupted comparison left"):
+            compare_models(communities, self.plan, tmp_path / "new")
+        folder = tmp_path / "damaged.partial"
+        (folder / "splits").mkdir(parents=True)
+        (folder / "settings.json").write_text("{")
+        with pytest.raises(BrokenRun, match="unreadable"):
+            compare_models(communities, self.plan, tmp_path / "damaged", resume=True)
+
+    @pytest.mark.parametrize(
+        ("models", "splits", "said"),
+        [(("gea",), 5, "'gea'"), ((), 5, "not none"), (("gae", "gae"), 5, "twice"), (("gae",), 1, "2 or more")],
+    )
+    def test_a_plan_that_makes_no_sense_is_refused(self, models, splits, said) -> None:
+        with pytest.raises(OptionError, match=said):
+            Plan(models, splits, FitConfig())
+
+
+class TestTheCommand:
+    def test_takes_every_option_of_fit_that_makes_sense(self) -> None:
+        of_one_run = {"model", "checkpoint_every", "tensorboard"}
+        of_fit, ours = (set(inspect.signature(command).parameters) for command in (fit, compare))
+        assert of_fit - of_one_run <= ours
+        assert ours - of_fit == {"models", "splits"}
+
+    def test_prints_a_table_or_json(self, communities, tmp_path: Path) -> None:
+        lines = [",".join(pair) for pair in communities.ids[communities.edges]]
+        (edges := tmp_path / "edges.csv").write_text("\n".join(["source,target", *lines]) + "\n")
+        given = ["compare", str(edges), "--models", "auto", "--splits", "2", "--folds", "1", "--threads", "1"]
+        given += ["--hidden", "8", "--dim", "4", "--epochs", "5"]
+        table = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "a")])
+        assert table.exit_code == 0, table.output
+        assert "corrected resampled t interval" in table.stdout
+        assert "1 : 16.8" in table.stdout
+        document = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "b"), "--json"])
+        found = json.loads(document.stdout)
+        assert found["format"] == "linkodds.comparison/1"
+        assert found == json.loads((tmp_path / "a" / "comparison.json").read_text())
+        assert len(found["models"][0]["chosen"]) == 2
