@@ -244,7 +244,7 @@ class TestOnARun:
         printed = run_cli("find", folder / "run", "--out", out, *options, "--expected-missing", missing)
         assert "(not guaranteed)" in printed.stdout
         assert "if 30 links are missing" in printed.stdout
-        assert "if 200 links are missing" in printed.stdout
+        assert "if 120 links are missing" in printed.stdout
 
     def test_a_list_that_cannot_be_expected_leaves_no_file(self, hidden_pairs, tmp_path: Path) -> None:
         _, folder, _ = hidden_pairs

@@ -16,7 +16,7 @@ from linkodds.record import MANIFEST, PartialRun, load_run
 
 @pytest.fixture
 def saved(communities, tmp_path):
-    predictor = LinkPredictor(model="gae", hidden=8, dim=4, epochs=10, threads=1).fit(communities)
+    predictor = LinkPredictor(model="gae", hidden=8, dim=4, epochs=10, folds=1, threads=1).fit(communities)
     return predictor, predictor.save(tmp_path / "run")
 
 

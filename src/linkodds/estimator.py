@@ -123,7 +123,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
 
     @property
     def embeddings_(self) -> NDArray[np.float32] | None:
-        """Shape (nodes, dim), float32; None for a baseline."""
+        """Shape (nodes, dim), float32, or (nodes, folds * dim) for a mean of models; None for a baseline."""
         embeddings = self._run().embeddings
         return None if embeddings is None else embeddings[0]
 
