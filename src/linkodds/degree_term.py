@@ -105,14 +105,21 @@ class JointCounts:
     Args:
         points: shape (cells, 2): mean logit and mean log degree product of each cell that holds any.
         weights: shape (cells,): non-edges, weighted to all of the graph.
-        num_scored: how many got a logit.
-        rate: share of the graph's non-edges that did.
+        strata: cells of each stratum of the non-edges, how many of it got a logit, and the share of it that did.
     """
 
     points: Floats
     weights: Floats
-    num_scored: int
-    rate: float
+    strata: tuple[tuple[slice, int, float], ...]
+
+    def variance_of_mean(self, values: Floats) -> float:
+        """Of the mean of `values`, shape (cells,), over all non-edges: from the draw of those that were sampled."""
+        total, variance = float(self.weights.sum()), 0.0
+        for where, num_scored, rate in self.strata:
+            mass, of_stratum = self.weights[where] / self.weights[where].sum(), values[where]
+            spread = float(mass @ (of_stratum - mass @ of_stratum) ** 2)
+            variance += (self.weights[where].sum() / total) ** 2 * spread * (1 - rate) / num_scored
+        return float(variance)
 
 
 def count_jointly(
@@ -153,10 +160,15 @@ def count_jointly(
         size = NUM_LOGIT_BINS * NUM_PRODUCT_BINS
         return np.stack([np.bincount(cell, weights=of, minlength=size) for of in (None, z, product)]).astype(np.float64)
 
-    count, *sums = reduce(np.add, in_order(work, non_edges.chunks(max_cells=max_cells), threads))
-    filled = count > 0
-    points = np.column_stack([each[filled] / count[filled] for each in sums])
-    return JointCounts(points, count[filled] / non_edges.rate, non_edges.num_scored, non_edges.rate)
+    points, weights, strata, start = [], [], [], 0
+    for part in non_edges.parts:
+        count, *sums = reduce(np.add, in_order(work, non_edges.chunks(part, max_cells=max_cells), threads))
+        filled = count > 0
+        points.append(np.column_stack([each[filled] / count[filled] for each in sums]))
+        weights.append(count[filled] / part.rate)
+        strata.append((slice(start, start + len(points[-1])), part.num_scored, part.rate))
+        start += len(points[-1])
+    return JointCounts(np.concatenate(points), np.concatenate(weights), tuple(strata))
 
 
 def choose_degree_term(
@@ -260,8 +272,7 @@ class _Fits:
             of_edges[inside] = log_expit(f) - log_expit(g)
             fall = log_expit(-plane(_features(kind, points))) - log_expit(-line(_features("none", points)))
             of_non_edges[inside] = (mass @ fall) / odds
-            variance = mass @ (fall - mass @ fall) ** 2 * (1 - self.counts.rate) / self.counts.num_scored
-            sampling += float(inside.mean() * np.sqrt(variance) / odds)
+            sampling += float(inside.mean() * np.sqrt(self.counts.variance_of_mean(fall)) / odds)
         error = np.hypot(np.std(of_edges, ddof=1) / np.sqrt(len(edges)), sampling)
         return float((of_edges + of_non_edges).mean()), float(error)
 
