@@ -289,8 +289,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for ratio in RATIOS:
-        for num_edges in NUM_EDGES:
+    for num_edges in NUM_EDGES:
+        for ratio in RATIOS:
             path = arguments.out / f"{ratio}-{num_edges}.json"
             if not path.exists():
                 path.write_text(json.dumps(measure(ratio, num_edges, arguments.repetitions), indent=1) + "\n")

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import beta, chi2, gamma
+from scipy.special import betaincinv, gammaincinv
+from scipy.stats import chi2
 
 from linkodds.held_out import HeldOut
 from linkodds.logit_bins import Floats
@@ -178,8 +179,8 @@ def clopper_pearson(count: ArrayLike, total: float, *, rate: float = 0.0) -> tup
     """
     k, narrower = np.asarray(count, dtype=np.float64), sqrt(1.0 - rate)
     share = k / total
-    low = np.where(k > 0, beta.ppf(0.025, np.maximum(k, 1e-9), total - k + 1), 0.0)
-    high = np.where(k < total, beta.ppf(0.975, k + 1, np.maximum(total - k, 1e-9)), 1.0)
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1e-9), total - k + 1, 0.025), 0.0)
+    high = np.where(k < total, betaincinv(k + 1, np.maximum(total - k, 1e-9), 0.975), 1.0)
     return share - (share - low) * narrower, share + (high - share) * narrower
 
 
@@ -189,7 +190,8 @@ def _floats(ends: tuple[Floats, Floats]) -> tuple[float, float]:
 
 def _gamma_quantile(level: float, mean: Floats, variance: Floats) -> Floats:
     spread = np.maximum(variance, 1e-300)
-    quantile = gamma.ppf(level, np.maximum(mean, 1e-300) ** 2 / spread, scale=spread / np.maximum(mean, 1e-300))
+    scale = spread / np.maximum(mean, 1e-300)
+    quantile = scale * gammaincinv(mean / scale, level)
     return np.where(variance > 0, quantile, mean)
 
 

@@ -23,8 +23,7 @@ Kind "F" keeps the edges and leaves only what the draw of non-edges adds: nothin
 from math import hypot
 
 import numpy as np
-from scipy.special import expit, logit
-from scipy.stats import t
+from scipy.special import expit, logit, stdtrit
 
 from linkodds import metrics
 from linkodds.held_out import HeldOut
@@ -119,7 +118,7 @@ def _variance_of_sample(held_out: HeldOut, losses: Floats) -> float:
 
 
 def _t(counts: Floats) -> float:
-    return float(t.ppf(0.975, counts.sum() - 1))
+    return float(stdtrit(counts.sum() - 1, 0.975))
 
 
 def _on_log_odds(value: float, variance: float, quantile: float) -> Interval:
