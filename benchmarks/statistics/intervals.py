@@ -40,7 +40,8 @@ HERE = Path(__file__).parents[1]
 RESULTS, PAGE = HERE / "results" / "statistics" / "intervals", HERE.parent / "docs" / "intervals.md"
 RATIOS = {80: 2.2, 1_000: 3.3, 100_000: 4.5}
 """Non-edges for each edge, and the mean logit of the edges."""
-NUM_EDGES = (100, 500)
+PLAN = ((80, 100), (1_000, 100), (100_000, 100), (80, 500))
+"""Ratio and number of edges."""
 NEAR, NEAR_MEAN = 0.002, 1.5
 RATES = (0.03, 0.3)
 METRICS = ("precision", "recall", "average_precision", "roc_auc")
@@ -289,13 +290,12 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for num_edges in NUM_EDGES:
-        for ratio in RATIOS:
-            path = arguments.out / f"{ratio}-{num_edges}.json"
-            if not path.exists():
-                path.write_text(json.dumps(measure(ratio, num_edges, arguments.repetitions), indent=1) + "\n")
-                print(path, flush=True)
-            rows.append(json.loads(path.read_text()))
+    for ratio, num_edges in PLAN:
+        path = arguments.out / f"{ratio}-{num_edges}.json"
+        if not path.exists():
+            path.write_text(json.dumps(measure(ratio, num_edges, arguments.repetitions), indent=1) + "\n")
+            print(path, flush=True)
+        rows.append(json.loads(path.read_text()))
     arguments.page.write_text(page(rows))
 
 
