@@ -7,7 +7,7 @@ from scipy.stats import binomtest, norm, poisson
 from linkodds import metrics
 from linkodds.held_out import HeldOut
 from linkodds.intervals import Quantity, Resamples, bootstrap, confusion_interval, poisson_interval, wilson
-from linkodds.metrics import Confusion
+from linkodds.ranking_intervals import average_precision_interval, roc_auc_interval
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 10), (3, 10), (10, 10), (411, 5000)])
@@ -95,16 +95,14 @@ def test_intervals_cover_the_truth(num_edges: int) -> None:
         ends = bootstrap(
             held_out,
             {
-                "roc_auc": Resamples.roc_auc,
-                "average_precision": Resamples.average_precision,
                 "precision_at_100": lambda r: r.precision_at(100),
             },
             rng=rng,
             repetitions=300,
         )
-        table = metrics.confusion_at(held_out, THRESHOLD)
-        ends["precision"] = confusion_interval(table, held_out, lambda c: c.precision)
-        ends["f1"] = confusion_interval(table, held_out, lambda c: c.f1)
+        ends["roc_auc"], ends["average_precision"] = roc_auc_interval(held_out), average_precision_interval(held_out)
+        ends["precision"] = confusion_interval(held_out, THRESHOLD, lambda c: c.precision)
+        ends["f1"] = confusion_interval(held_out, THRESHOLD, lambda c: c.f1)
         for name, (low, high) in ends.items():
             covered[name] += low <= truth[name] <= high
     # Nominal 190 of 200. The percentile bootstrap is a first-order method: an error of 0.03 in coverage is granted at
@@ -123,7 +121,7 @@ def test_intervals_of_a_sampled_design_cover_its_own_error() -> None:
     for _ in range(runs):
         drawn = rng.choice(NON_EDGES, 4000, replace=False)
         held_out = HeldOut.from_logits(edges, drawn, len(NON_EDGES), thresholds=(THRESHOLD,))
-        low, high = confusion_interval(metrics.confusion_at(held_out, THRESHOLD), held_out, lambda c: c.precision)
+        low, high = confusion_interval(held_out, THRESHOLD, lambda c: c.precision)
         covered += low <= truth <= high
     # At least 285 expected (the interval also allows for other edges); three standard deviations of 3.8 below: 273.
     assert covered >= 273
@@ -131,18 +129,18 @@ def test_intervals_of_a_sampled_design_cover_its_own_error() -> None:
 
 def test_confusion_interval_of_enumerated_non_edges_is_that_of_the_recall() -> None:
     held_out = HeldOut.from_logits([2.0] * 30 + [0.0] * 20, [3.0] * 10 + [-1.0] * 90, 100, thresholds=(1.0,))
-    table = metrics.confusion_at(held_out, 1.0)
-    low, high = wilson(30, 50)
-    assert confusion_interval(table, held_out, lambda c: c.recall) == pytest.approx((low, high))
+    ends = binomtest(30, 50).proportion_ci(method="exact")
+    low, high = ends.low, ends.high
+    assert confusion_interval(held_out, 1.0, lambda c: c.recall) == pytest.approx((low, high))
     pushed = tuple(50 * end / (50 * end + 10) for end in (low, high))
-    assert confusion_interval(table, held_out, lambda c: c.precision) == pytest.approx(pushed)
-    assert confusion_interval(table, held_out, lambda c: c.balanced_accuracy) == pytest.approx(
+    assert confusion_interval(held_out, 1.0, lambda c: c.precision) == pytest.approx(pushed)
+    assert confusion_interval(held_out, 1.0, lambda c: c.balanced_accuracy) == pytest.approx(
         ((low + 0.9) / 2, (high + 0.9) / 2)
     )
 
 
 def test_confusion_interval_where_nothing_is_found() -> None:
     held_out = HeldOut.from_logits([0.0] * 20, [1.0] + [-1.0] * 99, 100, thresholds=(0.5,))
-    low, high = confusion_interval(Confusion(99, 1, 20, 0), held_out, lambda c: c.precision)
+    low, high = confusion_interval(held_out, 0.5, lambda c: c.precision)
     assert low == 0.0
-    assert 0.7 < high < 0.8  # up to 16 % of the edges could pass: 3.2 / 4.2
+    assert high == pytest.approx(20 * (1 - 0.025 ** (1 / 20)) / (20 * (1 - 0.025 ** (1 / 20)) + 1))  # Clopper-Pearson

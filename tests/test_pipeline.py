@@ -189,7 +189,7 @@ def test_a_sampled_design_says_so_and_agrees_with_enumeration(communities):
     """Half of the non-edges, weight 2: AUC agrees within 5 standard errors of the sample."""
     exact = fit_graph(communities, FitConfig(model="l3", **QUICK))
     pairs = communities.space.num_pairs
-    sampled = fit_graph(communities, FitConfig(model="l3", max_pairs=pairs - 1, **QUICK))
+    sampled = fit_graph(communities, FitConfig(model="l3", design="sampled", max_pairs=pairs - 1, **QUICK))
     candidates = sampled.evaluation["candidates"]
     assert candidates["design"] == "sampled"
     assert candidates["rate"] == pytest.approx((pairs - 1) // 20 / communities.num_non_edges)

@@ -116,10 +116,15 @@ class FitConfig(BaseModel):
         description="rule that predict applies: half, balanced_accuracy, f1, f2 (any weight), mcc, precision>=P, recall>=R, "
         "cost:FP:FN, budget:K",
     )
+    design: Literal["auto", "enumerated", "sampled", "stratified"] = Field(
+        "auto",
+        description="non-edges to evaluate on: enumerated, all; sampled, a uniform sample; stratified, those that may rank high "
+        "closely and the rest thinly; auto: enumerated up to max_pairs, stratified beyond",
+    )
     max_pairs: int = Field(
         1_000_000_000,
         ge=1,
-        description="evaluate by enumerating all pairs up to this many; beyond, by a sample of this many / 20 non-edges",
+        description="auto enumerates up to so many pairs; samples and strata score a twentieth of this many non-edges",
     )
     feature_scaling: Literal["auto", "none", "standard", "row"] = Field(
         "auto",

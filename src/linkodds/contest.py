@@ -76,7 +76,7 @@ class Contest:
         split: its train edges are the message graph, its validation edges judge; with folds, those of the first.
         features: or None.
         config: the options of the fit.
-        non_edges: all of them, or a sample.
+        non_edges: all of them, a sample, or strata.
         classes: degree classes of the message graph.
         seeds: of every training.
         device: where to train.
@@ -349,7 +349,7 @@ class Contest:
         return trained
 
     def _sizes(self, name: str) -> Sizes:
-        sample = self.non_edges.sample
+        is_listed = self.non_edges.design != "enumerated"
         return Sizes.of(
             name,
             self.split,
@@ -357,7 +357,7 @@ class Contest:
             self.config,
             objective=choose_objective(self.config, self.split.space),
             validation_non_edges=min(VALIDATION_NON_EDGES, self.non_edges.num_non_edges),
-            sampled_non_edges=0 if sample is None else len(sample),
+            sampled_non_edges=self.non_edges.num_scored if is_listed else 0,
         )
 
     def _resumed(self, checkpoint: Checkpoint | None) -> TrainingState | None:

@@ -269,8 +269,7 @@ class _Fits:
             of_edges[inside] = log_expit(f) - log_expit(g)
             fall = log_expit(-f0) - log_expit(-g0)
             of_non_edges[inside] = (mass @ fall) / odds
-            variance = mass @ (fall - mass @ fall) ** 2 * (1 - self.counts.rate) / self.counts.num_scored
-            sampling += float(inside.mean() * np.sqrt(variance) / odds)
+            sampling += float(inside.mean() * np.sqrt(self.counts.variance_of_mean(fall)) / odds)
             for row, (of_fold, of_points) in enumerate(((f, f0), (g, g0))):
                 precisions[row, inside] = _precisions(of_fold, of_points, self.counts.weights, num_edges)
         error = np.hypot(np.std(of_edges, ddof=1) / np.sqrt(num_edges), sampling)

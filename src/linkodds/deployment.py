@@ -17,7 +17,7 @@ from math import isfinite, isqrt, sqrt
 
 import numpy as np
 from scipy.optimize import isotonic_regression
-from scipy.stats import beta, chi2
+from scipy.stats import beta
 
 from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.held_out import HeldOut
@@ -150,9 +150,9 @@ def _most_missing(edges: Floats, non_edges: NonEdgeScores) -> float:
     ranks = np.arange(EDGES_FOR_A_BOUND, len(edges) + 1)
     if not len(ranks):
         return np.inf
-    at_least = np.array([non_edges.num_at_least(logit) for logit in edges[ranks - 1]])
+    most = np.array([non_edges.upper_limit(logit, CONFIDENCE) for logit in edges[ranks - 1]])
     recall = beta.ppf(1 - CONFIDENCE, ranks, len(edges) - ranks + 1)
-    return float(np.min(chi2.ppf(CONFIDENCE, 2 * (at_least + 1)) / 2 / recall))
+    return float(np.min(most / recall))
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         calibrator: str = "auto",
         degree_calibration: str = "auto",
         decision: str = "f1",
+        design: str = "auto",
         max_pairs: int = 1_000_000_000,
         seed: int = 0,
         device: str = "auto",
@@ -100,6 +101,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.calibrator = calibrator
         self.degree_calibration = degree_calibration
         self.decision = decision
+        self.design = design
         self.max_pairs = max_pairs
         self.seed = seed
         self.device = device

@@ -73,6 +73,7 @@ class Evaluation:
         metrics: over all candidates, in the rehearsal.
         at_graph_ratio: average_precision and best_f1 restated at the graph's own ratio.
         balanced: roc_auc and average_precision with one non-edge for each edge, as papers print it.
+        fixed_graph: roc_auc, average_precision and the precision of each decision with intervals of kind F.
         decisions: every decision, measured.
         degree_bins: observed and expected edges in classes by degree product, each with about a fifth of the edges.
         baselines: on the same candidates.
@@ -89,6 +90,7 @@ class Evaluation:
     metrics: Mapping[str, Quantity]
     at_graph_ratio: Mapping[str, Quantity]
     balanced: Mapping[str, Quantity]
+    fixed_graph: Mapping[str, Quantity]
     decisions: Sequence[MeasuredDecision]
     degree_bins: Sequence[Mapping[str, Any]]
     baselines: Mapping[str, BaselineResult]
@@ -111,6 +113,7 @@ class Evaluation:
             "metrics": _plain(self.metrics),
             "at_graph_ratio": _plain(self.at_graph_ratio),
             "balanced": _plain(self.balanced),
+            "fixed_graph": _plain(self.fixed_graph),
             "degree_bins": [
                 {**each, "observed_over_expected": each["observed_over_expected"].to_json()}
                 for each in self.degree_bins
@@ -139,6 +142,7 @@ class Evaluation:
                 metrics=_quantities(values["metrics"]),
                 at_graph_ratio=_quantities(values["at_graph_ratio"]),
                 balanced=_quantities(values["balanced"]),
+                fixed_graph=_quantities(values["fixed_graph"]),
                 message_graph=values["message_graph"],
                 split=values["split"],
                 degree_bins=[

@@ -1,8 +1,9 @@
 """HeldOut: logits of held-out edges with counts of all non-edges, so that no metric can miss the base rate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,12 @@ from numpy.typing import NDArray
 
 from linkodds.errors import DegenerateGraph, NonFiniteScores
 from linkodds.logit_bins import Floats, LogitBins
-from linkodds.non_edge_scores import NonEdgeScores, score_non_edges
-from linkodds.non_edges import DegreeClasses, NonEdges
+from linkodds.non_edge_scores import NonEdgeScores, StratumScores, score_non_edges
+from linkodds.non_edges import DegreeClasses, Design, NonEdges
 from linkodds.pairs import Pairs
 from linkodds.scoring import Scorer
+
+_STRATUM = "stratum-"
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,9 +168,9 @@ class HeldOut:
         return self.num_edges / self.num_pairs
 
     @property
-    def design(self) -> str:
-        """How non-edges were chosen: "enumerated" or "sampled"."""
-        return "enumerated" if self.non_edges.rate == 1.0 else "sampled"
+    def design(self) -> Design:
+        """How non-edges were chosen: "enumerated", "sampled" or "stratified"."""
+        return self.non_edges.design
 
     @cached_property
     def ladder(self) -> Ladder:
@@ -219,11 +222,12 @@ class HeldOut:
             "num_non_edges": np.array(scores.num_non_edges),
             "num_scored": np.array(scores.num_scored),
             "rate": np.array(scores.rate),
-            "bin_class": bins.degree_class,
-            "bin_count": bins.count,
-            "bin_mean": bins.mean,
-            "bin_deviation": bins.deviation,
-            "bin_width": np.array(bins.width),
+            **_bin_arrays(bins),
+            **{
+                f"{_STRATUM}{i}.{name}": array
+                for i, part in enumerate(scores.strata)
+                for name, array in _stratum_arrays(part).items()
+            },
         }
 
     @staticmethod
@@ -243,16 +247,61 @@ class HeldOut:
                 num_non_edges=float(arrays["num_non_edges"]),
                 num_scored=int(arrays["num_scored"]),
                 rate=float(arrays["rate"]),
-                bins=LogitBins(
-                    degree_class=arrays["bin_class"],
-                    count=arrays["bin_count"],
-                    mean=arrays["bin_mean"],
-                    deviation=arrays["bin_deviation"],
-                    width=float(arrays["bin_width"]),
-                ),
+                bins=_bins(arrays),
+                strata=tuple(_strata(arrays)),
             ),
             edge_classes=arrays["edge_classes"],
             degree_ranges=ranges if len(ranges) else None,
             message_graph_hash=str(arrays["message_graph_hash"]),
             num_models=int(arrays["num_models"]) if "num_models" in arrays else 1,  # runs of before had none
+        )
+
+
+def _bin_arrays(bins: LogitBins) -> dict[str, NDArray[Any]]:
+    return {
+        "bin_class": bins.degree_class,
+        "bin_count": bins.count,
+        "bin_mean": bins.mean,
+        "bin_deviation": bins.deviation,
+        "bin_width": np.array(bins.width),
+    }
+
+
+def _bins(arrays: Mapping[str, NDArray[Any]]) -> LogitBins:
+    return LogitBins(
+        degree_class=arrays["bin_class"],
+        count=arrays["bin_count"],
+        mean=arrays["bin_mean"],
+        deviation=arrays["bin_deviation"],
+        width=float(arrays["bin_width"]),
+    )
+
+
+def _stratum_arrays(part: StratumScores) -> dict[str, NDArray[Any]]:
+    return {
+        "name": np.array(part.name),
+        "num_non_edges": np.array(part.num_non_edges),
+        "num_scored": np.array(part.num_scored),
+        "rate": np.array(part.rate),
+        "at_least": part.at_least,
+        "above": part.above,
+        **_bin_arrays(part.bins),
+    }
+
+
+def _strata(arrays: Mapping[str, NDArray[Any]]) -> Iterator[StratumScores]:
+    """The strata of an array file, in their order; none where there was one rate."""
+    for i in count():
+        prefix = f"{_STRATUM}{i}."
+        own = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
+        if not own:
+            return
+        yield StratumScores(
+            name=str(own["name"]),
+            num_non_edges=float(own["num_non_edges"]),
+            num_scored=int(own["num_scored"]),
+            rate=float(own["rate"]),
+            at_least=own["at_least"],
+            above=own["above"],
+            bins=_bins(own),
         )

@@ -6,19 +6,25 @@ though they share nodes, and neither split nor seed is varied, so intervals are 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, hypot, sqrt
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaincinv, gammaincinv
 from scipy.stats import chi2
 
 from linkodds.held_out import HeldOut
 from linkodds.logit_bins import Floats
-from linkodds.metrics import Confusion
+from linkodds.metrics import Confusion, confusion_at
+from linkodds.non_edge_scores import NonEdgeScores
 
+Kind = Literal["S", "F"]
+"""Other edges could have been held out; or the graph and its held-out edges stay, and only non-edges were drawn."""
 Z95 = 1.959963984540054
 FEW_EDGES = 10
+ENUMERATED_FROM = 0.3
+"""Share of the non-edges from which a sample saves too little."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class Quantity:
     value: float | None
     low: float | None = None
     high: float | None = None
-    kind: Literal["S", "F"] = "S"
+    kind: Kind = "S"
     reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -61,10 +67,12 @@ class Quantity:
         return Quantity(None, reason=reason)
 
     @staticmethod
-    def around(value: float, interval: tuple[float, float], *, reason: str | None = None) -> "Quantity":
+    def around(
+        value: float, interval: tuple[float, float], *, kind: Kind = "S", reason: str | None = None
+    ) -> "Quantity":
         """A value with an interval that is stretched to hold it, should a percentile interval miss it."""
         low, high = interval
-        return Quantity(float(value), float(min(low, value)), float(max(high, value)), reason=reason)
+        return Quantity(float(value), float(min(low, value)), float(max(high, value)), kind, reason)
 
     def to_json(self) -> dict[str, Any]:
         """As evaluation.json writes it."""
@@ -91,6 +99,25 @@ def wilson(count: float, total: float, *, rate: float = 0.0) -> tuple[float, flo
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
+def non_edges_needed(precision: float, *, num_found: float, num_non_edges: float, half_width: float = 0.05) -> int:
+    """How many uniformly sampled non-edges give a precision a 95 % interval of this half-width: all, if 3 in 10 or more.
+
+    A share (1.96 / half-width)**2 precision**3 (1 - precision) / num_found of all non-edges, whatever their number; drawn
+    without replacement. The error of the edges comes on top, and strata need fewer.
+
+    Args:
+        precision: about what is expected, in (0, 1).
+        num_found: held-out edges at or above the threshold, above 0.
+        num_non_edges: of the graph.
+        half_width: wished for, above 0.
+    Example:
+        >>> non_edges_needed(0.5, num_found=1000, num_non_edges=2_000_000)  # a share of 96 / 1000, m / (1 + share)
+        175244
+    """
+    share = (Z95 / half_width) ** 2 * precision**3 * (1 - precision) / num_found
+    return int(num_non_edges) if share >= ENUMERATED_FROM else ceil(num_non_edges * share / (1 + share))
+
+
 def poisson_interval(count: ArrayLike) -> tuple[Floats, Floats]:
     """Exact 95 % interval of the mean of a Poisson count (Garwood, Biometrika 28, 1936), elementwise.
 
@@ -104,39 +131,103 @@ def poisson_interval(count: ArrayLike) -> tuple[Floats, Floats]:
     return low, np.asarray(chi2.ppf(0.975, 2 * k + 2) / 2)
 
 
+def non_edges_interval(scores: NonEdgeScores, counts: Floats) -> tuple[Floats, Floats]:
+    """95 % intervals of the number of non-edges at or above some thresholds; points when all were enumerated.
+
+    Clopper and Pearson's for one rate. Strata add up as weighted Poisson counts do (Fay and Feuer, Statistics in Medicine
+    16, 1997), where one more non-edge of the largest weight may always have been missed. Distances are narrowed by
+    sqrt(1 - rate) for what was looked at. One interval covers at least as often as promised, not all of them together.
+
+    Args:
+        scores: of the non-edges.
+        counts: shape (parts, thresholds): scored non-edges that pass, each counted once, as `counts_at_least` has them.
+    Returns:
+        Lower and upper ends, shape (thresholds,) each.
+    Example:
+        >>> sample = NonEdgeScores.of(np.array([2.0, *range(-999, 0)]), anchors=np.array([1.0]), num_non_edges=100_000)
+        >>> ends = non_edges_interval(sample, sample.counts_at_least(1.0)[:, None])  # 1 of 1,000
+        >>> [round(float(end[0])) for end in ends]
+        [3, 554]
+    """
+    weights, rates, sizes = (
+        np.array([getattr(part, name) for part in scores.parts])[:, None] for name in ("weight", "rate", "num_scored")
+    )
+    known = (counts * weights * (rates == 1.0)).sum(axis=0)
+    sampled = np.flatnonzero(rates[:, 0] < 1.0)
+    if len(sampled) == 0:
+        return known, known
+    if len(sampled) == 1:
+        (part,) = scores.sampled_parts
+        ends = clopper_pearson(counts[sampled[0]], part.num_scored, rate=part.rate)
+        return known + part.num_non_edges * ends[0], known + part.num_non_edges * ends[1]
+    counts, weights, rates, sizes = counts[sampled], weights[sampled], rates[sampled], sizes[sampled]
+    total = (counts * weights).sum(axis=0)
+    variance = (weights**2 * counts * (1 - counts / sizes) * (1 - rates)).sum(axis=0)
+    heaviest = int(np.argmax(weights))
+    most = float(weights[heaviest, 0])
+    low = _gamma_quantile(0.025, total, variance)
+    high = _gamma_quantile(0.975, total + most, variance + most**2 * (1 - float(rates[heaviest, 0])))
+    return known + np.minimum(low, total), np.minimum(known + np.maximum(high, total), scores.num_non_edges)
+
+
+def clopper_pearson(count: ArrayLike, total: float, *, rate: float = 0.0) -> tuple[Floats, Floats]:
+    """95 % intervals of shares that cover at least as often, narrowed by sqrt(1 - rate) as in `wilson`; elementwise.
+
+    Example:
+        >>> [round(float(end), 3) for end in clopper_pearson(0, 10)], float(clopper_pearson(3, 10, rate=1.0)[0])
+        ([0.0, 0.308], 0.3)
+    """
+    k, narrower = np.asarray(count, dtype=np.float64), sqrt(1.0 - rate)
+    share = k / total
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1e-9), total - k + 1, 0.025), 0.0)
+    high = np.where(k < total, betaincinv(k + 1, np.maximum(total - k, 1e-9), 0.975), 1.0)
+    return share - (share - low) * narrower, share + (high - share) * narrower
+
+
+def _floats(ends: tuple[Floats, Floats]) -> tuple[float, float]:
+    return ends[0].item(), ends[1].item()
+
+
+def _gamma_quantile(level: float, mean: Floats, variance: Floats) -> Floats:
+    spread = np.maximum(variance, 1e-300)
+    scale = spread / np.maximum(mean, 1e-300)
+    quantile = scale * gammaincinv(mean / scale, level)
+    return np.where(variance > 0, quantile, mean)
+
+
 def confusion_interval(
-    confusion: Confusion, held_out: HeldOut, statistic: Callable[[Confusion], float | None]
+    held_out: HeldOut, threshold: float, statistic: Callable[[Confusion], float | None], *, kind: Kind = "S"
 ) -> tuple[float, float]:
     """95 % interval of a statistic that rises with recall and falls with the false positive rate.
 
-    The Wilson interval of the recall is pushed through it, and that of the false positive rate (a point when all
-    non-edges are enumerated); the two distances are added in squares (Zou and Donner, Statistics in Medicine 27, 2008).
+    The interval of the recall (a point for kind F) is pushed through it, and that of the non-edges that pass (a point when
+    all are enumerated); the two distances are added in squares (Zou and Donner, Statistics in Medicine 27, 2008).
 
     Args:
-        confusion: counts at a threshold that was fixed without these edges.
-        held_out: where they were counted.
+        held_out: where to count; its anchors settle the threshold.
+        threshold: fixed without these edges.
         statistic: precision, F1, balanced accuracy, Matthews correlation; None (undefined) is skipped.
+        kind: "S" or "F".
     Example:
-        >>> held_out = HeldOut.from_logits([2.0] * 8 + [0.0] * 2, [1.0] + [-1.0] * 99, 100)
-        >>> table = Confusion(tn=99, fp=1, fn=2, tp=8)
-        >>> [round(end, 3) for end in confusion_interval(table, held_out, lambda c: c.recall)]
-        [0.49, 0.943]
+        >>> held_out = HeldOut.from_logits([2.0] * 8 + [0.0] * 2, [1.0] + [-1.0] * 99, 100, thresholds=(0.5,))
+        >>> [round(end, 3) for end in confusion_interval(held_out, 0.5, lambda c: c.recall)]
+        [0.444, 0.975]
     """
+    confusion = confusion_at(held_out, threshold)
+    value, total = statistic(confusion), held_out.num_non_edges
+    recall = confusion.recall
+    recalls = _floats(clopper_pearson(confusion.tp, held_out.num_edges, rate=0.0 if kind == "S" else 1.0))
     scores = held_out.non_edges
-    recall = wilson(confusion.tp, held_out.num_edges)
-    num_scored = scores.num_scored
-    rate = wilson(round(confusion.fp / scores.weight), num_scored, rate=scores.rate)
-    value = statistic(confusion)
+    fps = _floats(non_edges_interval(scores, scores.counts_at_least(threshold)[:, None]))
 
-    def at(recall: float, rate: float) -> float:
-        tp, fp = recall * held_out.num_edges, rate * scores.num_non_edges
-        moved = statistic(Confusion(scores.num_non_edges - fp, fp, held_out.num_edges - tp, tp))
+    def at(recall: float, fp: float) -> float:
+        tp = recall * held_out.num_edges
+        moved = statistic(Confusion(total - fp, fp, held_out.num_edges - tp, tp))
         return value if moved is None and value is not None else moved if moved is not None else 0.0
 
-    exact_recall, exact_rate = confusion.recall, confusion.false_positive_rate
-    middle = at(exact_recall, exact_rate)
-    low = middle - sqrt((middle - at(recall[0], exact_rate)) ** 2 + (middle - at(exact_recall, rate[1])) ** 2)
-    high = middle + sqrt((at(recall[1], exact_rate) - middle) ** 2 + (at(exact_recall, rate[0]) - middle) ** 2)
+    middle = at(recall, confusion.fp)
+    low = middle - hypot(middle - at(recalls[0], confusion.fp), middle - at(recall, fps[1]))
+    high = middle + hypot(at(recalls[1], confusion.fp) - middle, at(recall, fps[0]) - middle)
     return low, high
 
 
@@ -246,8 +337,12 @@ def _resampled_non_edges(held_out: HeldOut, count: int, rng: np.random.Generator
     ladder, scores = held_out.ladder, held_out.non_edges
     if held_out.design == "enumerated":
         return ladder.non_edges_at_least[None], ladder.non_edges_above[None]
-    corners = np.column_stack([ladder.non_edges_above, ladder.non_edges_at_least]).ravel() / scores.weight
-    steps = np.maximum(np.round(np.diff(corners, prepend=0.0)), 0.0)
-    moved = steps + (rng.poisson(steps, size=(count, len(steps))) - steps) * sqrt(1.0 - scores.rate)
-    corners = np.clip(np.cumsum(moved, axis=1) * scores.weight, 0.0, scores.num_non_edges)
-    return corners[:, 1::2], corners[:, 0::2]
+    place = np.searchsorted(scores.anchors, ladder.logits)
+    total = np.zeros((count, 2 * len(place)))
+    for part in scores.parts:
+        steps = np.diff(np.column_stack([part.above[place], part.at_least[place]]).ravel(), prepend=0.0)
+        if part.rate < 1.0:
+            steps = np.maximum(np.round(steps), 0.0)
+            steps = steps + (rng.poisson(steps, size=(count, len(steps))) - steps) * sqrt(1.0 - part.rate)
+        total += np.clip(np.cumsum(steps, axis=-1) * part.weight, 0.0, part.num_non_edges)
+    return total[:, 1::2], total[:, 0::2]

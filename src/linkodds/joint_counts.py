@@ -30,14 +30,21 @@ class JointCounts:
     Args:
         points: shape (cells, 3): mean logit, log degree of the source and of the target, of each cell that holds any.
         weights: shape (cells,): non-edges, weighted to all of the graph.
-        num_scored: how many got a logit.
-        rate: share of the graph's non-edges that did.
+        strata: cells of each stratum of the non-edges, how many of it got a logit, and the share of it that did.
     """
 
     points: Floats
     weights: Floats
-    num_scored: int
-    rate: float
+    strata: tuple[tuple[slice, int, float], ...]
+
+    def variance_of_mean(self, values: Floats) -> float:
+        """Of the mean of `values`, shape (cells,), over all non-edges: from the draw of those that were sampled."""
+        total, variance = float(self.weights.sum()), 0.0
+        for where, num_scored, rate in self.strata:
+            mass, of_stratum = self.weights[where] / self.weights[where].sum(), values[where]
+            spread = float(mass @ (of_stratum - mass @ of_stratum) ** 2)
+            variance += (self.weights[where].sum() / total) ** 2 * spread * (1 - rate) / num_scored
+        return float(variance)
 
 
 def count_jointly(
@@ -83,11 +90,16 @@ def count_jointly(
         cell = (row * NUM_DEGREE_BINS + a) * NUM_DEGREE_BINS + b
         return np.stack([np.bincount(cell, weights=of, minlength=size) for of in (None, z)]).astype(np.float64)
 
-    count, sums = reduce(np.add, in_order(work, non_edges.chunks(max_cells=max_cells), threads))
-    filled = np.flatnonzero(count)
-    a, b = np.divmod(filled % NUM_DEGREE_BINS**2, NUM_DEGREE_BINS)
-    points = np.column_stack([sums[filled] / count[filled], of_source[a], of_target[b]])
-    return JointCounts(points, count[filled] / non_edges.rate, non_edges.num_scored, non_edges.rate)
+    points, weights, strata, start = [], [], [], 0
+    for part in non_edges.parts:
+        count, sums = reduce(np.add, in_order(work, non_edges.chunks(part, max_cells=max_cells), threads))
+        filled = np.flatnonzero(count)
+        a, b = np.divmod(filled % NUM_DEGREE_BINS**2, NUM_DEGREE_BINS)
+        points.append(np.column_stack([sums[filled] / count[filled], of_source[a], of_target[b]]))
+        weights.append(count[filled] / part.rate)
+        strata.append((slice(start, start + len(filled)), part.num_scored, part.rate))
+        start += len(filled)
+    return JointCounts(np.concatenate(points), np.concatenate(weights), tuple(strata))
 
 
 def _binned(degrees: NDArray[np.int64]) -> tuple[NDArray[np.int32], Floats]:

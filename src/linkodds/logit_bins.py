@@ -120,12 +120,16 @@ class BinSums:
         """The sums of both, in the finest bins that hold them."""
         exponent = max(self.exponent, other.exponent)
         while True:
-            a, b = self._coarser(exponent), other._coarser(exponent)
+            a, b = self.coarser(exponent), other.coarser(exponent)
             keys, sums = np.concatenate([a.keys, b.keys]), np.concatenate([a.sums, b.sums], axis=1)
             merged = BinSums(exponent, *_added_up(keys, sums))
             if len(merged.keys) <= MAX_BINS:
                 return merged
             exponent += 1
+
+    def weighted(self, weight: float) -> "BinSums":
+        """The same logits, each counting `weight`: to be merged with others that count something else."""
+        return BinSums(self.exponent, self.keys, self.sums * weight)
 
     def to_bins(self, weight: float) -> LogitBins:
         """As mean and deviation of each bin, every logit counting `weight`."""
@@ -136,7 +140,8 @@ class BinSums:
         deviation[count == 1] = 0.0
         return LogitBins(_class_of(self.keys).astype(np.uint8), count * weight, mean, deviation, 2.0**self.exponent)
 
-    def _coarser(self, exponent: int) -> "BinSums":
+    def coarser(self, exponent: int) -> "BinSums":
+        """The same in bins of 2**exponent, which is no finer."""
         if exponent == self.exponent:
             return self
         start = _class_of(self.keys) << CLASS_SHIFT

@@ -19,10 +19,12 @@ from linkodds.intervals import (
     Resamples,
     bootstrap,
     confusion_interval,
+    non_edges_needed,
     poisson_interval,
     wilson,
 )
 from linkodds.logit_bins import Floats
+from linkodds.ranking_intervals import average_precision_interval, roc_auc_interval
 from linkodds.split import PARTS, Split
 
 FIFTHS = ("lowest", "low", "middle", "high", "highest")
@@ -87,11 +89,13 @@ def evaluate(
             "prevalence": test.prevalence,
             "design": test.design,
             "rate": test.non_edges.rate,
+            **_strata(test),
         },
         model=model,
         metrics={**ranked["metrics"], **_calibration(test, calibrator.calibrated_logit, fifths)},
         at_graph_ratio=ranked["at_graph_ratio"],
         balanced=ranked["balanced"],
+        fixed_graph=_fixed_graph(test, decisions),
         decisions=[_measured(test, decision) for decision in decisions],
         degree_bins=_fifth_rows(test, fifths),
         baselines=baselines,
@@ -117,10 +121,6 @@ def _ranking(
     losses, squares = -log_expit(edges), np.square(expit(-edges))
     length = min(LIST_LENGTH, num_pairs)
     statistics: dict[str, Callable[[Resamples], Floats]] = {
-        "roc_auc": Resamples.roc_auc,
-        "average_precision": Resamples.average_precision,
-        "at_ratio": lambda r: r.average_precision(at_ratio.num_non_edges / test.num_non_edges),
-        "balanced": lambda r: r.average_precision(balanced.num_non_edges / test.num_non_edges),
         "r_precision": lambda r: r.precision_at(num_edges),
         "precision_at_100": lambda r: r.precision_at(length),
         "losses": lambda r: r.mean(losses),
@@ -128,7 +128,12 @@ def _ranking(
     }
     if reciprocal_ranks is not None:
         statistics["mrr"] = lambda r: r.mean(reciprocal_ranks)
-    ends = bootstrap(test, statistics, rng=rng)
+    ends = bootstrap(test, statistics, rng=rng) | {
+        "roc_auc": roc_auc_interval(test),
+        "average_precision": average_precision_interval(test),
+        "at_ratio": average_precision_interval(at_ratio),
+        "balanced": average_precision_interval(balanced),
+    }
     coarse = _too_coarse(test)
 
     def share(value: float, name: str, factor: float = 1.0) -> Quantity:
@@ -190,8 +195,10 @@ def _ranking(
 def _hits(test: HeldOut, k: int) -> Quantity:
     if k > test.num_non_edges:
         return Quantity.missing(f"{test.num_non_edges:,.0f} non-edges, fewer than {k}")
-    if test.design == "sampled" and k < MIN_SAMPLED * test.non_edges.weight:
-        scored = k / test.non_edges.weight
+    reached = test.ladder.non_edges_at_least >= k
+    weight = test.non_edges.weight_at(float(test.ladder.logits[np.argmax(reached) if reached.any() else -1]))
+    if test.design != "enumerated" and k < MIN_SAMPLED * weight:
+        scored = k / weight
         return Quantity.missing(
             f"the {k} best non-edges are {scored:.3g} of the sampled ones, fewer than {MIN_SAMPLED}"
         )
@@ -255,7 +262,7 @@ def _measured(test: HeldOut, decision: Decision) -> MeasuredDecision:
         reason = decision.reason or "no threshold keeps this promise"
         return MeasuredDecision(decision, None, dict.fromkeys(DECIDED, Quantity.missing(reason)))
     confusion = measure.confusion_at(test, decision.threshold_logit)
-    sampled = confusion.fp / test.non_edges.weight
+    sampled = test.non_edges.effective_count(decision.threshold_logit)
     measured = {}
     for name, statistic in DECIDED.items():
         value = statistic(confusion)
@@ -263,9 +270,12 @@ def _measured(test: HeldOut, decision: Decision) -> MeasuredDecision:
             what = "nothing is" if confusion.tp + confusion.fp == 0 else "everything is"
             measured[name] = Quantity.missing(f"undefined: {what} decided to be an edge")
             continue
-        interval = confusion_interval(confusion, test, statistic)
-        if name == "precision" and test.design == "sampled" and sampled < MIN_SAMPLED:
-            reason = f"{sampled:.0f} sampled non-edges reach the threshold, fewer than {MIN_SAMPLED}: interval only"
+        interval = confusion_interval(test, decision.threshold_logit, statistic)
+        if name == "precision" and sampled < MIN_SAMPLED:
+            reason = (
+                f"the sampled non-edges that reach the threshold count as {sampled:.0f}, fewer than {MIN_SAMPLED}: "
+                f"interval only; {_advice(test, value, confusion.tp)}"
+            )
             measured[name] = Quantity(None, *interval, reason=reason)
         else:
             measured[name] = Quantity.around(value, interval)
@@ -274,37 +284,79 @@ def _measured(test: HeldOut, decision: Decision) -> MeasuredDecision:
 
 def _sampling_error(test: HeldOut, calibrated: measure.LogitMap, name: str) -> float:
     """Standard error of the sum of losses over sampled non-edges; 0 when they were enumerated."""
-    scores = test.non_edges
-    if test.design == "enumerated":
-        return 0.0
 
     def loss(z: Floats) -> Floats:
         return -log_expit(-calibrated(z)) if name == "losses" else np.square(expit(calibrated(z)))
 
-    total = scores.num_non_edges
-    mean = float(scores.bins.expect(loss).sum()) / total
-    variance = float(scores.bins.expect(lambda z: np.square(loss(z) - mean)).sum()) / total
-    return float(total * np.sqrt(variance * (1 - scores.rate) / scores.num_scored))
+    variance = 0.0
+    for part in test.non_edges.sampled_parts:
+        z, weights = part.bins.points()
+        variance += float(part.variance_of_sum(loss(z)[:, None], weights)[0, 0])
+    return float(np.sqrt(variance))
+
+
+def _strata(test: HeldOut) -> dict[str, Any]:
+    """The strata with what was scored of each, where there are any."""
+    rows = [
+        {"name": part.name, "num_non_edges": whole(part.num_non_edges), "num_scored": part.num_scored}
+        for part in test.non_edges.strata
+    ]
+    return {"strata": rows} if rows else {}
+
+
+def _fixed_graph(test: HeldOut, decisions: Sequence[Decision]) -> dict[str, Quantity]:
+    """Kind F: these edges, other sampled non-edges; the values are those of the rehearsal."""
+    measured = {
+        "roc_auc": (measure.roc_auc(test), roc_auc_interval(test, kind="F")),
+        "average_precision": (measure.average_precision(test), average_precision_interval(test, kind="F")),
+    }
+    for decision in decisions:
+        threshold = decision.threshold_logit
+        value = None if threshold is None else measure.confusion_at(test, threshold).precision
+        if threshold is not None and value is not None:
+            interval = confusion_interval(test, threshold, lambda c: c.precision, kind="F")
+            measured[f"precision of {decision.rule}"] = value, interval
+    coarse = _too_coarse(test)
+    return {
+        name: Quantity.around(value, interval, kind="F", reason=coarse) for name, (value, interval) in measured.items()
+    }
+
+
+def _weight_at_median(test: HeldOut) -> float:
+    """How many non-edges one scored non-edge stands for around the logit that half of the held-out edges reach."""
+    ladder = test.ladder
+    return test.non_edges.weight_at(float(ladder.logits[np.argmax(ladder.edges_at_least >= test.num_edges / 2)]))
 
 
 def _too_coarse(test: HeldOut) -> str | None:
-    weight = test.non_edges.weight
+    weight = _weight_at_median(test)
     if test.design == "enumerated" or weight <= MAX_WEIGHT * test.num_edges:
         return None
     return (
-        f"every sampled non-edge stands for {weight:,.3g}, more than {MAX_WEIGHT:.0%} of the {test.num_edges} "
+        f"a sampled non-edge stands for {weight:,.3g}, more than {MAX_WEIGHT:.0%} of the {test.num_edges} "
         "held-out edges: too coarse for the top of the list"
     )
 
 
+def _advice(test: HeldOut, precision: float | None, num_found: float) -> str:
+    """How many uniformly sampled non-edges would do, for whoever can afford them."""
+    expected = float(np.clip(0.5 if precision is None else precision, 0.05, 0.95))
+    needed = non_edges_needed(expected, num_found=max(num_found, 1.0), num_non_edges=test.num_non_edges)
+    if needed >= test.num_non_edges:
+        return "a half-width of 0.05 takes all non-edges: --design enumerated"
+    return f"a half-width of 0.05 takes about {needed:,} uniformly sampled ones: --max-pairs {20 * needed}"
+
+
 def _resolution_findings(test: HeldOut) -> list[Finding]:
-    weight = test.non_edges.weight
+    weight = _weight_at_median(test)
     if test.design == "enumerated" or weight <= MENTIONED_WEIGHT * test.num_edges:
         return []
     message = (
-        f"Each of the {test.non_edges.num_scored:,} sampled non-edges stands for {weight:,.3g}, "
+        f"Around the median test edge each of the {test.non_edges.num_scored:,} sampled non-edges stands for {weight:,.3g}, "
         f"{weight / test.num_edges:.2g} of the number of test edges: figures about the top of the list are uncertain."
     )
     severity = "error" if _too_coarse(test) else "warning"
-    remedy = "Enumerate all non-edges (a higher --max-pairs), or sample more of them."
+    found = test.num_edges / 2
+    precision = found / (found + test.ladder.non_edges_at_least[np.argmax(test.ladder.edges_at_least >= found)])
+    remedy = f"Score more non-edges: for the precision of half the test edges {_advice(test, precision, found)}."
     return [Finding("D24", severity, message, remedy, weight)]  # type: ignore[arg-type]

@@ -311,17 +311,19 @@ def calibration_line(held_out: HeldOut, calibrated: LogitMap) -> CalibrationLine
     Returns:
         None where no finite line is best (constant logits, all edges on one side of all non-edges) or none can be told.
     """
-    points, weights = held_out.non_edges.bins.points()
+    strata = [part.bins.points() for part in held_out.non_edges.parts]
+    points, weights = (np.concatenate(each) for each in zip(*strata, strict=True))
     edges = calibrated(held_out.edge_logits)
     line = fit_line(edges, calibrated(points), edge_weights=np.ones(held_out.num_edges), non_edge_weights=weights)
     if line is None:
         return None
     # One edge, or edges that all look alike, have no spread of their own: then take the model's.
     variance = held_out.num_edges * np.cov(line.edge_scores.T) if np.ptp(edges) > 0 else line.information
-    if held_out.design == "sampled":
-        scores = held_out.non_edges
-        spread = np.cov(line.non_edge_scores.T, bias=True, aweights=weights)
-        variance = variance + scores.num_non_edges**2 / scores.num_scored * (1 - scores.rate) * spread
+    ends = np.cumsum([len(z) for z, _ in strata])[:-1]
+    for part, (_, of_part), rows in zip(
+        held_out.non_edges.parts, strata, np.split(line.non_edge_scores, ends), strict=True
+    ):
+        variance = variance + part.variance_of_sum(rows, of_part)
     return CalibrationLine(line.slope, line.intercept, line.covariance(variance))
 
 

@@ -1,4 +1,4 @@
-"""Non-edges: all of them by blocks or an exact uniform sample, and classes of pairs by degree product."""
+"""Non-edges: all of them by blocks, an exact uniform sample or strata; and classes of pairs by degree product."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -108,13 +108,47 @@ def degrees_of(train: Pairs, space: PairSpace) -> tuple[NDArray[np.int64], NDArr
     return (source, target) if space.directed else (source + target - 1,) * 2
 
 
+Design = Literal["enumerated", "sampled", "stratified"]
+
+
+@dataclass(frozen=True, eq=False)
+class Stratum:
+    """Non-edges of one kind: all of them, or a uniform sample of them without replacement.
+
+    Args:
+        name: what they have in common.
+        size: how many there are, exactly.
+        sample: shape (pairs, 2), int64: distinct ones that get a logit; None where all do and are not listed.
+    Example:
+        >>> Stratum("rest", 10, np.array([[0, 1], [0, 2]])).rate
+        0.2
+    """
+
+    name: str
+    size: int
+    sample: Pairs | None = None
+
+    @property
+    def num_scored(self) -> int:
+        """Number of them that get a logit."""
+        return self.size if self.sample is None else len(self.sample)
+
+    @property
+    def rate(self) -> float:
+        """num_scored / size, in (0, 1]."""
+        return self.num_scored / self.size
+
+
 @dataclass(frozen=True, eq=False)
 class NonEdges:
-    """Pairs without a recorded edge: every one of them, or a uniform sample with its rate.
+    """Pairs without a recorded edge: every one of them, a uniform sample with its rate, or strata with one rate each.
 
     Args:
         known: the recorded edges; what is not among them is a non-edge.
         sample: shape (pairs, 2), int64: distinct non-edges drawn uniformly; None stands for all of them.
+        strata: disjoint, and together all non-edges; empty unless the design is stratified.
+    Raises:
+        ValueError: strata that are not all non-edges together, or one without any pair to score.
     Example:
         >>> everything = NonEdges(KnownPairs(PairSpace(4), np.array([[0, 1], [2, 3]])))
         >>> everything.design, everything.num_scored, everything.rate
@@ -123,6 +157,13 @@ class NonEdges:
 
     known: KnownPairs
     sample: Pairs | None = None
+    strata: tuple[Stratum, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.strata and sum(stratum.size for stratum in self.strata) != self.num_non_edges:
+            raise ValueError(f"the strata are not the {self.num_non_edges:,} non-edges together")
+        if any(stratum.sample is None or not 0 < len(stratum.sample) <= stratum.size for stratum in self.strata):
+            raise ValueError("every stratum lists at least one pair, and at most all of its own")
 
     @property
     def num_non_edges(self) -> int:
@@ -132,7 +173,7 @@ class NonEdges:
     @property
     def num_scored(self) -> int:
         """Number of non-edges that get a logit."""
-        return self.num_non_edges if self.sample is None else len(self.sample)
+        return sum(part.num_scored for part in self.parts)
 
     @property
     def rate(self) -> float:
@@ -140,17 +181,24 @@ class NonEdges:
         return self.num_scored / self.num_non_edges
 
     @property
-    def design(self) -> Literal["enumerated", "sampled"]:
+    def design(self) -> Design:
         """How they were chosen."""
+        if self.strata:
+            return "stratified"
         return "enumerated" if self.sample is None else "sampled"
 
-    def chunks(self, *, max_cells: int = MAX_CELLS) -> Iterator[Block | Pairs]:
-        """Work in pieces of about `max_cells` pairs: blocks of the pair matrix, or slices of the sample."""
-        if self.sample is None:
+    @property
+    def parts(self) -> tuple[Stratum, ...]:
+        """The strata, or the one that everything is."""
+        return self.strata or (Stratum("all", self.num_non_edges, self.sample),)
+
+    def chunks(self, part: Stratum, *, max_cells: int = MAX_CELLS) -> Iterator[Block | Pairs]:
+        """Work on one of `parts` in pieces of about `max_cells` pairs: blocks of the pair matrix, or slices of a list."""
+        if part.sample is None:
             yield from self.known.space.blocks(max_cells=max_cells)
         else:
-            for start in range(0, len(self.sample), max_cells):
-                yield self.sample[start : start + max_cells]
+            for start in range(0, len(part.sample), max_cells):
+                yield part.sample[start : start + max_cells]
 
     def logits_by_class(
         self, scorer: Scorer, chunk: Block | Pairs, classes: DegreeClasses | None = None
@@ -171,7 +219,7 @@ class NonEdges:
         self, scorer: Scorer, *, classes: DegreeClasses | None = None, max_cells: int = MAX_CELLS
     ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.uint8]]]:
         """Yield (logits, degree classes), one array each a chunk, until every scored non-edge has come by once."""
-        for chunk in self.chunks(max_cells=max_cells):
+        for chunk in (chunk for part in self.parts for chunk in self.chunks(part, max_cells=max_cells)):
             parts = self.logits_by_class(scorer, chunk, classes)
             labels = np.repeat(np.arange(len(parts), dtype=np.uint8), [len(part) for part in parts])
             yield np.concatenate(parts), labels

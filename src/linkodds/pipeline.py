@@ -37,8 +37,10 @@ from linkodds.record import PartialRun, Run, at_path, write_inputs, write_result
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted, hash_of_features
 from linkodds.scoring import Scorer
+from linkodds.search import MAX_LINKS
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.split import split_edges
+from linkodds.strata import Strata, draw_strata
 from linkodds.training import choose_device
 
 Say = Callable[[str], None]
@@ -46,6 +48,11 @@ OnStart = Callable[[str, int, Sequence[Epoch]], None]
 
 SAVED_NON_EDGES = 100_000
 SAMPLE_SHARE = 20
+SEARCHED = 20
+"""Times --max-pairs: up to so many pairs are searched once for the best by the final logits, to be a stratum."""
+TOP_FACTOR = 10
+"""So many of them for each test edge, at most a quarter of what is scored."""
+_DESIGNS = {"enumerated": "all enumerated", "sampled": "sampled", "stratified": "from strata"}
 
 
 @dataclass(frozen=True)
@@ -282,12 +289,17 @@ class _Fit:
         split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(self.split_seed))
         self.split = split.dealt(choose_folds(config.folds, split))
         recorded = self.split.recorded()
-        if graph.space.num_pairs <= config.max_pairs:
-            self.non_edges = NonEdges(recorded)
-        else:
-            count = min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent)
-            self.non_edges = draw_non_edges(recorded, max(count, 1), np.random.default_rng(self.sample_seed))
         parts = self.split
+        self.strata: Strata | None = None
+        within = graph.space.num_pairs <= config.max_pairs
+        design = ("enumerated" if within else "stratified") if config.design == "auto" else config.design
+        count = max(min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent), 1)
+        rng = np.random.default_rng(self.sample_seed)
+        if design == "stratified":
+            self.strata = draw_strata(recorded, parts.train, count, rng)
+            self.non_edges = self.strata.non_edges
+        else:
+            self.non_edges = NonEdges(recorded) if design == "enumerated" else draw_non_edges(recorded, count, rng)
         excluded = np.concatenate([parts.train, parts.validation, parts.calibration])
         seen = np.concatenate([parts.validation, parts.calibration])
         self.classes = DegreeClasses.of(
@@ -338,7 +350,7 @@ class _Fit:
         self.say(
             f"{graph.num_nodes:,} nodes, {graph.num_edges:,} edges, {graph.space.num_pairs:,} pairs: "
             f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
-            f"{self.non_edges.num_scored:,} non-edges {'all enumerated' if self.non_edges.sample is None else 'sampled'}."
+            f"{self.non_edges.num_scored:,} non-edges {_DESIGNS[self.non_edges.design]}."
         )
 
     def contest(self, names: Sequence[str] = ()) -> Contest:
@@ -407,12 +419,19 @@ class _Fit:
         return HeldOut.from_scorer(
             scorer,
             edges,
-            self.non_edges,
+            self.non_edges_of(scorer, len(edges)),
             classes=self.classes,
             thresholds=np.array(thresholds),
             message_graph_hash=self.hash,
             threads=self.config.threads,
         )
+
+    def non_edges_of(self, scorer: Scorer, num_edges: int) -> NonEdges:
+        """Those that everybody is measured on; of strata also the best by this scorer, where a search can be afforded."""
+        count = self.non_edges.num_scored
+        if self.strata is None or self.graph.space.num_pairs > SEARCHED * self.config.max_pairs:
+            return self.non_edges
+        return self.strata.with_top(scorer, max(min(TOP_FACTOR * num_edges, count // 4, MAX_LINKS), 1))
 
     def predictions(self, scorer: Scorer, calibrator: Calibrator) -> pl.DataFrame:
         """Test edges, and all non-edges where they are few, else a uniform sample weighted up to their number."""

@@ -35,8 +35,9 @@ class Points:
     num_edges: int
     num_scored: float
     separated: bool
-    sampling_variance: float
-    """Variance of a mean over the non-edges, in units of the variance among them: 0 when all were scored."""
+    sampled: tuple[tuple[slice, float], ...]
+    """Points of one stratum of one fold, and the variance of a mean over it in units of the variance among it, 0 when all
+    of it was scored."""
 
     def deviation(self) -> float:
         """Standard deviation of the non-edge logits (of all logits, should they be constant)."""
@@ -46,22 +47,22 @@ class Points:
 
     def score_covariance(self, of_edges: Floats, of_non_edges: Floats) -> Floats:
         """Covariance of the weighted sum of per-point scores, (points, k) each: edges drawn, non-edges known or sampled."""
-        weights = self.weights[: self.num_edges], self.weights[self.num_edges :]
-        variances = 1 / max(self.num_edges - 1, 1), self.sampling_variance
-        parts = zip((of_edges, of_non_edges), weights, variances, strict=True)
+        parts = [(of_edges, self.weights[: self.num_edges], 1 / max(self.num_edges - 1, 1))]
+        of_strata = self.weights[self.num_edges :]
+        parts += [(of_non_edges[where], of_strata[where], variance) for where, variance in self.sampled]
         return np.asarray(sum(variance * w.sum() ** 2 * _covariance(rows, w) for rows, w, variance in parts))
 
 
 def weighted_points(held_out: Sequence[HeldOut], prevalence: float) -> Points:
     """The points of one or more folds: edges are pooled, folds weigh alike in the non-edges."""
     edges = np.concatenate([sample.edge_logits for sample in held_out]).astype(np.float64)
-    parts = [sample.non_edges.bins.points() for sample in held_out]
+    strata = [(part, sample.non_edges.num_non_edges) for sample in held_out for part in sample.non_edges.parts]
+    parts = [part.bins.points() for part, _ in strata]
     non_edges = np.concatenate([z for z, _ in parts])
-    mass = np.concatenate([w / w.sum() for _, w in parts]) / len(parts)
-    num_scored = np.array([float(sample.non_edges.num_scored) for sample in held_out])
-    rates = num_scored / np.array([float(sample.non_edges.num_non_edges) for sample in held_out])
+    mass = np.concatenate([w / total for (_, w), (_, total) in zip(parts, strata, strict=True)]) / len(held_out)
+    ends = np.cumsum([0, *(len(z) for z, _ in parts)]).tolist()
     separated = bool(non_edges.max() <= edges.min() or edges.max() <= non_edges.min())
-    n, m = len(edges), num_scored.sum()
+    n, m = len(edges), sum(part.num_scored for part, _ in strata)
     target_of_edge, target_of_non_edge = ((n + 1) / (n + 2), 1 / (m + 2)) if separated else (1.0, 0.0)
     return Points(
         logits=np.concatenate([edges, non_edges]),
@@ -70,7 +71,10 @@ def weighted_points(held_out: Sequence[HeldOut], prevalence: float) -> Points:
         num_edges=n,
         num_scored=float(m),
         separated=separated,
-        sampling_variance=float(np.sum((1 - rates) / num_scored)) / len(parts) ** 2,
+        sampled=tuple(
+            (slice(start, stop), (1 - part.rate) / part.num_scored)
+            for (part, _), start, stop in zip(strata, ends[:-1], ends[1:], strict=True)
+        ),
     )
 
 

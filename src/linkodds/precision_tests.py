@@ -65,6 +65,8 @@ def precision_grid(scores: NonEdgeScores, affordable: float, delta: float) -> tu
     """
     borders, counts = scores.bins.borders()
     borders = np.append(borders[0] + scores.bins.width, borders)  # above all non-edges
+    if scores.design == "stratified":
+        return _precision_grid_of_strata(scores, borders, counts, affordable, delta)
     scored = np.append(0.0, np.rint(counts / scores.weight))
     last = affordable / scores.weight
     first = min(float(FIRST_NON_EDGES), max(1.0, last / 10))
@@ -80,3 +82,40 @@ def precision_grid(scores: NonEdgeScores, affordable: float, delta: float) -> tu
     k, m = planned[place], scores.num_scored
     share = np.where(k < m, betaincinv(k + 1, np.maximum(m - k, 1), 1 - delta / len(planned)), 1.0)
     return borders[grid], counts, scores.num_non_edges * share
+
+
+def _precision_grid_of_strata(
+    scores: NonEdgeScores, borders: Floats, counts: Floats, affordable: float, delta: float
+) -> tuple[Floats, Floats, Floats]:
+    """The same for strata: enumerated ones are counted, the others bounded at a geometric sequence of their own ranks.
+
+    In a stratum with m of N scored, the share above its (k + 1)-th best scored one is below a quantile of Beta(k + 1, m - k).
+    That holds for all planned k of all strata together (Bonferroni), and a threshold that c of them pass lies above the
+    (k + 1)-th best for the first planned k >= c; so the sum of the bounds holds at every threshold, wherever it came from.
+    """
+    first = min(float(FIRST_NON_EDGES), max(1.0, affordable / 10))
+    num_planned = int(1 + log(max(affordable / first, 1.0)) // log(GRID_FACTOR)) if affordable >= 1 else 0
+    planned = np.unique(np.floor(first * GRID_FACTOR ** np.arange(max(num_planned, 1)) * (1 + 1e-12)))
+    planned = planned if num_planned else np.zeros(1)
+    reached = np.append(0.0, counts)
+    grid = np.unique(np.searchsorted(reached, planned, side="right") - 1)
+    grid = grid[grid > 0] if (grid > 0).any() else grid
+    ranks = {part.name: _planned_ranks(part.num_scored) for part in scores.sampled_parts}
+    level = delta / sum(map(len, ranks.values()))
+    most = np.zeros(len(grid))
+    for part in scores.parts:
+        at, counted = part.bins.borders()
+        passing = np.append(0.0, np.rint(counted / part.weight))[np.searchsorted(-at, -borders[grid], side="right")]
+        if part.rate == 1.0:
+            most += passing * part.weight
+            continue
+        k, m = ranks[part.name], part.num_scored
+        bound = np.where(k < m, betaincinv(k + 1, np.maximum(m - k, 1), 1 - level), 1.0)
+        most += part.num_non_edges * bound[np.searchsorted(k, passing)]
+    return borders[grid], reached[grid], most
+
+
+def _planned_ranks(num_scored: int) -> Floats:
+    """0, 1, 2, ... growing by a tenth, up to all that were scored."""
+    steps = np.floor(GRID_FACTOR ** np.arange(int(log(max(num_scored, 1)) // log(GRID_FACTOR)) + 1))
+    return np.unique(np.concatenate([[0.0], steps, [float(num_scored)]]))

@@ -66,6 +66,7 @@ def compare(
     calibrator: opt.Calibration = None,
     degree_calibration: opt.DegreeCalibration = None,
     decision: opt.DecisionRule = None,
+    design: opt.Design = None,
     max_pairs: opt.MaxPairs = None,
     seed: opt.Seed = None,
     device: opt.Device = None,

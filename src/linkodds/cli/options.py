@@ -164,9 +164,13 @@ DecisionRule = Annotated[
         rich_help_panel=_DECISION,
     ),
 ]
+Design = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="auto, enumerated, sampled or stratified non-edges.", rich_help_panel=_TRAINING),
+]
 MaxPairs = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Enumerate candidates up to this many, sample beyond.", rich_help_panel=_TRAINING),
+    typer.Option(metavar="N", help="Enumerate up to so many pairs, score N/20 beyond.", rich_help_panel=_TRAINING),
 ]
 
 # run
