@@ -10,6 +10,7 @@ import linkodds.tiles
 from linkodds.baselines import DegreeScorer
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.partners import find_partners
 from linkodds.scoring import DegreeAwareScorer, InnerProductScorer, Scorer, below_float32
 from linkodds.search import Ends, PairSearch, find_pairs
 from linkodds.surface import Broken, Surface
@@ -24,6 +25,22 @@ class Case:
     ends: Ends
     top: int | None
     threshold: float | None
+
+    def partners_by_brute_force(self, per_node: int) -> list[tuple[int, int, float]]:
+        space = self.known.space
+        first, second = (
+            range(space.num_nodes) if nodes is None else nodes.tolist() for nodes in (self.ends.first, self.ends.second)
+        )
+        found = []
+        for node in sorted(first):
+            pairs = space.canonical(np.array([[node, other] for other in sorted(second)]))
+            pairs = pairs[space.is_admissible(pairs)]
+            pairs = pairs[~space.contains(self.known.pairs, pairs)]
+            logits = self.scorer.logits(pairs)
+            for i in np.lexsort((pairs[:, 1], pairs[:, 0], -logits))[:per_node]:
+                other = int(pairs[i].sum()) - node
+                found.append((node, other, float(logits[i])))
+        return found
 
     def brute_force(self) -> tuple[Pairs, NDArray[np.float64]]:
         space = self.known.space
@@ -102,6 +119,15 @@ def test_every_option_equals_brute_force(batch):
         pairs, logits = case.brute_force()
         np.testing.assert_array_equal(found.pairs, pairs)
         np.testing.assert_array_equal(found.logits, logits)
+
+
+def test_the_partners_of_each_node_equal_brute_force():
+    rng = np.random.default_rng(100)
+    for _ in range(60):
+        case, per_node, max_cells = random_case(rng), int(rng.integers(1, 6)), int(rng.choice([4, 50, 1000]))
+        found = find_partners(case.scorer, case.known, per_node=per_node, ends=case.ends, max_cells=max_cells)
+        listed = zip(found.nodes.tolist(), found.partners.tolist(), found.logits.tolist(), strict=True)
+        assert list(listed) == case.partners_by_brute_force(per_node)
 
 
 def test_without_room_for_rounding_the_answer_is_another(monkeypatch):

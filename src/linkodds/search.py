@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.pairs import Block, KnownPairs, Pairs
 from linkodds.scoring import Scorer
-from linkodds.tiles import Nodes, RisingProducts, Survivors, Tiles
+from linkodds.tiles import NO_CELLS, Nodes, RisingProducts, Survivors, Tiles
 
 MAX_LINKS = 5_000_000
 
@@ -40,13 +40,16 @@ class Ends:
     second: Nodes | None = None
 
 
+ALL = Ends()
+
+
 def find_pairs(
     scorer: Scorer,
     recorded: KnownPairs,
     *,
     top: int | None = None,
     threshold: float | None = None,
-    ends: Ends = Ends(),
+    ends: Ends = ALL,
     max_cells: int = 1 << 20,
     on_block: Callable[[float], None] | None = None,
 ) -> FoundPairs:
@@ -107,7 +110,7 @@ class PairSearch:
         *,
         top: int | None = None,
         threshold: float | None = None,
-        ends: Ends = Ends(),
+        ends: Ends = ALL,
         max_cells: int = 1 << 20,
     ) -> None:
         if top is None and threshold is None:
@@ -216,7 +219,7 @@ def _too_many() -> OptionError:
 
 
 class CandidateFilter:
-    """Which cells are candidates: pairs of the graph between the ends asked for, without a recorded edge, each once.
+    """Which cells are candidates: pairs of the graph without a recorded edge.
 
     Args:
         recorded: all recorded edges.
@@ -232,12 +235,9 @@ class CandidateFilter:
     def __call__(self, cells: Survivors) -> Survivors:
         u, v = cells.source, cells.target
         space = self.recorded.space
-        keep = space.is_admissible(np.column_stack([u, v])) if space.sides is not None else u != v
-        if space.directed:
-            keep &= self.in_first[u] & self.in_second[v]
-        else:
-            as_asked = self.in_first[u] & self.in_second[v]
-            keep &= as_asked | (self.in_second[u] & self.in_first[v])
+        keep = u != v
+        if space.sides is not None:
+            keep = space.is_admissible(space.canonical(np.column_stack([u, v])))
         keys = self.keys(cells)
         if len(self._known):
             place = np.minimum(np.searchsorted(self._known, keys), len(self._known) - 1)
@@ -328,7 +328,7 @@ class _Blocks:
                 wanted |= np.logical_and.outer(second[u], first[v])
             candidates &= wanted
             if not candidates.any():
-                return _none()
+                return NO_CELLS
         logits = self._scorer.block(block.rows, block.columns)
         self.num_computed += logits.size
         if not np.isfinite(logits).all():
@@ -346,8 +346,3 @@ class _Blocks:
 
     def _blocks(self) -> Iterator[Block]:
         return self._recorded.space.blocks(max_cells=self._max_cells)
-
-
-def _none() -> Survivors:
-    nodes = np.empty(0, dtype=np.int64)
-    return Survivors(nodes, nodes, np.empty(0), np.empty(0))

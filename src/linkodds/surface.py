@@ -85,7 +85,7 @@ class Surface:
             level = level + (self.low[j] + (self.high[j] - self.low[j]) * t) * piece
         return level
 
-    def inverse_of_parts(self, log_odds: float, product: Floats, level: Floats) -> Floats:
+    def inverse_of_parts(self, log_odds: float | Floats, product: Floats, level: Floats) -> Floats:
         """The logit at which `of_parts` is about `log_odds`, for each x and level; within rounding.
 
         Example:

@@ -43,6 +43,9 @@ class Survivors:
     high: Floats
 
 
+NO_CELLS = Survivors(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
+
+
 @dataclass(frozen=True, eq=False)
 class RisingProducts:
     """A scorer as a rising function of inner products, one function for each two classes of nodes (their degrees).
@@ -97,6 +100,13 @@ class RisingProducts:
             return np.array_equal(source, target[:, ::-1]) or _are_multiples(source, target)
         return _are_multiples(source, target)
 
+    def transposed(self) -> "RisingProducts":
+        """The same with sources and targets in each other's place."""
+        base = self.products
+        turned = InnerProductScorer(base.target, base.source, base.scale, base.bias)
+        of_sources, of_targets = self.target_class, self.source_class
+        return RisingProducts(self.scorer, turned, of_sources, of_targets, self.log_product.T, self.level.T)
+
     def logit(self, product: Floats, source_class: Nodes, target_class: Nodes) -> Floats:
         """The logit of an inner product between nodes of two classes; the three are broadcast together."""
         logits = product * self.products.scale + self.products.bias
@@ -106,27 +116,30 @@ class RisingProducts:
         rounded = logits.astype(np.float32).astype(np.float64)
         return np.asarray(self.scorer.surface.of_parts(rounded, self.log_product[at], self.level[at]))
 
-    def product_below(self, logit: float, source_class: Nodes, target_class: Nodes) -> Floats:
+    def product_below(self, logit: float | Floats, source_class: Nodes, target_class: Nodes) -> Floats:
         """An inner product whose logit is below `logit`, not by much: a pair with a smaller one is below it as well."""
-        shape = np.broadcast_shapes(np.shape(source_class), np.shape(target_class))
-        if logit == -np.inf:
+        shape = np.broadcast_shapes(np.shape(logit), np.shape(source_class), np.shape(target_class))
+        if np.all(logit == -np.inf):
             return np.full(shape, -np.inf)
         if isinstance(self.scorer, DegreeAwareScorer):
             at = source_class, target_class
             base = self.scorer.surface.inverse_of_parts(logit, self.log_product[at], self.level[at])
         else:
-            base = np.full(shape, logit)
+            base = np.broadcast_to(np.asarray(logit, dtype=np.float64), shape)
+        unbounded = np.isneginf(base)
+        base = np.where(unbounded, 0.0, base)
         size = np.abs(base) + abs(self.products.bias)
         base = base - size * 2.0**-23  # the base logit is a float32
         product = (base - self.products.bias) / self.products.scale
         step = (size * 2.0**-23 + 1e-300) / self.products.scale
         for _ in range(64):
             too_high = self.logit(product, source_class, target_class) >= logit
+            too_high &= ~unbounded
             if not too_high.any():
-                return product
+                break
             product = np.where(too_high, product - step, product)
             step = step * 2.0
-        return np.asarray(np.where(too_high, -np.inf, product))
+        return np.asarray(np.where(too_high | unbounded, -np.inf, product))
 
 
 def _are_multiples(source: NDArray[np.float32], target: NDArray[np.float32]) -> bool:
@@ -234,26 +247,31 @@ class Tiles:
         """About so many cells of a tile, those with the largest norms; of a triangle about half as many."""
         return self.survivors(tile, -np.inf, width=isqrt(num_cells) + 1)
 
-    def survivors(self, tile: int, floor: float, *, width: int | None = None) -> Survivors:
+    def survivors(self, tile: int, floor: float | Floats, *, width: int | None = None) -> Survivors:
         """The cells of a tile that may have a logit of `floor` or more; a node with itself may be among them.
 
         Args:
             tile: its place.
-            floor: a logit.
+            floor: a logit, or shape (rows of the tile,), one for each of `rows_of(tile)`.
             width: look at so many rows and columns only; None at all.
         """
         i, j = self.places[tile].tolist()
         (row_classes, row_norms), (column_classes, column_norms) = self._rows.atoms_of(i), self._columns.atoms_of(j)
-        least = self.rising.product_below(floor, row_classes[:, None], column_classes[None, :])
         rows, columns = (
             slice(start, stop if width is None else min(stop, start + width))
             for start, stop in (self._rows.starts[i : i + 2].tolist(), self._columns.starts[j : j + 2].tolist())
         )
+        class_of_row, class_of_column = self._rows.classes[rows], self._columns.classes[columns]
+        if isinstance(floor, np.ndarray):
+            row_place = np.arange(len(class_of_row))
+            least = self.rising.product_below(floor[:, None], class_of_row[:, None], column_classes[None, :])
+        else:
+            row_place = np.searchsorted(row_classes, class_of_row)
+            least = self.rising.product_below(floor, row_classes[:, None], column_classes[None, :])
         error = self._error * row_norms.max() * column_norms.max() + self._underflow
         least -= error
-        row_class = np.searchsorted(row_classes, self._rows.classes[rows])
-        column_class = np.searchsorted(column_classes, self._columns.classes[columns])
-        least_of_row, least_of_column = least.min(axis=1)[row_class], least.min(axis=0)[column_class]
+        column_place = np.searchsorted(column_classes, class_of_column)
+        least_of_row, least_of_column = least.min(axis=1)[row_place], least.min(axis=0)[column_place]
         # Norms fall within a band: the rows, and the columns, that cannot reach the floor are the last ones.
         rows = _up_to_last(rows, self._rows.norms[rows] * column_norms.max() >= least_of_row)
         columns = _up_to_last(columns, self._columns.norms[columns] * row_norms.max() >= least_of_column)
@@ -268,15 +286,20 @@ class Tiles:
             above = column > row
             row, column = row[above], column[above]
         product = products[row, column].astype(np.float64)
-        if least.size > 1:  # the row was asked for the least of its classes
-            enough = product >= least[row_class[row], column_class[column]]
+        if least.shape[1] > 1 or len(row_classes) > 1:  # the row was asked for the least of its classes
+            enough = product >= least[row_place[row], column_place[column]]
             row, column, product = row[enough], column[enough], product[enough]
-        classes = row_classes[row_class[row]], column_classes[column_class[column]]
+        classes = class_of_row[row], class_of_column[column]
         high = self.rising.logit(product + error, *classes)
         low = self.rising.logit(product - error, *classes)
-        enough = high >= floor
+        enough = high >= (floor[row] if isinstance(floor, np.ndarray) else floor)
         nodes = self._rows.nodes[rows][row[enough]], self._columns.nodes[columns][column[enough]]
         return Survivors(*nodes, low[enough], high[enough])
+
+    def rows_of(self, tile: int) -> Nodes:
+        """Shape (rows,): the source nodes of a tile, in its order."""
+        i = int(self.places[tile, 0])
+        return self._rows.nodes[self._rows.starts[i] : self._rows.starts[i + 1]]
 
     def _multiplied(self, rows: slice, columns: slice, shape: tuple[int, int]) -> NDArray[np.float32]:
         size = shape[0] * shape[1]
