@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import networkx as nx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -25,6 +26,18 @@ class Case:
     ends: Ends
     top: int | None
     threshold: float | None
+    within_hops: int | None = None
+
+    def search(self, **options) -> PairSearch:
+        return PairSearch(
+            self.scorer,
+            self.known,
+            top=self.top,
+            threshold=self.threshold,
+            ends=self.ends,
+            within_hops=self.within_hops,
+            **options,
+        )
 
     def partners_by_brute_force(self, per_node: int) -> list[tuple[int, int, float]]:
         space = self.known.space
@@ -52,6 +65,11 @@ class Case:
         wanted = first[pairs[:, 0]] & second[pairs[:, 1]]
         if not space.directed:
             wanted |= second[pairs[:, 0]] & first[pairs[:, 1]]
+        if self.within_hops is not None:
+            graph = nx.Graph(self.known.pairs.tolist())
+            graph.add_nodes_from(range(space.num_nodes))
+            hops = dict(nx.all_pairs_shortest_path_length(graph, cutoff=self.within_hops))
+            wanted &= np.array([v in hops[u] for u, v in pairs.tolist()], dtype=np.bool_)
         pairs = pairs[wanted]
         logits = self.scorer.logits(pairs)
         if self.threshold is not None:
@@ -72,7 +90,10 @@ def random_case(rng: np.random.Generator) -> Case:
     top = int(rng.integers(1, 30)) if rng.random() < 0.7 else None
     of_some_pair = float(scorer.logits(space.pair_of_rank(rng.integers(0, space.num_pairs, 1)))[0])
     threshold = of_some_pair if top is None or rng.random() < 0.5 else None
-    return Case(scorer, known, Ends(first, second), top, threshold)
+    within_hops = int(rng.integers(2, 5)) if rng.random() < 0.15 else None
+    if within_hops is not None:  # few edges: else all pairs are near each other
+        known = KnownPairs(space, known.pairs[: n // 2])
+    return Case(scorer, known, Ends(first, second), top, threshold, within_hops)
 
 
 def random_scorer(rng: np.random.Generator, n: int, *, is_symmetric: bool) -> Scorer:
@@ -114,7 +135,13 @@ def test_every_option_equals_brute_force(batch):
     for _ in range(40):
         case, max_cells = random_case(rng), int(rng.choice([4, 50, 1000, 100_000]))
         found = find_pairs(
-            case.scorer, case.known, top=case.top, threshold=case.threshold, ends=case.ends, max_cells=max_cells
+            case.scorer,
+            case.known,
+            top=case.top,
+            threshold=case.threshold,
+            ends=case.ends,
+            within_hops=case.within_hops,
+            max_cells=max_cells,
         )
         pairs, logits = case.brute_force()
         np.testing.assert_array_equal(found.pairs, pairs)
@@ -137,7 +164,9 @@ def test_without_room_for_rounding_the_answer_is_another(monkeypatch):
     wrong = 0
     for _ in range(100):
         case = random_case(rng)
-        found = find_pairs(case.scorer, case.known, top=case.top, threshold=case.threshold, ends=case.ends)
+        search = case.search()
+        list(search.steps())
+        found = search.found()
         wrong += not np.array_equal(found.pairs, case.brute_force()[0])
     assert wrong > 0
 
@@ -163,13 +192,7 @@ def test_a_search_goes_on_where_another_stopped():
     rng = np.random.default_rng(1)
     for _ in range(20):
         case = random_case(rng)
-
-        def search(case: Case = case) -> PairSearch:
-            return PairSearch(
-                case.scorer, case.known, top=case.top, threshold=case.threshold, ends=case.ends, max_cells=50
-            )
-
-        stopped, resumed = search(), search()
+        stopped, resumed = case.search(max_cells=50), case.search(max_cells=50)
         for _ in zip(range(3), stopped.steps(), strict=False):
             pass
         resumed.resume(stopped.num_done, stopped.found().pairs)

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from linkodds.deployment import Deployment, longest_list, most_pairs, refuse_impossible_prior
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption, link_table, table_writer
+from linkodds.inference import Assumption, link_table
 from linkodds.intervals import poisson_interval
+from linkodds.link_files import table_writer
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import NonEdges, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs

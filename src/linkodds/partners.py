@@ -77,7 +77,10 @@ def find_partners(
     if not lists:
         return Partners(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64), np.empty(0))
     of_nodes = np.concatenate([part.nodes for part in lists])
-    partners, logits = (np.concatenate(each) for each in ([p.partners for p in lists], [p.logits for p in lists]))
+    partners, logits = (
+        np.concatenate([part.partners for part in lists]),
+        np.concatenate([part.logits for part in lists]),
+    )
     order = np.argsort(of_nodes, kind="stable")
     return Partners(of_nodes[order], partners[order], logits[order])
 
@@ -96,11 +99,10 @@ def _by_rows(
     rising = RisingProducts.of(scorer)
     sides: list[tuple[Nodes, Nodes, bool]] = [(first, second, False)]
     if space.sides is not None:
-        a, b = (
-            (lambda nodes: nodes < space.sides[0]),
-            (lambda nodes: (nodes >= space.sides[0]) & (nodes < sum(space.sides))),
-        )
-        sides = [(first[a(first)], second[b(second)], False), (first[b(first)], second[a(second)], True)]
+        ends = np.cumsum(np.array(space.sides))  # side A comes first, nodes of no side last
+        first_a, first_b, _ = np.split(first, np.searchsorted(first, ends))
+        second_a, second_b, _ = np.split(second, np.searchsorted(second, ends))
+        sides = [(first_a, second_b, False), (first_b, second_a, True)]
     for nodes, partners, is_turned in sides:
         if not len(nodes) or not len(partners):
             continue

@@ -1,5 +1,6 @@
 """Search: the best pairs among all that carry no recorded edge, exactly, in bounded memory."""
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -7,11 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkodds.errors import NonFiniteScores, OptionError
+from linkodds.nearby import NearPairs
 from linkodds.pairs import Block, KnownPairs, Pairs
 from linkodds.scoring import Scorer
 from linkodds.tiles import NO_CELLS, Nodes, RisingProducts, Survivors, Tiles
 
 MAX_LINKS = 5_000_000
+_BYTES_A_CELL = 32
+_BYTES_A_LINK = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +54,7 @@ def find_pairs(
     top: int | None = None,
     threshold: float | None = None,
     ends: Ends = ALL,
+    within_hops: int | None = None,
     max_cells: int = 1 << 20,
     on_block: Callable[[float], None] | None = None,
 ) -> FoundPairs:
@@ -65,6 +70,7 @@ def find_pairs(
         top: how many, at least 1; fewer come back where the graph has fewer candidates.
         threshold: smallest logit that is accepted.
         ends: the nodes between which links are looked for.
+        within_hops: only pairs that so many recorded edges or fewer lead from one end to the other, whatever their direction.
         max_cells: pairs in a tile.
         on_block: called with the share of the search done.
     Raises:
@@ -82,7 +88,9 @@ def find_pairs(
         >>> find_pairs(scorer, known, top=9, ends=Ends(np.array([0]), np.array([2, 1]))).pairs.tolist()
         [[0, 2], [0, 1]]
     """
-    search = PairSearch(scorer, recorded, top=top, threshold=threshold, ends=ends, max_cells=max_cells)
+    search = PairSearch(
+        scorer, recorded, top=top, threshold=threshold, ends=ends, within_hops=within_hops, max_cells=max_cells
+    )
     for share in search.steps():
         if on_block is not None:
             on_block(share)
@@ -111,6 +119,7 @@ class PairSearch:
         top: int | None = None,
         threshold: float | None = None,
         ends: Ends = ALL,
+        within_hops: int | None = None,
         max_cells: int = 1 << 20,
     ) -> None:
         if top is None and threshold is None:
@@ -120,7 +129,12 @@ class PairSearch:
             raise OptionError(f"--top takes 1 to {MAX_LINKS:,}, not {self.limit:,}.")
         self._top, self._threshold = top, threshold
         self._scorer, self._filter = scorer, CandidateFilter(recorded, ends)
-        self._parts = _parts(scorer, recorded, ends, max_cells, self.limit, self._filter)
+        self._parts: list[Tiles | _Blocks | NearPairs]
+        if within_hops is None:
+            self._parts = [*_parts(scorer, recorded, ends, max_cells, self.limit, self._filter)]
+        else:
+            first, second = self._filter.in_first, self._filter.in_second
+            self._parts = [NearPairs(scorer, recorded, within_hops, first, second, max_cells=max_cells)]
         bounds = np.concatenate([np.empty(0), *(each.bounds for each in self._parts)])
         order = np.argsort(-bounds, kind="stable")
         part = np.repeat(np.arange(len(self._parts)), [len(each.bounds) for each in self._parts])
@@ -128,11 +142,8 @@ class PairSearch:
         cells = np.concatenate([np.empty(0, dtype=np.int64), *(each.cells for each in self._parts)])
         self._steps, self._bounds = np.column_stack([part, place])[order], bounds[order]
         self._cells = np.concatenate([[0], np.cumsum(cells[order])])
-        self.num_done = 0
-        self._floor = -np.inf if threshold is None else threshold
-        self._keys = np.empty(0, dtype=np.int64)
-        self._low, self._high = np.empty(0), np.empty(0)
-        self._raise_floor_early()
+        floor = -np.inf if threshold is None else threshold
+        self._kept = _Kept(0, max(floor, self._early_floor()), np.empty(0, dtype=np.int64), np.empty(0), np.empty(0))
 
     @property
     def num_cells(self) -> int:
@@ -144,26 +155,52 @@ class PairSearch:
         """Cells computed so far."""
         return sum(part.num_computed for part in self._parts)
 
+    @property
+    def num_done(self) -> int:
+        """Steps taken, or skipped by `resume`."""
+        return self._kept.num_done
+
+    @property
+    def num_steps(self) -> int:
+        """Steps there are, the ones that may be skipped included."""
+        return len(self._steps)
+
+    def expected(self) -> tuple[int, float, float]:
+        """Pairs (cells of all steps), and at most about how many seconds and bytes the search takes: one step is timed."""
+        size = np.diff(self._cells)
+        if not len(size):
+            return 0, 0.0, 0.0
+        which, place = self._steps[int(np.argmax(size))].tolist()
+        start = time.perf_counter()
+        self._parts[which].survivors(place, max(self._kept.floor, 0.0))
+        seconds = (time.perf_counter() - start) / max(int(size.max()), 1) * self.num_cells
+        answer = 0 if self._top is None else self.limit
+        return self.num_cells, seconds, float(_BYTES_A_CELL * int(size.max()) + _BYTES_A_LINK * answer)
+
     def steps(self) -> Iterator[float]:
-        """Take the steps that are left; yields the share of the work done after each."""
-        while self.num_done < len(self._steps) and self._bounds[self.num_done] >= self._floor:
+        """Take the steps that are left; yields the share of the work done after each.
+
+        It may be left between any two lines, by an interrupt: `found` and `num_done` then are those of the last step.
+        """
+        while self.num_done < len(self._steps) and self._bounds[self.num_done] >= self._kept.floor:
             which, place = self._steps[self.num_done].tolist()
-            self._add(self._parts[which].survivors(place, self._floor))
-            self.num_done += 1
+            cells = self._filter(self._parts[which].survivors(place, self._kept.floor))
+            self._kept = self._settled(
+                _Kept(
+                    self.num_done + 1,
+                    self._kept.floor,
+                    np.concatenate([self._kept.keys, self._filter.keys(cells)]),
+                    np.concatenate([self._kept.low, cells.low]),
+                    np.concatenate([self._kept.high, cells.high]),
+                )
+            )
             # Bounds fall: all tiles after the first one below the floor are skipped.
-            needed = max(self.num_done, int(np.searchsorted(-self._bounds, -self._floor, side="right")))
+            needed = max(self.num_done, int(np.searchsorted(-self._bounds, -self._kept.floor, side="right")))
             yield float(self._cells[self.num_done] / max(self._cells[needed], 1))
 
     def found(self) -> FoundPairs:
         """The best of the pairs seen so far: all of them, once the steps are done."""
-        pairs = self._filter.pairs(self._keys)
-        logits = self._scorer.logits(pairs)
-        if self._threshold is not None:
-            pairs, logits = pairs[logits >= self._threshold], logits[logits >= self._threshold]
-        order = np.lexsort((pairs[:, 1], pairs[:, 0], -logits))
-        if self._top is None and len(order) > self.limit:
-            raise _too_many()
-        return FoundPairs(pairs[order[: self.limit]], logits[order[: self.limit]])
+        return self._exact(self._kept)
 
     def resume(self, num_done: int, pairs: Pairs) -> None:
         """Go on where another search of the same kind stopped.
@@ -172,46 +209,58 @@ class PairSearch:
             num_done: its steps.
             pairs: what it had found by then.
         """
-        self.num_done = num_done
-        self._keys = self._filter.recorded.space.keys(pairs)
-        self._low = self._high = self._scorer.logits(pairs)
-        self._settle()
+        logits = self._scorer.logits(pairs)
+        keys = self._filter.recorded.space.keys(pairs)
+        self._kept = self._settled(_Kept(num_done, self._kept.floor, keys, logits, logits))
 
-    def _raise_floor_early(self) -> None:
+    def _exact(self, kept: "_Kept") -> FoundPairs:
+        pairs = self._filter.pairs(kept.keys)
+        logits = self._scorer.logits(pairs)
+        if self._threshold is not None:
+            pairs, logits = pairs[logits >= self._threshold], logits[logits >= self._threshold]
+        order = np.lexsort((pairs[:, 1], pairs[:, 0], -logits))
+        if self._top is None and len(order) > self.limit:
+            raise _too_many()
+        return FoundPairs(pairs[order[: self.limit]], logits[order[: self.limit]])
+
+    def _early_floor(self) -> float:
         """The floor that a few promising pairs give: without it, the first tile would be kept whole."""
         if self._top is None or not len(self._steps):
-            return
+            return -np.inf
         which, place = self._steps[0].tolist()
         tiles = self._parts[which]
-        if isinstance(tiles, _Blocks):  # a few cells cost as much as their rows
-            return
-        sample = self._filter(tiles.corner(place, 4 * self.limit))
-        if len(sample.low) >= self.limit:
-            self._floor = max(self._floor, float(np.partition(sample.low, -self.limit)[-self.limit]))
+        if not isinstance(tiles, Tiles):  # a few cells cost as much as their rows
+            return -np.inf
+        low = self._filter(tiles.corner(place, 4 * self.limit)).low
+        return float(np.partition(low, -self.limit)[-self.limit]) if len(low) >= self.limit else -np.inf
 
-    def _add(self, cells: Survivors) -> None:
-        cells = self._filter(cells)
-        self._keys = np.concatenate([self._keys, self._filter.keys(cells)])
-        self._low = np.concatenate([self._low, cells.low])
-        self._high = np.concatenate([self._high, cells.high])
-        self._settle()
-
-    def _settle(self) -> None:
-        """Drop pairs that cannot be in the answer any more, and raise the floor."""
+    def _settled(self, kept: "_Kept") -> "_Kept":
+        """Without the pairs that cannot be in the answer any more, and with a higher floor, if there are many."""
         room = self.limit + max(self.limit // 4, 1 << 12)
-        if len(self._keys) <= room:
-            return
-        if self._top is None and np.count_nonzero(self._low >= self._floor) > self.limit:
+        if len(kept.keys) <= room:
+            return kept
+        if self._top is None and np.count_nonzero(kept.low >= kept.floor) > self.limit:
             raise _too_many()
-        self._floor = max(self._floor, float(np.partition(self._low, -self.limit)[-self.limit]))
-        stays = self._high >= self._floor
-        self._keys, self._low, self._high = self._keys[stays], self._low[stays], self._high[stays]
-        if len(self._keys) > room:  # ties, or next to it: told apart by their exact logits and by their nodes
-            found = self.found()
-            self._keys = self._filter.recorded.space.keys(found.pairs)
-            self._low = self._high = found.logits
-            if len(found.logits) == self.limit:
-                self._floor = max(self._floor, float(found.logits[-1]))
+        floor = max(kept.floor, float(np.partition(kept.low, -self.limit)[-self.limit]))
+        stays = kept.high >= floor
+        kept = _Kept(kept.num_done, floor, kept.keys[stays], kept.low[stays], kept.high[stays])
+        if len(kept.keys) <= room:
+            return kept
+        found = self._exact(kept)  # ties, or next to it: told apart by their exact logits and by their nodes
+        if len(found.logits) == self.limit:
+            floor = max(floor, float(found.logits[-1]))
+        return _Kept(kept.num_done, floor, self._filter.recorded.space.keys(found.pairs), found.logits, found.logits)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """What a search holds after a step; replaced as one, so that an interrupt finds a whole one."""
+
+    num_done: int
+    floor: float
+    keys: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 def _too_many() -> OptionError:
