@@ -52,7 +52,8 @@ def main() -> None:
         for nodes in GROWTH:
             for spread in SPREADS:
                 alone("linkodds", nodes, spread, 0)
-        alone("blocks", min(RACE), "equal", 0)
+        for contestant in CONTESTANTS:
+            alone(contestant, min(RACE), "equal", 0)
     PAGE.write_text(page())
 
 
@@ -244,8 +245,8 @@ def page() -> str:
         f"The best {TOP:,} of all pairs without a recorded edge, {DIM} dimensions, one thread, by `benchmarks/search/speed.py`.",
         "Seconds of the processor (median of the turns). `computed` is the share of the pairs that was computed at all,",
         "`of GEMM` the share of the machine's rate for large float32 products that the whole search reaches, `exact` whether",
-        "the logits of what was found add up to those that linkodds found (float32 alone may swap pairs at the end of the list;",
-        "a partner beyond the 50th new one of its node is lost to faiss).",
+        "the logits of what was found add up to those that linkodds found (a partner beyond the 50th new one of its node is lost",
+        "to faiss).",
         "",
         "| nodes | norms | way | seconds | linkodds is faster by | computed | of GEMM | peak MB | exact |",
         "|---|---|---|---|---|---|---|---|---|",
@@ -277,7 +278,7 @@ def page() -> str:
         "| nodes | norms | seconds | ns a pair of the graph | computed | of GEMM | peak MB |",
         "|---|---|---|---|---|---|---|",
     ]
-    slopes = {}
+    slopes: dict[str, float] = {}
     for spread in SPREADS:
         rows = [(nodes, load("linkodds", nodes, spread)) for nodes in GROWTH]
         rows = [(nodes, runs) for nodes, runs in rows if runs]
@@ -294,6 +295,7 @@ def page() -> str:
         "",
         "Slope of log seconds against log nodes: " + ", ".join(f"{k} norms {v:.2f}" for k, v in slopes.items()) + ".",
     ]
+    lines += ["", "## Bars", "", "| bar | asked for | measured |", "|---|---|---|", *bars(slopes)]
     exact = RESULTS / "exact.json"
     if exact.exists():
         found = json.loads(exact.read_text())
@@ -303,7 +305,7 @@ def page() -> str:
             "",
             f"`benchmarks/search/exact.py`: {found['graphs']} random graphs (undirected, directed, bipartite; up to 60 nodes),",
             "embeddings with ties, near ties and norms over several orders of magnitude, signs, scales, degree terms, surfaces",
-            "over degrees, baselines; top K, thresholds, ends, partners of each node, tiles of 4 to 100,000 cells, one and two",
+            "over degrees, baselines; top K, thresholds, ends, hops, partners of each node, tiles of 4 to 100,000 cells, one and two",
             "threads.",
             "",
             "| what | questions | answers as by brute force |",
@@ -313,6 +315,31 @@ def page() -> str:
             "The controls have to differ somewhere, and the script fails where they do not.",
         ]
     return "\n".join(lines) + "\n"
+
+
+def bars(slopes: dict[str, float]) -> list[str]:
+    """One row a bar; the worst over the sizes."""
+
+    def least(contestants: tuple[str, ...], spread: str) -> str:
+        ratios = [
+            min(seconds_of(load(each, nodes, spread)) for each in contestants if load(each, nodes, spread))
+            / seconds_of(load("linkodds", nodes, spread))
+            for nodes in RACE
+            if any(load(each, nodes, spread) for each in contestants)
+        ]
+        return f"{min(ratios):.2f} times"
+
+    plain = ("blocks", "blocks-torch")
+    most = max(run["peak_bytes"] for spread in SPREADS for run in load("linkodds", 100_000, spread))
+    return [
+        f"| faster than plain blocks with top-k, varied norms | 2 times | {least(plain, 'varied')} |",
+        f"| faster than faiss, varied norms | 1 time | {least(('faiss',), 'varied')} |",
+        f"| control, equal norms ({min(RACE):,} nodes): against plain blocks | none | {least(plain, 'equal')} |",
+        f"| the same, against blocks with a running threshold | none | {least(('running',), 'equal')} |",
+        f"| the same, against faiss | none | {least(('faiss',), 'equal')} |",
+        f"| peak memory at 100,000 nodes | 1 GB | {most / 1e9:.2f} GB |",
+        f"| slope of log seconds against log nodes | 2.0 | {max(slopes.values()):.2f} |",
+    ]
 
 
 if __name__ == "__main__":

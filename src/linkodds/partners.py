@@ -123,6 +123,9 @@ def _from_tiles(
         place = np.full(candidates.recorded.space.num_nodes, -1)
         place[nodes] = np.arange(len(nodes))
         floor = np.full(len(nodes), -np.inf)
+        # A floor for each row from a few columns: without it, the first tile would be kept whole.
+        few = candidates(tiles.survivors(int(of_row[0]), floor, most=(None, max(64, 4 * per_node))))
+        floor = _raised(few, place[few.source], floor, per_node)[1]
         kept = NO_CELLS
         room = 2 * per_node * len(nodes) + 1000
         for tile in of_row.tolist():

@@ -170,10 +170,17 @@ class PairSearch:
         size = np.diff(self._cells)
         if not len(size):
             return 0, 0.0, 0.0
-        which, place = self._steps[int(np.argmax(size))].tolist()
+        large = np.flatnonzero(2 * size >= size.max())
+        step = int(large[len(large) // 2])  # the first ones have more to keep than most, the last ones less
+        which, place = self._steps[step].tolist()
+        part = self._parts[which]
+        computed = part.num_computed
+        low, few = part.survivors(place, self._kept.floor).low, int(size[step]) // 1000 + 1
+        floor = self._kept.floor if len(low) < few else float(np.partition(low, -few)[-few])  # as it soon will be
         start = time.perf_counter()
-        self._parts[which].survivors(place, max(self._kept.floor, 0.0))
-        seconds = (time.perf_counter() - start) / max(int(size.max()), 1) * self.num_cells
+        self._filter(part.survivors(place, floor))
+        part.num_computed = computed
+        seconds = (time.perf_counter() - start) / max(int(size[step]), 1) * self.num_cells
         answer = 0 if self._top is None else self.limit
         return self.num_cells, seconds, float(_BYTES_A_CELL * int(size.max()) + _BYTES_A_LINK * answer)
 

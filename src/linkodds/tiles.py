@@ -245,22 +245,22 @@ class Tiles:
 
     def corner(self, tile: int, num_cells: int) -> Survivors:
         """About so many cells of a tile, those with the largest norms; of a triangle about half as many."""
-        return self.survivors(tile, -np.inf, width=isqrt(num_cells) + 1)
+        width = isqrt(num_cells) + 1
+        return self.survivors(tile, -np.inf, most=(width, width))
 
-    def survivors(self, tile: int, floor: float | Floats, *, width: int | None = None) -> Survivors:
+    def survivors(self, tile: int, floor: float | Floats, *, most: tuple[int | None, int] | None = None) -> Survivors:
         """The cells of a tile that may have a logit of `floor` or more; a node with itself may be among them.
 
         Args:
             tile: its place.
             floor: a logit, or shape (rows of the tile,), one for each of `rows_of(tile)`.
-            width: look at so many rows and columns only; None at all.
+            most: look at so many rows and columns only, the first ones; None at all.
         """
         i, j = self.places[tile].tolist()
         (row_classes, row_norms), (column_classes, column_norms) = self._rows.atoms_of(i), self._columns.atoms_of(j)
-        rows, columns = (
-            slice(start, stop if width is None else min(stop, start + width))
-            for start, stop in (self._rows.starts[i : i + 2].tolist(), self._columns.starts[j : j + 2].tolist())
-        )
+        most_rows, most_columns = most or (None, None)
+        rows = _shortened(self._rows.starts[i : i + 2], most_rows)
+        columns = _shortened(self._columns.starts[j : j + 2], most_columns)
         class_of_row, class_of_column = self._rows.classes[rows], self._columns.classes[columns]
         if isinstance(floor, np.ndarray):
             row_place = np.arange(len(class_of_row))
@@ -328,6 +328,11 @@ class Tiles:
         falling = bounds[places[:, 0], places[:, 1]]
         order = np.lexsort((places[:, 1], places[:, 0], -falling))
         return falling[order], places[order]
+
+
+def _shortened(ends: Nodes, most: int | None) -> slice:
+    start, stop = ends.tolist()
+    return slice(start, stop if most is None else min(stop, start + most))
 
 
 def _up_to_last(part: slice, needed: NDArray[np.bool_]) -> slice:
