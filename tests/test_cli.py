@@ -357,6 +357,21 @@ class TestOnARun:
         recorded = {frozenset(pair) for pair in pl.read_csv(edges).iter_rows()}
         assert not recorded & {frozenset(pair) for pair in links.select("source", "target").iter_rows()}
 
+    def test_find_between_chosen_nodes_and_for_each_node(self, fitted: tuple[Path, Result], tmp_path: Path) -> None:
+        (tmp_path / "some.txt").write_text("GENE0009\nGENE0004\n")
+        out = ["--out", tmp_path / "links.jsonl"]
+        result = run_cli("find", fitted[0], *out, "--from-nodes", tmp_path / "some.txt", "--within-hops", 3, "--top", 5)
+        assert result.exit_code == 0, result.stderr
+        assert "pairs: at most about" in result.stderr
+        rows = [json.loads(line) for line in (tmp_path / "links.jsonl").read_text().splitlines()]
+        assert rows
+        assert all({row["source"], row["target"]} & {"GENE0009", "GENE0004"} for row in rows)
+        result = run_cli("find", fitted[0], *out, "--from-nodes", tmp_path / "some.txt", "--per-node", 3)
+        assert result.stdout.startswith(f"{out[1]}: 6 new links"), result.stderr
+        for options in (["--per-node", "2", "--precision", "0.5"], ["--resume"]):
+            assert run_cli("find", fitted[0], "--out", tmp_path / "none.csv", *options).exit_code in (1, 2)
+        assert not (tmp_path / "none.csv").exists()
+
     def test_more_expected_links_mean_higher_probabilities(self, fitted: tuple[Path, Result], tmp_path: Path) -> None:
         few, many = tmp_path / "few.csv", tmp_path / "many.csv"
         run_cli("find", fitted[0], "--out", few, "--expected-missing", 10)

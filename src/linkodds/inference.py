@@ -1,6 +1,5 @@
 """Inference: what is done with a finished run: restate its evaluation, predict given pairs, list new links."""
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,17 +11,17 @@ from numpy.typing import NDArray
 
 from linkodds.decision import Decision, decide, parse_rule
 from linkodds.deployment import Assumed, Deployment, assume_missing, assumed_value, fit_link_rate
-from linkodds.errors import OptionError, RunError, UnkeptPromise
+from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.evaluation import Evaluation
+from linkodds.evidence import evidence
 from linkodds.findings import Finding
+from linkodds.link_files import partial_path, table_writer
+from linkodds.listing import ALL_PAIRS, LinkSearch, Scope, list_partners
 from linkodds.measuring import evaluate
-from linkodds.pairs import Pairs
 from linkodds.reading import read_pairs
-from linkodds.record import Run, parquet_bytes
-from linkodds.search import FoundPairs, find_pairs
-from linkodds.split import PARTS, adjacency
-
-NUM_NAMED_NEIGHBORS = 3
+from linkodds.record import Run
+from linkodds.search import FoundPairs
+from linkodds.split import PARTS
 
 
 @dataclass(frozen=True)
@@ -308,21 +307,41 @@ def find_run(
     top: int | None = None,
     decision: str | None = None,
     assumption: Assumption = Assumption(),
+    scope: Scope = ALL_PAIRS,
+    resume: bool = False,
+    on_start: Callable[[str], None] | None = None,
     on_block: Callable[[float], None] | None = None,
 ) -> LinkSummary:
     """Write the best new links: source, target, logit, probability, q_value and evidence.
 
+    While it runs, and if it is interrupted, `out`.partial holds the best so far, as CSV, and says so in its first line.
+
     Args:
         run: a finished run.
-        out: .csv, .tsv or .parquet; written aside and renamed.
+        out: .csv, .tsv, .parquet, .jsonl or .graphml; written aside and renamed.
         top: at most this many.
         decision: only pairs that pass this rule (`budget:K` lists exactly K).
         assumption: about missing links.
+        scope: where to look.
+        resume: go on from `out`.partial.
+        on_start: called with what the search will take at most.
         on_block: called with the share of the search done.
     """
     writer = table_writer(out)
     deployment = assumption.deployment(run)
-    frame = find_links(run, deployment, top=top, decision=decision, on_block=on_block)
+    top, threshold = _limits(run, top, decision)
+    if scope.per_node is not None:
+        if resume:
+            raise OptionError("--resume goes on with a search for the best of all pairs; --per-node starts anew.")
+        frame = link_table(run, list_partners(run, scope, top, threshold, on_block), deployment)
+    else:
+        search = LinkSearch(run, scope, top=top, threshold=threshold)
+        if resume:
+            search.resume(partial_path(out))
+        if on_start is not None:
+            on_start(search.announcement())
+        found = search.run_to_end(partial_path(out), lambda so_far: link_table(run, so_far, deployment), on_block)
+        frame = link_table(run, found, deployment)
     writer(frame)
     expected = float(frame["probability"].sum())
     return LinkSummary(len(frame), expected, deployment.assumption, expected_band(frame))
@@ -334,19 +353,26 @@ def find_links(
     *,
     top: int | None = None,
     decision: str | None = None,
+    scope: Scope = ALL_PAIRS,
     on_block: Callable[[float], None] | None = None,
 ) -> pl.DataFrame:
     """The best pairs without a recorded edge, as `find_run` writes them; q_value is empty, since no pair of the record
     is known to be a true non-edge and so there is no valid null set."""
-    threshold = None
-    if decision is not None:
-        rule = parse_rule(decision)
-        if rule.name == "budget":
-            top = min(int(rule.values[0]), top or int(rule.values[0]))
-        else:
-            threshold = decision_of(run, decision).threshold_logit
-    found = find_pairs(run.scorer, run.split.recorded(), top=top, threshold=threshold, on_block=on_block)
+    top, threshold = _limits(run, top, decision)
+    if scope.per_node is not None:
+        return link_table(run, list_partners(run, scope, top, threshold, on_block), deployment)
+    found = LinkSearch(run, scope, top=top, threshold=threshold).run_to_end(None, None, on_block)
     return link_table(run, found, deployment)
+
+
+def _limits(run: Run, top: int | None, decision: str | None) -> tuple[int | None, float | None]:
+    """How many links at most, and the smallest logit."""
+    if decision is None:
+        return top, None
+    rule = parse_rule(decision)
+    if rule.name == "budget":
+        return min(int(rule.values[0]), top or int(rule.values[0])), None
+    return top, decision_of(run, decision).threshold_logit
 
 
 def link_table(
@@ -364,7 +390,7 @@ def link_table(
             "probability": deployment.probability(found.logits),
             **_band_columns(deployment.bounds(found.logits)),
             "q_value": pl.Series([None] * len(found.pairs) if q_values is None else q_values, dtype=pl.Float64),
-            "evidence": pl.Series(evidence(run, found.pairs), dtype=pl.String),
+            "evidence": pl.Series(evidence(run.ids, run.split, found.pairs), dtype=pl.String),
         }
     )
 
@@ -380,62 +406,3 @@ def expected_band(table: pl.DataFrame) -> tuple[float, float] | None:
     if "probability_low" not in table.columns:
         return None
     return float(table["probability_low"].sum()), float(table["probability_high"].sum())
-
-
-def evidence(run: Run, pairs: Pairs) -> list[str]:
-    """One line a pair on the recorded graph: shared neighbours, up to three of them named, and both degrees."""
-    edges = run.split.recorded().pairs
-    graph = adjacency(edges, run.split.space)
-    neighbors = graph.maximum(graph.T).tocsr()
-    degree = np.diff(neighbors.indptr)
-    lines = []
-    for u, v in pairs.tolist():
-        first, second = (neighbors.indices[neighbors.indptr[i] : neighbors.indptr[i + 1]] for i in (u, v))
-        shared = np.intersect1d(first, second)
-        shared = shared[np.argsort(degree[shared], kind="stable")][:NUM_NAMED_NEIGHBORS] if len(shared) else shared
-        total = int(np.isin(first, second).sum())
-        names = ", ".join(str(run.ids[i]) for i in shared) + (", ..." if total > len(shared) else "")
-        noun = "neighbour" if total == 1 else "neighbours"
-        lines.append(f"{total} shared {noun}{f' ({names})' if total else ''}; degrees {degree[u]} and {degree[v]}")
-    return lines
-
-
-def table_writer(out: Path) -> Callable[[pl.DataFrame], None]:
-    """What writes a table to `out` by its suffix, aside first and then renamed; what cannot work is refused at once.
-
-    Raises:
-        OptionError: a suffix that is no format.
-        RunError: a directory of that name, or no directory to put the file in.
-    """
-    formats: dict[str, Callable[[pl.DataFrame], bytes]] = {
-        ".csv": lambda table: _csv(table, ","),
-        ".tsv": lambda table: _csv(table, "\t"),
-        ".parquet": parquet_bytes,
-    }
-    if out.suffix.lower() not in formats:
-        raise OptionError(f"--out {out}: the name ends in {out.suffix or 'no suffix'}; use .csv, .tsv or .parquet.")
-    if out.is_dir():
-        raise RunError(f"--out {out} is a directory; name a file.")
-    if not out.parent.is_dir():
-        raise RunError(f"--out {out}: there is no directory {out.parent}; make it first.")
-    to_bytes = formats[out.suffix.lower()]
-
-    def write(table: pl.DataFrame) -> None:
-        partial = out.with_name(out.name + ".partial")
-        try:
-            partial.write_bytes(to_bytes(table))
-            partial.replace(out)
-        except OSError:
-            if partial.is_file():
-                partial.unlink()
-            raise
-
-    return write
-
-
-def _csv(table: pl.DataFrame, separator: str) -> bytes:
-    buffer = io.BytesIO()
-    # A line that begins with a bare "#" reads as a comment, so an id that does is quoted.
-    is_fragile = table["source"].str.starts_with("#").any()
-    table.write_csv(buffer, separator=separator, quote_style="non_numeric" if is_fragile else "necessary")
-    return buffer.getvalue()

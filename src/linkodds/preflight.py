@@ -94,6 +94,19 @@ def announcement(name: str, epochs: int, sizes: Sizes, memory: Memory) -> list[s
     return lines
 
 
+def search_announcement(num_pairs: int, seconds: float, num_bytes: float) -> str:
+    """What to tell the user before a search for links.
+
+    Example:
+        >>> search_announcement(4_998_453, 0.0123, 3e7)
+        '4,998,453 pairs: at most about 0.012 s and 0.03 GB; those that cannot be on the list are skipped'
+    """
+    return (
+        f"{num_pairs:,} pairs: at most about {_duration(seconds)} and {_size(num_bytes)}; those that cannot be on the list "
+        "are skipped"
+    )
+
+
 @dataclass(frozen=True)
 class TimeBudget:
     """Seconds for all trainings of a fit, shared evenly, spent as counted work at the nominal rates.

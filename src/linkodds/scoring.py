@@ -100,7 +100,7 @@ class DegreeAwareScorer:
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
         base = self.base.block(rows, columns)
-        (product, level), (source, target) = self._by_degree, self._places
+        (product, level), (source, target) = self.parts, self.classes
         sources, targets = source[rows], target[columns]
         logits = np.empty_like(base)
         strip = max(1, _CHUNK // max(base.shape[1], 1))
@@ -113,18 +113,18 @@ class DegreeAwareScorer:
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
         logits = self.base.logits(pairs).astype(np.float32).astype(np.float64)
-        (product, level), (source, target) = self._by_degree, self._places
+        (product, level), (source, target) = self.parts, self.classes
         at = source[pairs[:, 0]], target[pairs[:, 1]]
         return self.surface.of_parts(logits, product[at], level[at])
 
     @cached_property
-    def _places(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Where each node's degree stands among the distinct ones."""
+    def classes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Where each node's degree stands among the distinct ones, as a source and as a target."""
         source, target = (np.unique(side, return_inverse=True)[1] for side in self.degrees)
         return source, target
 
     @cached_property
-    def _by_degree(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Log degree product and level for every two distinct degrees: pairs of nodes are many, these are few."""
         a, b = (np.log(np.unique(side)) for side in self.degrees)
         product = np.add.outer(a, b)

@@ -85,6 +85,28 @@ class Surface:
             level = level + (self.low[j] + (self.high[j] - self.low[j]) * t) * piece
         return level
 
+    def inverse_of_parts(self, log_odds: float | Floats, product: Floats, level: Floats) -> Floats:
+        """The logit at which `of_parts` is about `log_odds`, for each x and level; within rounding.
+
+        Example:
+            >>> flat = Broken((0.0, 3.0), (0.0, 0.0))
+            >>> surface = Surface((1.0,), (1.0, 2.0), (1.0, 4.0), (0.0, 6.0), flat, flat, Broken((0.0, 6.0), (-1.0, 5.0)))
+            >>> surface.inverse_of_parts(4.0, np.array([0.0, 0.0]), np.array([-1.0, 7.0])).tolist()
+            [3.0, -3.0]
+        """
+        smallest, largest = self.products
+        t = (product - smallest) / (largest - smallest)
+        slopes = [low + (high - low) * t for low, high in zip(self.low, self.high, strict=True)]
+        if not self.logit_knots:
+            return np.asarray((log_odds - level) / slopes[0])
+        at_knot = level + slopes[0] * self.logit_knots[0]
+        logits = self.logit_knots[0] + (log_odds - at_knot) / slopes[0]
+        for knot, following, slope in zip(self.logit_knots, (*self.logit_knots[1:], np.inf), slopes[1:], strict=True):
+            logits = np.where(log_odds > at_knot, knot + (log_odds - at_knot) / slope, logits)
+            if following < np.inf:
+                at_knot = at_knot + slope * (following - knot)
+        return np.asarray(logits)
+
     def to_json(self) -> dict[str, Any]:
         """As config.yaml and evaluation.json hold it."""
         values: dict[str, Any] = {

@@ -119,8 +119,10 @@ def _what_is_left(params: dict[str, Any]) -> str:
     left = f"{_partial(out)} holds what was done so far"
     if "models" in params:
         return f"{left}; the same command with --resume goes on"
-    if "resume" in params:
+    if "edges" in params:
         return f"{left}; go on with: linkodds fit {params['edges']} --out {out} --resume"
+    if "resume" in params:
+        return f"{left}: the best of the pairs seen; the same command with --resume goes on"
     return f"{left} and may be deleted; {out} was not written."
 
 

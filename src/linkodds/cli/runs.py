@@ -144,7 +144,7 @@ def predict(
 @app.command(cls=Command)
 def find(
     run: opt.RunDirectory,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write: .csv, .tsv or .parquet.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="List to write: .csv, .tsv, .parquet, .jsonl or .graphml.")],
     top: Annotated[
         int | None,
         typer.Option(metavar="K", min=1, help="The K best.", show_default="100, or as many as the other options say"),
@@ -171,6 +171,20 @@ def find(
             help="For --fdr: masked (among --unobserved, controlled on average) or discover (not guaranteed).",
         ),
     ] = None,
+    from_nodes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="One end is among these, one id a line; the source where edges have one."),
+    ] = None,
+    to_nodes: Annotated[Path | None, typer.Option(metavar="FILE", help="The other end is among these.")] = None,
+    within_hops: Annotated[
+        int | None,
+        typer.Option(metavar="H", min=2, help="At most H recorded edges lead from one end to the other."),
+    ] = None,
+    per_node: Annotated[
+        int | None,
+        typer.Option(metavar="K", min=1, help="The K best partners of each node, instead of the best of all pairs."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from FILE.partial of an interrupted search.")] = False,
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
     label_frequency: opt.LabelFrequency = None,
@@ -179,15 +193,23 @@ def find(
     """New links: the best of all pairs without a recorded edge."""
     from linkodds.error_control import list_links, mode_of_list
     from linkodds.errors import OptionError
-    from linkodds.inference import Assumption, find_run, table_writer
+    from linkodds.inference import Assumption, find_run
+    from linkodds.link_files import table_writer
+    from linkodds.listing import Scope
     from linkodds.record import load_run
 
     assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
+    scope = Scope(from_nodes, to_nodes, within_hops, per_node)
     lists = {"--precision": precision, "--fdr": fdr, "--top": top, "--decision": decision}
     given = [name for name, value in lists.items() if value is not None]
     if len(given) > 1 and (precision, fdr) != (None, None):
         raise OptionError(f"{' and '.join(given)} each say how long the list is; give one of them.")
     if mode_of_list(fdr=fdr, unobserved=unobserved, mode=mode, precision=precision) is not None:
+        if scope != Scope() or resume:
+            raise OptionError(
+                "a list with a stated error is made of all pairs, at once; leave --from-nodes, --to-nodes, --within-hops, "
+                "--per-node and --resume out."
+            )
         writer = table_writer(out)
         with share_shown("searching") as on_block:
             controlled = list_links(
@@ -202,10 +224,20 @@ def find(
         writer(controlled.table)
         _print_list(controlled, out, as_json)
         return
-    if top is None and decision is None:
+    if top is None and decision is None and per_node is None:
         top = 100
     with share_shown("searching") as on_block:
-        summary = find_run(load_run(run), out, top=top, decision=decision, assumption=assumption, on_block=on_block)
+        summary = find_run(
+            load_run(run),
+            out,
+            top=top,
+            decision=decision,
+            assumption=assumption,
+            scope=scope,
+            resume=resume,
+            on_start=say,
+            on_block=on_block,
+        )
     say(summary.assumption)
     if as_json:
         print(json.dumps({"out": str(out), "mode": "best", **vars(summary)}, indent=2, allow_nan=False))

@@ -1,0 +1,133 @@
+"""Tables of links as files: the formats, and the list that an unfinished search leaves."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import polars as pl
+
+from linkodds.errors import MalformedFile, OptionError, RunError
+from linkodds.record import parquet_bytes
+
+_STATE = "# state: "
+
+
+def table_writer(out: Path) -> Callable[[pl.DataFrame], None]:
+    """What writes a table to `out` by its suffix, aside first and then renamed; what cannot work is refused at once.
+
+    Raises:
+        OptionError: a suffix that is no format.
+        RunError: a directory of that name, or no directory to put the file in.
+    """
+    formats: dict[str, Callable[[pl.DataFrame], bytes]] = {
+        ".csv": lambda table: _csv(table, ","),
+        ".tsv": lambda table: _csv(table, "\t"),
+        ".parquet": parquet_bytes,
+        ".jsonl": _json_lines,
+        ".graphml": _graphml,
+    }
+    if out.suffix.lower() not in formats:
+        *most, last = formats
+        raise OptionError(
+            f"--out {out}: the name ends in {out.suffix or 'no suffix'}; use {', '.join(most)} or {last}."
+        )
+    if out.is_dir():
+        raise RunError(f"--out {out} is a directory; name a file.")
+    if not out.parent.is_dir():
+        raise RunError(f"--out {out}: there is no directory {out.parent}; make it first.")
+    to_bytes = formats[out.suffix.lower()]
+
+    def write(table: pl.DataFrame) -> None:
+        partial = partial_path(out)
+        try:
+            partial.write_bytes(to_bytes(table))
+            partial.replace(out)
+        except OSError:
+            if partial.is_file():
+                partial.unlink()
+            raise
+
+    return write
+
+
+def partial_path(out: Path) -> Path:
+    """Where an unfinished search keeps its list.
+
+    Example:
+        >>> partial_path(Path("links.csv")).name
+        'links.csv.partial'
+    """
+    return out.with_name(out.name + ".partial")
+
+
+def write_partial(path: Path, table: pl.DataFrame, share: float, state: dict[str, Any]) -> None:
+    """Write the best links so far: CSV after two lines that say that it is unfinished, and how to go on.
+
+    Args:
+        path: replaced as one.
+        table: as `find` writes it.
+        share: of the search that is done.
+        state: what `read_partial` gives back.
+    """
+    aside = path.with_name(path.name + ".new")
+    first = f"# unfinished: {share:.0%} of the search is done; --resume goes on with it\n"
+    aside.write_bytes((first + _STATE + json.dumps(state) + "\n").encode() + _csv(table, ","))
+    aside.replace(path)
+
+
+def read_partial(path: Path) -> tuple[dict[str, Any], pl.DataFrame]:
+    """The state that `write_partial` was given, and the list, all of it as text.
+
+    Raises:
+        RunError: there is no such file.
+        MalformedFile: it is not what `write_partial` writes.
+    """
+    if not path.is_file():
+        raise RunError(f"--resume: there is no {path}; start without it.")
+    lines = path.read_bytes().split(b"\n", 2)
+    try:
+        state = json.loads(lines[1].removeprefix(_STATE.encode()))
+        table = pl.read_csv(lines[2], infer_schema=False)
+        if not isinstance(state, dict) or not {"source", "target"} <= set(table.columns):
+            raise ValueError("no state or no pairs")
+    except (IndexError, ValueError, pl.exceptions.PolarsError) as error:
+        raise MalformedFile(f"{path} is no list of an unfinished search; start without --resume.") from error
+    return state, table
+
+
+def _csv(table: pl.DataFrame, separator: str) -> bytes:
+    buffer = io.BytesIO()
+    # A line that begins with a bare "#" reads as a comment, so an id that does is quoted.
+    is_fragile = table["source"].str.starts_with("#").any()
+    table.write_csv(buffer, separator=separator, quote_style="non_numeric" if is_fragile else "necessary")
+    return buffer.getvalue()
+
+
+def _json_lines(table: pl.DataFrame) -> bytes:
+    buffer = io.BytesIO()
+    table.write_ndjson(buffer)
+    return buffer.getvalue()
+
+
+def _graphml(table: pl.DataFrame) -> bytes:
+    """A directed graph whose edges carry the other columns; empty cells are left out, and so are characters XML forbids."""
+    graph: Any = nx.MultiDiGraph()
+    for row in table.to_dicts():
+        source, target = (_for_xml(row.pop(end)) for end in ("source", "target"))
+        columns = {name: _for_xml(value) for name, value in row.items() if value is not None}
+        graph.add_edge(source, target, **columns)
+    buffer = io.BytesIO()
+    nx.write_graphml(graph, buffer)
+    return buffer.getvalue()
+
+
+def _for_xml(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return "".join(
+        c if c in "\t\n" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "\ufffd"
+        for c in value
+    )
