@@ -1,4 +1,4 @@
-"""What gae and vgae reach with the default options on real graphs: ranking, calibration, decisions.
+"""What the autoencoders reach with the default options on real graphs: ranking, calibration, decisions.
 
 Writes one JSON a graph, model and seed to benchmarks/results/quality/ and skips what is there, then one table to
 docs/quality.md.
@@ -19,21 +19,28 @@ from linkodds.pipeline import fit_graph
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "quality"
+GRAPHS = ("seal_yeast", "lglp_yst", "seal_pb", "ppi_shs27k_seq", "citeseer", "cora")
+VARIANTS: dict[str, dict] = {
+    **{model: {"model": model} for model in ("gae", "vgae", "signed-gae", "linear-gae", "linear-vgae")},
+    "signed-gae-without-signs": {"model": "signed-gae", "decoder": "inner-product"},
+    "signed-gae-without-penalty": {"model": "signed-gae", "weight_decay": 0.0},
+}
+CONTROLS = ("signed-gae-without-signs", "signed-gae-without-penalty")
+"""What signed-gae is said to owe its average precision to, taken out: each of them must be worse."""
 PLAN = [
+    *((graph, "signed-gae", seed) for seed in range(3) for graph in GRAPHS),
+    *((graph, control, seed) for seed in range(3) for control in CONTROLS for graph in ("seal_yeast", "lglp_yst")),
+    *((graph, model, 0) for model in ("linear-gae", "linear-vgae") for graph in ("seal_yeast", "lglp_yst", "cora")),
     *(("cora", model, seed) for model in ("vgae", "gae") for seed in range(10)),
-    *(
-        (graph, "vgae", seed)
-        for graph in ("seal_yeast", "lglp_yst", "seal_pb", "ppi_shs27k_seq", "citeseer")
-        for seed in range(3)
-    ),
+    *((graph, "vgae", seed) for graph in GRAPHS[:-1] for seed in range(3)),
 ]
 
 
-def measure(folder: Path, graph_name: str, model: str, seed: int, threads: int) -> dict:
+def measure(folder: Path, graph_name: str, variant: str, seed: int, threads: int) -> dict:
     features = folder / graph_name / "features.npz"
     graph = Graph.from_edges(folder / graph_name / "edges.csv.gz", features=features if features.exists() else None)
     start = time.perf_counter()
-    run = fit_graph(graph, FitConfig(model=model, seed=seed, threads=threads))
+    run = fit_graph(graph, FitConfig(seed=seed, threads=threads, **VARIANTS[variant]))
     seconds = time.perf_counter() - start
     evaluation = run.evaluation
     metrics, balanced = evaluation["metrics"], evaluation["balanced"]
@@ -49,7 +56,7 @@ def measure(folder: Path, graph_name: str, model: str, seed: int, threads: int) 
     )
     return {
         "graph": graph_name,
-        "model": model,
+        "model": variant,
         "seed": seed,
         "best_epoch": run.config["best_epoch"],
         "epochs": evaluation["model"]["epochs"],
@@ -67,6 +74,9 @@ def measure(folder: Path, graph_name: str, model: str, seed: int, threads: int) 
         ],
         "baselines": {name: each["average_precision"] for name, each in evaluation["baselines"].items()},
         "versions": run.config["versions"],
+        "weight_decay": run.config["weight_decay"],
+        "degree_term": run.config["degree_term"]["kind"],
+        "findings": [each["message"] for each in evaluation["findings"] if each["id"] in ("training", "calibration")],
         "options": {key: run.config["options"][key] for key in ("hidden", "dim", "dropout", "beta")},
     }
 

@@ -113,9 +113,10 @@ def test_embeddings_start_alike_whatever_the_graph_and_the_size_of_the_features(
     propagation = SparseMatrix.from_scipy(normalized_adjacency(adjacency))
     for inputs in (None, torch.rand(200, 30), 1e-3 * torch.rand(200, 30)):
         model = Autoencoder(
-            200 if inputs is None else 30,
+            "vgae",
+            200,
+            None if inputs is None else 30,
             FitConfig(),
-            variational=True,
             directed=directed,
             effective_odds=0.1,
             rng=torch.Generator().manual_seed(0),
@@ -129,7 +130,7 @@ def test_embeddings_start_alike_whatever_the_graph_and_the_size_of_the_features(
 def test_embeddings_that_are_all_zero_are_left_alone():
     propagation = SparseMatrix.from_scipy(normalized_adjacency(sp.csr_array((5, 5), dtype=np.float32)))
     rng = torch.Generator().manual_seed(0)
-    model = Autoencoder(3, FitConfig(), variational=False, directed=False, effective_odds=0.1, rng=rng)
+    model = Autoencoder("gae", 5, 3, FitConfig(), directed=False, effective_odds=0.1, rng=rng)
     second = model.encoder.second.detach().clone()
     model.scale_heads(propagation, torch.zeros(5, 3))
     assert torch.equal(model.encoder.second, second)

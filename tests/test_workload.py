@@ -203,13 +203,13 @@ class TestFit:
     def test_a_short_budget_takes_away_epochs_says_so_and_gives_the_same_result_each_time(
         self, communities, monkeypatch
     ) -> None:
-        """Two models and one further fold share what 90 epochs of the quicker model cost: 30 of it, fewer of the other."""
+        """gae, vgae, three penalties of signed-gae and one further fold share what 180 epochs of gae cost: 30 each of it."""
         monkeypatch.setattr(Clock, "__call__", lambda _: False)  # a busy machine is no part of this
         split = split_edges(communities, rng=np.random.default_rng(0))
         config = FitConfig(**self.options)
         non_edges = communities.space.num_pairs - communities.num_edges
         sizes = Sizes.of("gae", split, None, config, objective="all-pairs", validation_non_edges=non_edges)
-        budget = 90.5 * nominal_seconds(workload.epoch_work(sizes))
+        budget = 180.5 * nominal_seconds(workload.epoch_work(sizes))
         watched: list[tuple[str, int]] = []
         first, second = (
             fit_graph(

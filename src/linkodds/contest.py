@@ -1,15 +1,16 @@
 """Contest: models and baselines on one split, measured alike; the best by validation average precision wins."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from linkodds.baselines import baseline_scorer
+from linkodds.baselines import CosineScorer, baseline_scorer
 from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
 from linkodds.costs import Costs
 from linkodds.degree_term import Choice, DegreeTerm, choose_degree_term
 from linkodds.features import Features
@@ -21,12 +22,14 @@ from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, degrees_of
 from linkodds.pairs import Pairs
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
-from linkodds.scoring import Scorer
+from linkodds.scoring import DegreeAwareScorer, Scorer
 from linkodds.split import PARTS, Split
-from linkodds.training import VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
+from linkodds.training import ALL_PAIRS_LIMIT, PENALTIES, VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
 from linkodds.workload import Sizes
 
-AUTOENCODERS = ("gae", "vgae")
+COSTLY = ("katz", "ppr", "feature-cosine")
+"""Baselines that stand beside every model in a small graph, and only where they are named in a large one."""
+TRIED_BY_AUTO = ("gae", "vgae", "signed-gae")
 POOLED_FOLDS = 5
 SMALL_CALIBRATION, SMALL_GRAPH = 50, 1000
 
@@ -60,6 +63,14 @@ class Contender:
         if self.degree_term is not None and self.degree_term.is_used:
             return self.degree_term.odds
         return None if self.trained is None else self.trained.effective_odds
+
+    @property
+    def weights(self) -> Mapping[str, NDArray[Any]]:
+        """What is saved to have the scorer again; nothing where the split is enough."""
+        if self.trained is not None:
+            return self.trained.weights
+        scorer = self.scorer.base if isinstance(self.scorer, DegreeAwareScorer) else self.scorer
+        return scorer.to_arrays() if isinstance(scorer, CosineScorer) else {}
 
     @property
     def findings(self) -> list[Finding]:
@@ -109,16 +120,17 @@ class Contest:
         winner, findings = self._choose(contenders)
         return contenders, winner, findings
 
-    def contend(self, name: str, split: Split, fold: int = 0) -> Contender:
+    def contend(self, name: str, split: Split, fold: int = 0, weight_decay: float | None = None) -> Contender:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
 
         Args:
             name: a model or a baseline.
             split: of the contest, or one of its rotations.
             fold: number of the rotation, 0 for the contest's own split; it seeds the training and names its checkpoint.
+            weight_decay: of the training; None: the config's, or what a search among the penalties finds.
         """
-        trained = self._trained(name, split, fold) if name in AUTOENCODERS else None
-        scorer = baseline_scorer(name, split) if trained is None else trained.scorer
+        trained = self._trained(name, split, fold, weight_decay) if name in AUTOENCODERS else None
+        scorer = baseline_scorer(name, split, self.features) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
             contender = Contender(name, scorer, trained, self._held_out(scorer, split))
         kept = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained else ""
@@ -159,7 +171,8 @@ class Contest:
     def epochs_allowed(self) -> dict[str, int]:
         """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
         names = [name for name in self._names() if name in AUTOENCODERS]
-        budget = TimeBudget(self.config.time_budget, trainings=len(names) + len(self.rotations()) - 1)
+        trainings = sum(len(self._penalties(name)) for name in names)
+        budget = TimeBudget(self.config.time_budget, trainings=trainings + len(self.rotations()) - 1)
         return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
 
     def rotations(self) -> list[Split]:
@@ -185,8 +198,10 @@ class Contest:
             count = len(self.split.calibration)
             self.say(f"pooling {len(further) + 1} disjoint sets of {count} calibration edges by cross-fitting")
         samples, is_used = [winner.parts["calibration"]], winner.degree_term is not None and winner.degree_term.is_used
+        weight_decay = None if winner.trained is None else winner.trained.weight_decay
         for fold, rotation in enumerate(further, start=1):
-            other = self._with_degrees(self.contend(winner.name, rotation, fold), rotation, "yes" if is_used else "no")
+            other = self.contend(winner.name, rotation, fold, weight_decay)
+            other = self._with_degrees(other, rotation, "yes" if is_used else "no")
             if other.degree_term is not None and other.degree_term.is_used == is_used:
                 samples.append(other.parts["calibration"])
             else:  # its logits are on another scale
@@ -231,8 +246,10 @@ class Contest:
         }
 
     def _names(self) -> list[str]:
-        asked = [*AUTOENCODERS] if self.config.model == "auto" else [self.config.model]
-        return [*asked, *(name for name in BASELINES if name not in asked)]
+        asked = [*TRIED_BY_AUTO] if self.config.model == "auto" else [self.config.model]
+        is_small = self.split.space.num_pairs <= ALL_PAIRS_LIMIT
+        floors = [name for name in BASELINES if is_small or name not in COSTLY]
+        return [*asked, *(each for each in floors if each not in asked and (self.features or each != "feature-cosine"))]
 
     def _choose(self, contenders: dict[str, Contender]) -> tuple[Contender, list[Finding]]:
         """The named model, or for auto the best by validation average precision; baselines compete under auto only."""
@@ -249,38 +266,74 @@ class Contest:
         remedy = "Name one with --model to have it whatever the validation says."
         return winner, [Finding("model", "info", message, remedy, winner.validation_ap), *winner.findings]
 
-    def _trained(self, name: str, split: Split, fold: int) -> TrainedModel:
-        """Say what a training will take, train, and say what a time budget did to it."""
-        label = f"{name}-fold-{fold + 1}" if fold else name
+    def _trained(self, name: str, split: Split, fold: int, weight_decay: float | None) -> TrainedModel:
+        """The training, or the best by validation average precision of one for each penalty that is tried."""
+        penalties = self._penalties(name) if weight_decay is None else PENALTIES[:1]
         epochs = self.epochs_allowed()[name]
-        objective = choose_objective(self.config, split.space)
-        self.say(f"training {name}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
+        update = {"epochs": epochs} | ({} if weight_decay is None else {"weight_decay": weight_decay})
+        config = self.config.model_copy(update=update)
+        tried = [self._train(name, split, fold, config, number) for number in range(len(penalties))]
+        trained = tried[0]
+        if len(tried) > 1:
+            # Against all non-edges: against the sample that training sees, AP is far noisier at the top of the ranking.
+            parts = [self._held_out(each.scorer, split)["validation"] for each in tried]
+            found = [average_precision(each) for each in parts]
+            trained = tried[int(np.argmax(found))]  # the first, which has the strongest penalty, among equals
+            aps = ", ".join(f"{each.weight_decay:.3g} {ap:.4g}" for each, ap in zip(tried, found, strict=True))
+            message = (
+                f"{name}: weight decay {trained.weight_decay:.3g} was best by validation average precision, of {aps}."
+            )
+            self.say(message)
+            remedy = "--weight-decay names one, and trains once."
+            finding = Finding("training", "info", message, remedy, trained.weight_decay)
+            trained = replace(trained, findings=(*trained.findings, finding))
+        num_epochs = len(trained.history)
+        if num_epochs == epochs < self.config.epochs and not fold and not trained.was_cut_short:
+            self.budget_findings.append(shortened(self.config.time_budget, name, epochs, self.config.epochs))
+        return trained
+
+    def _penalties(self, name: str) -> tuple[float, ...]:
+        """The penalties that are tried: several where the weight decay is left open, else one that is not looked at."""
+        return PENALTIES if self.config.of_model(name).weight_decay is None else PENALTIES[:1]
+
+    def _train(self, name: str, split: Split, fold: int, config: FitConfig, number: int) -> TrainedModel:
+        """Say what a training will take, train, and say whether a clock ended it.
+
+        Args:
+            name: of the model.
+            split: to train on.
+            fold: of the split.
+            config: with the epochs that the time budget allows.
+            number: of the penalty.
+        """
+        key = f"{name}-penalty-{number + 1}" if number else name
+        label = f"{key}-fold-{fold + 1}" if fold else key
+        objective = choose_objective(config, split.space)
+        self.say(f"training {label}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
         memory = Memory.here() if self.device.type == "cpu" else Memory(None, None)
-        for line in announcement(label, epochs, self._sizes(name), memory):
+        for line in announcement(label, config.epochs, self._sizes(name), memory):
             self.say(line)
-        checkpoint = None if self.checkpoints is None else self.checkpoints.of(name, fold)
+        checkpoint = None if self.checkpoints is None else self.checkpoints.of(key, fold)
         resumed = self._resumed(checkpoint)
         if self.on_start is not None:
-            self.on_start(label, epochs, () if resumed is None else resumed.history)
+            self.on_start(label, config.epochs, () if resumed is None else resumed.history)
         clock = Clock(self.config.time_budget, spent=self.costs.seconds("training"))
         with self.costs.stage("training"):
             trained = train(
                 name,
                 split,
                 self.features,
-                self.config.model_copy(update={"epochs": epochs}),
+                config,
                 seeds=self._seeds(fold),
                 device=self.device,
                 on_epoch=self.on_epoch,
                 should_stop=clock,
                 checkpoint=checkpoint,
                 resumed=resumed,
+                penalty=PENALTIES[number],
             )
-        num_epochs = len(trained.history)
         if trained.was_cut_short:
-            self.budget_findings.append(clock.finding(label, num_epochs))
-        elif num_epochs == epochs < self.config.epochs and not fold:
-            self.budget_findings.append(shortened(self.config.time_budget, name, epochs, self.config.epochs))
+            self.budget_findings.append(clock.finding(label, len(trained.history)))
         return trained
 
     def _sizes(self, name: str) -> Sizes:

@@ -1,6 +1,7 @@
 """Encoders: from features, or none, and the message graph to embeddings."""
 
-from typing import final
+from collections.abc import Iterator
+from typing import Protocol, final
 
 import numpy as np
 import torch
@@ -17,6 +18,24 @@ def input_matrix(features: Features | None, device: torch.device | str) -> Spars
     if isinstance(features.matrix, np.ndarray):
         return torch.from_numpy(features.matrix.astype(np.float32)).to(device)
     return SparseMatrix.from_scipy(features.matrix, device)
+
+
+class Encoder(Protocol):
+    """What an autoencoder asks of its encoder, which is a torch module."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """Its weights."""
+        ...
+
+    def __call__(
+        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator | None
+    ) -> Tensor:
+        """Shape (nodes, outputs), float32; `noise` draws the dropout, None is the mean network without any."""
+        ...
+
+    def scale_outputs(self, factor: Tensor) -> None:
+        """Multiply weights such that all outputs grow by this factor."""
+        ...
 
 
 @final
@@ -44,22 +63,86 @@ class GraphEncoder(nn.Module):
         self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator | None
     ) -> Tensor:
         """Shape (nodes, outputs), float32; `noise` draws the dropout, None is the mean network without any."""
-        hidden = torch.relu(propagation @ self._first_product(inputs, noise))
+        hidden = torch.relu(propagation @ _first_product(inputs, self.first, self.dropout, noise))
         if noise is not None:
             hidden = drop(hidden, self.dropout, noise)
         return propagation @ (hidden @ self.second)
 
-    def _first_product(self, inputs: SparseMatrix | Tensor | None, noise: torch.Generator | None) -> Tensor:
-        """X W1 with dropout on the entries of X; without features, on the entries of the table."""
-        if inputs is None:
-            return self.first if noise is None else drop(self.first, self.dropout, noise)
-        if noise is not None:
-            inputs = (
-                inputs.dropped(self.dropout, noise)
-                if isinstance(inputs, SparseMatrix)
-                else drop(inputs, self.dropout, noise)
-            )
-        return inputs @ self.first
+    def scale_outputs(self, factor: Tensor) -> None:
+        """See `Encoder.scale_outputs`."""
+        self.second.mul_(factor)
+
+
+@final
+class LinearEncoder(nn.Module):
+    """One propagation and nothing that bends: outputs = P X W (Salha et al., Keep it simple, ECML-PKDD 2020).
+
+    Without features X is the identity: W itself is a learned table with a row for each node.
+
+    Args:
+        num_inputs: number of features, or of nodes when there are none.
+        num_outputs: columns of W.
+        dropout: on the features (the table, where there are none), while training.
+        rng: source of the initial weights, on the CPU.
+    """
+
+    def __init__(self, num_inputs: int, num_outputs: int, dropout: float, rng: torch.Generator) -> None:
+        super().__init__()
+        self.first = nn.Parameter(_glorot(num_inputs, num_outputs, rng))
+        self.dropout = dropout
+
+    def forward(
+        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator | None
+    ) -> Tensor:
+        """Shape (nodes, outputs), float32; see `Encoder`."""
+        return propagation @ _first_product(inputs, self.first, self.dropout, noise)
+
+    def scale_outputs(self, factor: Tensor) -> None:
+        """See `Encoder.scale_outputs`."""
+        self.first.mul_(factor)
+
+
+@final
+class TableEncoder(nn.Module):
+    """A free row for each node and, where there are features, what they say beside it: outputs = Z + P (P (X W)).
+
+    Z is not smoothed over the neighbours: whom exactly a node is tied to is what the top of a ranking needs.
+
+    Args:
+        num_nodes: rows of Z.
+        num_features: rows of W; None: no features and no W.
+        num_outputs: columns of both.
+        rng: source of the initial weights, on the CPU; those of Z are normal, those of W 0, so that both start as one.
+    """
+
+    def __init__(self, num_nodes: int, num_features: int | None, num_outputs: int, rng: torch.Generator) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.randn(num_nodes, num_outputs, generator=rng))
+        self.first = None if num_features is None else nn.Parameter(torch.zeros(num_features, num_outputs))
+
+    def forward(
+        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator | None
+    ) -> Tensor:
+        """Shape (nodes, outputs), float32; there is nothing that `noise` would draw."""
+        if self.first is None:
+            return self.table
+        return self.table + propagation @ (propagation @ _first_product(inputs, self.first, 0.0, noise))
+
+    def scale_outputs(self, factor: Tensor) -> None:
+        """See `Encoder.scale_outputs`."""
+        for weight in self.parameters():
+            weight.mul_(factor)
+
+
+def _first_product(
+    inputs: SparseMatrix | Tensor | None, weight: Tensor, dropout: float, noise: torch.Generator | None
+) -> Tensor:
+    """X W with dropout on the entries of X; without features, on the entries of the table W."""
+    if inputs is None:
+        return weight if noise is None else drop(weight, dropout, noise)
+    if noise is not None:
+        inputs = inputs.dropped(dropout, noise) if isinstance(inputs, SparseMatrix) else drop(inputs, dropout, noise)
+    return inputs @ weight
 
 
 def _glorot(rows: int, columns: int, rng: torch.Generator) -> Tensor:

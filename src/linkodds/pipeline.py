@@ -306,7 +306,7 @@ class _Fit:
             ids=graph.ids,
             split=split,
             scorer=winner.scorer,
-            weights={} if trained is None else trained.weights,
+            weights=winner.weights,
             calibrator=calibrator,
             decision=stored,
             evaluation=evaluation,
@@ -380,7 +380,12 @@ class _Fit:
                 "objective": trained.objective,
                 "effective_odds": trained.effective_odds,
                 "best_epoch": trained.best_epoch,
-                "decoder": {"scale": trained.scorer.scale, "bias": trained.scorer.bias},
+                "weight_decay": trained.weight_decay,
+                "decoder": {
+                    "scale": trained.scorer.scale,
+                    "bias": trained.scorer.bias,
+                    "num_negative_dimensions": trained.scorer.num_negative,
+                },
                 "propagation": choose_kernel(self.device, torch.float32),
             }
         return facts

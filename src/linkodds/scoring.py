@@ -1,6 +1,7 @@
 """Scorers: what every trained model and baseline becomes, so that evaluation and search need neither torch nor a GPU."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -26,13 +27,14 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class InnerProductScorer:
-    """logit(u, v) = scale * <source[u], target[v]> + bias, computed in float64.
+    """logit(u, v) = scale * sum over k of sign[k] source[u, k] target[v, k] + bias, computed in float64.
 
     Args:
         source: shape (nodes, dim), float32.
         target: shape (nodes, dim), float32; the same array as `source` when the graph is undirected.
         scale: positive factor.
         bias: added to every logit, the log odds of a pair whose product is 0.
+        num_negative: so many of the last dimensions have sign -1, the others +1.
     Example:
         >>> z = np.array([[1, 0], [2, 1], [0, 3]], dtype=np.float32)
         >>> scorer = InnerProductScorer(z, z, scale=2.0, bias=-1.0)
@@ -46,10 +48,20 @@ class InnerProductScorer:
     target: Embeddings
     scale: float
     bias: float
+    num_negative: int = 0
+
+    @cached_property
+    def _signed(self) -> Embeddings:
+        """The source with the signs in it, which is exact."""
+        if not self.num_negative:
+            return self.source
+        signs = np.ones(self.source.shape[1], dtype=np.float32)
+        signs[-self.num_negative :] = -1
+        return self.source * signs
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
-        product = self.source[rows].astype(np.float64) @ self.target[columns].astype(np.float64).T
+        product = self._signed[rows].astype(np.float64) @ self.target[columns].astype(np.float64).T
         product *= self.scale
         product += self.bias
         return product.astype(np.float32)
@@ -61,7 +73,7 @@ class InnerProductScorer:
             source, target = pairs[start : start + _CHUNK].T
             np.einsum(
                 "pd,pd->p",
-                self.source[source],
+                self._signed[source],
                 self.target[target],
                 dtype=np.float64,
                 out=products[start : start + _CHUNK],
