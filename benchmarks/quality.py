@@ -28,9 +28,10 @@ VARIANTS: dict[str, dict] = {
 CONTROLS = ("signed-gae-without-signs", "signed-gae-without-penalty")
 """What signed-gae is said to owe its average precision to, taken out: each of them must be worse."""
 PLAN = [
-    *((graph, "signed-gae", seed) for seed in range(3) for graph in GRAPHS),
-    *((graph, control, seed) for seed in range(3) for control in CONTROLS for graph in ("seal_yeast", "lglp_yst")),
-    *((graph, model, 0) for model in ("linear-gae", "linear-vgae") for graph in ("seal_yeast", "lglp_yst", "cora")),
+    *((graph, "signed-gae", 0) for graph in GRAPHS),
+    *((graph, control, 0) for control in CONTROLS for graph in ("seal_yeast", "lglp_yst")),
+    *((graph, "signed-gae", seed) for seed in (1, 2) for graph in GRAPHS),
+    *((graph, model, 0) for model in ("linear-gae", "linear-vgae") for graph in ("seal_yeast", "cora")),
     *(("cora", model, seed) for model in ("vgae", "gae") for seed in range(10)),
     *((graph, "vgae", seed) for graph in GRAPHS[:-1] for seed in range(3)),
 ]

@@ -283,11 +283,12 @@ def _ppr(a: sp.csr_array) -> Scorer:
 
 def _largest_singular_value(a: sp.csr_array) -> float:
     """By power iteration from ones: the entries are not negative, so it cannot start at a right angle to the answer."""
-    vector = np.ones(a.shape[1])
-    for _ in range(100):
+    vector, before, size = np.ones(a.shape[1]), 0.0, 1.0
+    while abs(size - before) > 1e-13 * size:
         vector = a.T @ (a @ vector)
-        vector /= np.linalg.norm(vector)
-    return float(np.linalg.norm(a @ vector))
+        before, size = size, float(np.linalg.norm(vector))
+        vector /= size
+    return float(np.sqrt(size))
 
 
 def _scale_rows(a: sp.csr_array, weight: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> sp.csr_array:
