@@ -376,7 +376,9 @@ class _Fit:
         if winner is not None:
             facts |= {"model": winner.name, "degree_term": winner.degree_term and winner.degree_term.to_json()}
         if trained is not None:
+            as_given, taken = (each.model_dump(mode="json") for each in (self.config, self.config.of_model(trained.name)))
             facts |= {
+                "options_of_model": {name: value for name, value in taken.items() if value != as_given[name]},
                 "objective": trained.objective,
                 "effective_odds": trained.effective_odds,
                 "best_epoch": trained.best_epoch,
