@@ -60,3 +60,18 @@ def test_a_table_encoder_adds_twice_smoothed_features_to_free_rows():
     np.testing.assert_allclose(encoder(propagation, inputs, None).detach().numpy(), expected, rtol=1e-4, atol=1e-5)
     alone = TableEncoder(3, None, 2, torch.Generator().manual_seed(0))
     torch.testing.assert_close(alone(propagation, None, None), alone.table)
+
+
+def test_features_beside_a_table_are_measured_as_the_dense_product_is():
+    rng = np.random.default_rng(2)
+    a = normalized_adjacency(sp.csr_array((rng.random((20, 20)) < 0.2).astype(np.float32)))
+    x = rng.normal(size=(20, 300)).astype(np.float32)  # more columns than are smoothed at a time
+    smoothed = a.toarray() @ a.toarray() @ x
+    for matrix in (x, sp.csr_array(x)):
+        encoder = TableEncoder(20, 300, 2, torch.Generator().manual_seed(0))
+        encoder.measure_features(SparseMatrix.from_scipy(a), input_matrix(Features(matrix, "none"), "cpu"))
+        table, first = encoder.paces()
+        assert (table.weights, first.weights) == ([encoder.table], [encoder.first])
+        assert (table.learning_rate, table.weight_decay) == (1.0, 1.0)
+        np.testing.assert_allclose(1 / first.learning_rate, np.abs(smoothed).sum(axis=1).mean(), rtol=1e-5)
+        np.testing.assert_allclose(first.weight_decay, np.square(smoothed).sum(axis=1).mean(), rtol=1e-5)

@@ -91,7 +91,7 @@ class TestAFit:
         assert load_run(out).model == "gae"
 
     def test_broken_off_among_the_penalties_and_resumed_is_the_same_run(self, graph, tmp_path):
-        """Three penalties of ten epochs each: broken off in the second, with the first done, and in the third."""
+        """Three penalties and one training without features, ten epochs each: broken off in the second and the third."""
         edges, reading = graph
         config = self.config.model_copy(update={"model": "signed-gae"})
         whole = fit_run(edges, tmp_path / "whole", config, reading=reading)
@@ -112,9 +112,12 @@ class TestAFit:
             ("signed-gae", 10),
             ("signed-gae-penalty-2", 10),
             ("signed-gae-penalty-3", 3),
+            ("signed-gae-without-features", 0),
             ("signed-gae-fold-2", 0),
         ]
         assert run.config["weight_decay"] == whole.config["weight_decay"] > 0
+        left_out = "encoder.first" not in run.weights
+        assert left_out != run.config["uses_features"] == whole.config["uses_features"]
 
     def test_a_fit_may_go_on_after_its_files_were_moved(self, graph, left, tmp_path):
         (tmp_path / "elsewhere").mkdir()

@@ -99,8 +99,10 @@ class Autoencoder(nn.Module):
         self.decoder = InnerProduct(effective_odds, half_negative(self.dim) if config.decoder == "signed" else None)
 
     @torch.no_grad()
-    def scale_heads(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> None:
-        """Scale the initial heads so that the embeddings have root mean square `INITIAL_EMBEDDING` or, of a free table,
+    def prepare(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> None:
+        """Before training: scale the initial heads, and measure the features that stand beside a table.
+
+        The heads are scaled so that the embeddings have root mean square `INITIAL_EMBEDDING` or, of a free table,
         `INITIAL_TABLE`.
 
         Two averages over neighbours leave embeddings of 0.003 to 0.02 from Glorot's weights, smaller the denser the
@@ -108,6 +110,8 @@ class Autoencoder(nn.Module):
         first is to rank by degree and then to unlearn it. Scaled by what the graph and the features make of the weights
         (Mishkin and Matas, ICLR 2016, do so for every layer), all graphs start alike.
         """
+        if isinstance(self.encoder, TableEncoder) and inputs is not None:
+            self.encoder.measure_features(propagation, inputs)
         size = self.mean(propagation, inputs).square().mean().sqrt()
         if torch.isfinite(size) and size > 0:
             self.encoder.scale_outputs(self.initial_size / size)

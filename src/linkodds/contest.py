@@ -120,16 +120,16 @@ class Contest:
         winner, findings = self._choose(contenders)
         return contenders, winner, findings
 
-    def contend(self, name: str, split: Split, fold: int = 0, weight_decay: float | None = None) -> Contender:
+    def contend(self, name: str, split: Split, fold: int = 0, like: TrainedModel | None = None) -> Contender:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
 
         Args:
             name: a model or a baseline.
             split: of the contest, or one of its rotations.
             fold: number of the rotation, 0 for the contest's own split; it seeds the training and names its checkpoint.
-            weight_decay: of the training; None: the config's, or what a search among the penalties finds.
+            like: a training whose weight decay is taken, and whether it has features; None: the config's, or a search.
         """
-        trained = self._trained(name, split, fold, weight_decay) if name in AUTOENCODERS else None
+        trained = self._trained(name, split, fold, like) if name in AUTOENCODERS else None
         scorer = baseline_scorer(name, split, self.features) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
             contender = Contender(name, scorer, trained, self._held_out(scorer, split))
@@ -171,7 +171,7 @@ class Contest:
     def epochs_allowed(self) -> dict[str, int]:
         """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
         names = [name for name in self._names() if name in AUTOENCODERS]
-        trainings = sum(len(self._penalties(name)) for name in names)
+        trainings = sum(self._num_tries(name) for name in names)
         budget = TimeBudget(self.config.time_budget, trainings=trainings + len(self.rotations()) - 1)
         return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
 
@@ -198,9 +198,8 @@ class Contest:
             count = len(self.split.calibration)
             self.say(f"pooling {len(further) + 1} disjoint sets of {count} calibration edges by cross-fitting")
         samples, is_used = [winner.parts["calibration"]], winner.degree_term is not None and winner.degree_term.is_used
-        weight_decay = None if winner.trained is None else winner.trained.weight_decay
         for fold, rotation in enumerate(further, start=1):
-            other = self.contend(winner.name, rotation, fold, weight_decay)
+            other = self.contend(winner.name, rotation, fold, winner.trained)
             other = self._with_degrees(other, rotation, "yes" if is_used else "no")
             if other.degree_term is not None and other.degree_term.is_used == is_used:
                 samples.append(other.parts["calibration"])
@@ -266,47 +265,79 @@ class Contest:
         remedy = "Name one with --model to have it whatever the validation says."
         return winner, [Finding("model", "info", message, remedy, winner.validation_ap), *winner.findings]
 
-    def _trained(self, name: str, split: Split, fold: int, weight_decay: float | None) -> TrainedModel:
-        """The training, or the best by validation average precision of one for each penalty that is tried."""
-        penalties = self._penalties(name) if weight_decay is None else PENALTIES[:1]
+    def _trained(self, name: str, split: Split, fold: int, like: TrainedModel | None) -> TrainedModel:
+        """The training, or the best by validation average precision of those that a search makes.
+
+        A search tries each penalty and, where there are features, the best of them once more without features.
+        """
         epochs = self.epochs_allowed()[name]
-        update = {"epochs": epochs} | ({} if weight_decay is None else {"weight_decay": weight_decay})
-        config = self.config.model_copy(update=update)
-        tried = [self._train(name, split, fold, config, number) for number in range(len(penalties))]
-        trained = tried[0]
-        if len(tried) > 1:
+        config = self.config.model_copy(update={"epochs": epochs})
+        if like is not None:
+            features = self.features if like.uses_features else None
+            config = config.model_copy(update={"weight_decay": like.weight_decay})
+            return self._train(name, name, split, features, config, fold)
+        if self._num_tries(name) == 1:
+            trained = self._train(name, name, split, self.features, config, fold)
+        else:
+            keys = [f"{name}-penalty-{number}" if number > 1 else name for number in range(1, len(PENALTIES) + 1)]
+            tried = [
+                self._train(name, key, split, self.features, config, fold, penalty)
+                for key, penalty in zip(keys, PENALTIES, strict=True)
+            ]
             # Against all non-edges: against the sample that training sees, AP is far noisier at the top of the ranking.
-            parts = [self._held_out(each.scorer, split)["validation"] for each in tried]
-            found = [average_precision(each) for each in parts]
-            trained = tried[int(np.argmax(found))]  # the first, which has the strongest penalty, among equals
-            aps = ", ".join(f"{each.weight_decay:.3g} {ap:.4g}" for each, ap in zip(tried, found, strict=True))
-            message = (
-                f"{name}: weight decay {trained.weight_decay:.3g} was best by validation average precision, of {aps}."
-            )
-            self.say(message)
-            remedy = "--weight-decay names one, and trains once."
-            finding = Finding("training", "info", message, remedy, trained.weight_decay)
-            trained = replace(trained, findings=(*trained.findings, finding))
+            aps = [average_precision(self._held_out(each.scorer, split)["validation"]) for each in tried]
+            if self.features is not None:
+                best = config.model_copy(update={"weight_decay": tried[int(np.argmax(aps))].weight_decay})
+                tried.append(self._train(name, f"{name}-without-features", split, None, best, fold))
+                aps.append(average_precision(self._held_out(tried[-1].scorer, split)["validation"]))
+            trained = tried[int(np.argmax(aps))]  # the first, which has the strongest penalty, among equals
+            trained = replace(trained, findings=(*trained.findings, self._searched(name, trained, tried, aps)))
         num_epochs = len(trained.history)
         if num_epochs == epochs < self.config.epochs and not fold and not trained.was_cut_short:
             self.budget_findings.append(shortened(self.config.time_budget, name, epochs, self.config.epochs))
         return trained
 
-    def _penalties(self, name: str) -> tuple[float, ...]:
-        """The penalties that are tried: several where the weight decay is left open, else one that is not looked at."""
-        return PENALTIES if self.config.of_model(name).weight_decay is None else PENALTIES[:1]
+    def _searched(
+        self, name: str, trained: TrainedModel, tried: Sequence[TrainedModel], aps: Sequence[float]
+    ) -> Finding:
+        """What to say of a search, and say it."""
+        names = [f"{each.weight_decay:.3g}{self._features_left_out(each)}" for each in tried]
+        message = (
+            f"{name}: weight decay {trained.weight_decay:.3g}{self._features_left_out(trained)} was best by validation average "
+            f"precision, of {', '.join(f'{each} {ap:.4g}' for each, ap in zip(names, aps, strict=True))}."
+        )
+        self.say(message)
+        return Finding("training", "info", message, "--weight-decay names one, and trains once.", trained.weight_decay)
 
-    def _train(self, name: str, split: Split, fold: int, config: FitConfig, number: int) -> TrainedModel:
+    def _features_left_out(self, trained: TrainedModel) -> str:
+        return "" if trained.uses_features or self.features is None else " without features"
+
+    def _num_tries(self, name: str) -> int:
+        """Trainings of a model on the contest's own split: several where the weight decay is left open."""
+        is_open = self.config.of_model(name).weight_decay is None
+        return len(PENALTIES) + (self.features is not None) if is_open else 1
+
+    def _train(
+        self,
+        name: str,
+        key: str,
+        split: Split,
+        features: Features | None,
+        config: FitConfig,
+        fold: int,
+        penalty: float = PENALTIES[0],
+    ) -> TrainedModel:
         """Say what a training will take, train, and say whether a clock ended it.
 
         Args:
             name: of the model.
+            key: what this training of it is called; it names the checkpoint.
             split: to train on.
-            fold: of the split.
+            features: or None to leave them out.
             config: with the epochs that the time budget allows.
-            number: of the penalty.
+            fold: of the split.
+            penalty: see `train`.
         """
-        key = f"{name}-penalty-{number + 1}" if number else name
         label = f"{key}-fold-{fold + 1}" if fold else key
         objective = choose_objective(config, split.space)
         self.say(f"training {label}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
@@ -322,7 +353,7 @@ class Contest:
             trained = train(
                 name,
                 split,
-                self.features,
+                features,
                 config,
                 seeds=self._seeds(fold),
                 device=self.device,
@@ -330,7 +361,7 @@ class Contest:
                 should_stop=clock,
                 checkpoint=checkpoint,
                 resumed=resumed,
-                penalty=PENALTIES[number],
+                penalty=penalty,
             )
         if trained.was_cut_short:
             self.budget_findings.append(clock.finding(label, len(trained.history)))

@@ -1,6 +1,7 @@
 """Encoders: from features, or none, and the message graph to embeddings."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol, final
 
 import numpy as np
@@ -20,6 +21,9 @@ def input_matrix(features: Features | None, device: torch.device | str) -> Spars
     return SparseMatrix.from_scipy(features.matrix, device)
 
 
+_COLUMNS = 256  # features that are smoothed at a time where they are measured
+
+
 class Encoder(Protocol):
     """What an autoencoder asks of its encoder, which is a torch module."""
 
@@ -36,6 +40,25 @@ class Encoder(Protocol):
     def scale_outputs(self, factor: Tensor) -> None:
         """Multiply weights such that all outputs grow by this factor."""
         ...
+
+    def paces(self) -> list["Pace"]:
+        """All weights, with how they are trained."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Pace:
+    """How some of an encoder's weights are trained.
+
+    Args:
+        weights: the same as one parameter group of the optimizer.
+        learning_rate: factor of the learning rate.
+        weight_decay: factor of the weight decay.
+    """
+
+    weights: list[nn.Parameter]
+    learning_rate: float = 1.0
+    weight_decay: float = 1.0
 
 
 @final
@@ -72,6 +95,10 @@ class GraphEncoder(nn.Module):
         """See `Encoder.scale_outputs`."""
         self.second.mul_(factor)
 
+    def paces(self) -> list[Pace]:
+        """See `Encoder.paces`."""
+        return [Pace(list(self.parameters()))]
+
 
 @final
 class LinearEncoder(nn.Module):
@@ -101,12 +128,21 @@ class LinearEncoder(nn.Module):
         """See `Encoder.scale_outputs`."""
         self.first.mul_(factor)
 
+    def paces(self) -> list[Pace]:
+        """See `Encoder.paces`."""
+        return [Pace(list(self.parameters()))]
+
 
 @final
 class TableEncoder(nn.Module):
     """A free row for each node and, where there are features, what they say beside it: outputs = Z + P (P (X W)).
 
     Z is not smoothed over the neighbours: whom exactly a node is tied to is what the top of a ranking needs.
+
+    An L2 penalty is a normal prior. With W penalised by the mean square length of the rows of P P X, times as much as Z,
+    features and table share the prior variance of the outputs alike, whatever the number and the units of the features.
+    Adam moves each weight by about the learning rate a step, and so an output by that times the sum of |P P X| over its
+    row: divided by the mean of those, both parts move at one pace.
 
     Args:
         num_nodes: rows of Z.
@@ -118,6 +154,7 @@ class TableEncoder(nn.Module):
     def __init__(self, num_nodes: int, num_features: int | None, num_outputs: int, rng: torch.Generator) -> None:
         super().__init__()
         self.table = nn.Parameter(torch.randn(num_nodes, num_outputs, generator=rng))
+        self._feature_sizes = 1.0, 1.0
         self.first = None if num_features is None else nn.Parameter(torch.zeros(num_features, num_outputs))
 
     def forward(
@@ -132,6 +169,26 @@ class TableEncoder(nn.Module):
         """See `Encoder.scale_outputs`."""
         for weight in self.parameters():
             weight.mul_(factor)
+
+    def paces(self) -> list[Pace]:
+        """See `Encoder.paces`; to be asked after `measure_features`."""
+        if self.first is None:
+            return [Pace([self.table])]
+        absolute, square = self._feature_sizes
+        return [Pace([self.table]), Pace([self.first], learning_rate=1 / absolute, weight_decay=square)]
+
+    @torch.no_grad()
+    def measure_features(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor) -> None:
+        """Take the sizes of the rows of P P X, a few columns at a time; those of features that are all 0 count as 1."""
+        num_features = inputs.shape[1]
+        absolute = square = 0.0
+        for start in range(0, num_features, _COLUMNS):
+            columns = torch.eye(num_features, min(_COLUMNS, num_features - start), device=self.table.device)
+            smoothed = propagation @ (propagation @ (inputs @ columns.roll(start, dims=0)))
+            absolute += float(smoothed.abs().sum(dtype=torch.float64))
+            square += float(smoothed.square().sum(dtype=torch.float64))
+        if absolute > 0:
+            self._feature_sizes = absolute / len(self.table), square / len(self.table)
 
 
 def _first_product(

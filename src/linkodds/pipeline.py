@@ -376,13 +376,16 @@ class _Fit:
         if winner is not None:
             facts |= {"model": winner.name, "degree_term": winner.degree_term and winner.degree_term.to_json()}
         if trained is not None:
-            as_given, taken = (each.model_dump(mode="json") for each in (self.config, self.config.of_model(trained.name)))
+            as_given, taken = (
+                each.model_dump(mode="json") for each in (self.config, self.config.of_model(trained.name))
+            )
             facts |= {
                 "options_of_model": {name: value for name, value in taken.items() if value != as_given[name]},
                 "objective": trained.objective,
                 "effective_odds": trained.effective_odds,
                 "best_epoch": trained.best_epoch,
                 "weight_decay": trained.weight_decay,
+                "uses_features": trained.uses_features,
                 "decoder": {
                     "scale": trained.scorer.scale,
                     "bias": trained.scorer.bias,

@@ -51,6 +51,7 @@ class TrainedModel:
         effective_odds: O_eff, the odds at which the objective was trained.
         objective: all-pairs, sampled or subgraph.
         weight_decay: the L2 penalty on the encoder's weights.
+        uses_features: whether there were any.
         findings: interventions and warnings.
         was_cut_short: whether `should_stop` ended it.
     """
@@ -63,6 +64,7 @@ class TrainedModel:
     effective_odds: float
     objective: str
     weight_decay: float
+    uses_features: bool
     findings: tuple[Finding, ...]
     was_cut_short: bool = False
 
@@ -202,7 +204,7 @@ def train(
     ).to(device)
     inputs = encoder_inputs(features, device)
     propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
-    model.scale_heads(propagation, inputs)
+    model.prepare(propagation, inputs)
     weight_decay = config.weight_decay
     if weight_decay is None:
         weight_decay = penalty * noise_decay(objective, known)
@@ -266,6 +268,7 @@ def train(
         objective.effective_odds,
         objective_name,
         weight_decay,
+        features is not None,
         tuple(findings),
         was_cut_short=not _is_over(history, guard, config),
     )
