@@ -3,7 +3,7 @@
 Writes one JSON a graph, model and seed to benchmarks/results/quality/ and skips what is there, then one table to
 docs/quality.md.
 
-    python benchmarks/quality.py --data FOLDER [--only GRAPH] [--threads N]
+    python benchmarks/quality.py --data FOLDER [--only GRAPH] [--threads N] [--page]
 """
 
 import argparse
@@ -147,9 +147,10 @@ def claims(rows: list[dict]) -> list[str]:
     lines = [
         "## What signed-gae is compared with",
         "",
-        "Average precision of the same split. Better: by more than 2 sqrt(AP (1 - AP) / P), with P test edges, twice a bound on",
-        "the deviation of an average precision. The last two columns are controls: the same model without its signs, and",
-        "without its penalty. Each must be worse by as much, or what is said of them is wrong.",
+        "Average precision of the same split. Better: by more than 2 sqrt(AP (1 - AP) / P), with P test edges: AP is a mean of P",
+        "precisions between 0 and 1, and that is twice the most its deviation can be if they are independent. The last two",
+        "columns are controls: the same model without its signs, and without its penalty. Each must be worse by as much, or",
+        "what is said of them is wrong; an empty cell was not measured yet.",
         "",
         "| graph | seed | signed-gae | margin | vgae | best baseline | without signs | without penalty |",
         "|---|---|---|---|---|---|---|---|",
@@ -174,8 +175,8 @@ def claims(rows: list[dict]) -> list[str]:
 
 def spread(group: list[dict], name: str, digits: int) -> str:
     values = [row[name] for row in group]
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return f"{statistics.mean(values):.{digits}f} ± {deviation:.{digits}f}"
+    deviation = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.{digits}f}{deviation}"
 
 
 def main() -> None:
@@ -183,11 +184,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
     parser.add_argument("--only")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the page")
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for graph, model, seed in PLAN:
         path = RESULTS / f"{graph}-{model}-{seed}.json"
-        if path.exists() or (arguments.only and arguments.only != graph):
+        if arguments.page or path.exists() or (arguments.only and arguments.only != graph):
             continue
         result = measure(arguments.data, graph, model, seed, arguments.threads)
         path.write_text(json.dumps(result, indent=1) + "\n")
