@@ -82,7 +82,7 @@ def measure(path: Path) -> dict:
     split = split_edges(graph, rng=np.random.default_rng(0))
     splitting = time.perf_counter() - start
     epochs = EPOCHS[len(edges)]
-    config = FitConfig(model="gae", objective="sampled", epochs=epochs, validate_every=epochs)
+    config = FitConfig(model="gae", objective="sampled", epochs=epochs, validate_every=epochs).of_model("gae")
     sizes = Sizes.of("gae", split, None, config, objective="sampled", validation_non_edges=500_000)
     work = epoch_work(replace(sizes, validate_every=10**9))
     before = resident()

@@ -166,7 +166,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "the first layer's weights are a table with a row for each node.",
         "",
         f"The largest fall after epoch {START} is {100 * max(row['late_fall'] for row in rows):.1f} points. From Glorot's",
-        "weights without the scaling of the heads (`Autoencoder.scale_heads`) 3 of the 15 failed, with falls of up to 14 points in",
+        "weights without the scaling of the heads (`Autoencoder.prepare`) 3 of the 15 failed, with falls of up to 14 points in",
         "the first 20 epochs, when a model leaves the ranking by degree that it was born with for the one it learns.",
         "",
     ]

@@ -3,9 +3,13 @@
 import networkx as nx
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from scipy.stats import spearmanr
+from sklearn.metrics.pairwise import cosine_similarity
 
-from linkodds.baselines import BASELINE_SCORERS, baseline_scorer
+from linkodds.baselines import BASELINE_SCORERS, CosineScorer, baseline_scorer
 from linkodds.errors import OptionError
+from linkodds.features import Features
 from linkodds.split import split_edges
 
 
@@ -29,6 +33,14 @@ def dense_counts(name: str, split) -> np.ndarray:
     if name == "l3":
         back = a.T / np.sqrt(np.maximum(into, 1))[:, None] / np.sqrt(np.maximum(out, 1))[None, :]
         return a @ back @ a
+    if name == "katz":
+        beta = 0.5 / np.linalg.norm(a, 2)
+        return (beta * a + beta**2 * a @ a + beta**3 * a @ a @ a) / beta**2
+    if name == "ppr":
+        step = a / np.maximum(out, 1)[:, None]
+        walks = sum(0.15 * 0.85**k * np.linalg.matrix_power(step, k) for k in (1, 2, 3))
+        values = walks * a.sum() + 0.85**4 * into[None, :]
+        return values if split.space.directed else values + values.T
     return a @ np.diag(weights[name]) @ a
 
 
@@ -62,6 +74,45 @@ def test_undirected_counts_equal_networkx(communities):
         np.testing.assert_allclose(
             np.expm1(baseline_scorer(name, split).logits(array)), expected, rtol=1e-9, atol=1e-12
         )
+
+
+def test_ppr_ranks_as_personalised_pagerank_does(communities):
+    """The oracle walks on for ever; ours forgets after three steps. Another node's ranking would not agree."""
+    split = split_edges(communities, rng=np.random.default_rng(0))
+    graph = nx.Graph(split.train.tolist())
+    nodes = sorted(graph)
+    scorer = baseline_scorer("ppr", split)
+    agreement, control = [], []
+    for node in nodes[:10]:
+        to = nx.pagerank(graph, alpha=0.85, personalization={node: 1}, tol=1e-10)
+        others = [other for other in nodes if other != node and not graph.has_edge(node, other)]
+        # Both ways, as in an undirected graph: from the other to this one it is d_u / d_v times as much.
+        oracle = [to[other] * (1 + graph.degree[node] / graph.degree[other]) for other in others]
+        for first, into in ((node, agreement), ((node + 75) % communities.num_nodes, control)):
+            pairs = np.array([[first, other] for other in others])
+            into.append(spearmanr(scorer.logits(pairs), oracle).statistic)
+    assert min(agreement) > 0.75 > max(control)
+
+
+def test_feature_cosines_are_those_of_scikit_learn(communities):
+    split = split_edges(communities, rng=np.random.default_rng(0))
+    n = communities.num_nodes
+    values = np.random.default_rng(0).normal(size=(n, 5)).astype(np.float32)
+    values[3] = 0
+    pairs = np.argwhere(np.ones((n, n)))
+    for matrix in (values, sp.csr_array(np.maximum(values, 0))):
+        scorer = baseline_scorer("feature-cosine", split, Features(matrix, "none"))
+        expected = cosine_similarity(matrix)
+        np.testing.assert_allclose(scorer.block(slice(0, n), slice(0, n)), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(scorer.logits(pairs), expected.ravel(), rtol=1e-5, atol=1e-6)
+        again = CosineScorer.from_arrays(scorer.to_arrays())
+        np.testing.assert_array_equal(again.logits(pairs), scorer.logits(pairs))
+
+
+def test_feature_cosine_asks_for_features(communities):
+    split = split_edges(communities, rng=np.random.default_rng(0))
+    with pytest.raises(OptionError, match="--model feature-cosine: the graph has no node features; give --features"):
+        baseline_scorer("feature-cosine", split)
 
 
 def test_a_name_that_is_no_baseline_is_refused(communities):

@@ -61,10 +61,19 @@ def broken_at(epoch: int, after: int, honest=AllPairs.__call__):
     [
         ("communities", "gae", {"weight_decay": 1e-3, "schedule": "linear"}, 0),
         ("communities", "gae", {"objective": "subgraph", "subgraph_nodes": 60}, 0),
+        ("communities", "signed-gae", {"validate_every": 4}, 0),
+        ("directed_ring", "linear-vgae", {}, 0),
         ("two_sides", "vgae", OUT_OF_PATIENCE, 0),
         ("directed_ring", "vgae", {"schedule": "cosine"}, 7),  # a retreat before the second checkpoint
     ],
-    ids=["gae", "gae, subgraph", "vgae, sampled, out of patience", "vgae, after a retreat"],
+    ids=[
+        "gae",
+        "gae, subgraph",
+        "signed-gae",
+        "linear-vgae",
+        "vgae, sampled, out of patience",
+        "vgae, after a retreat",
+    ],
 )
 def test_a_training_goes_on_from_any_checkpoint_bit_for_bit(request, tmp_path, graph, name, options, nan_at):
     graph = request.getfixturevalue(graph)
@@ -93,17 +102,18 @@ def test_a_training_goes_on_from_any_checkpoint_bit_for_bit(request, tmp_path, g
     assert not left.guard.moments
 
 
-def test_features_with_dropout_go_on_bit_for_bit_too(communities, tmp_path):
+@pytest.mark.parametrize("name", ["gae", "linear-gae", "signed-gae"])
+def test_features_go_on_bit_for_bit_too(communities, tmp_path, name):
     values = np.random.default_rng(0).normal(size=(communities.num_nodes, 7)).astype(np.float32)
-    features, config = Features(values, "none"), FitConfig(**QUICK, epochs=12)
-    whole = train_on(communities, "gae", config, features=features)
-    checkpoint = Checkpoints(tmp_path / "checkpoints", 7).of("gae", 0)
+    features, config = Features(values, "none"), FitConfig(**QUICK, epochs=12, validate_every=5)
+    whole = train_on(communities, name, config, features=features)
+    checkpoint = Checkpoints(tmp_path / "checkpoints", 7).of(name, 0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(AllPairs, "__call__", failing_at(9))
         with pytest.raises(ZeroDivisionError):
-            train_on(communities, "gae", config, features=features, checkpoint=checkpoint)
+            train_on(communities, name, config, features=features, checkpoint=checkpoint)
     left = checkpoint.read()
-    assert_same(train_on(communities, "gae", config, features=features, resumed=left), whole)
+    assert_same(train_on(communities, name, config, features=features, resumed=left), whole)
 
 
 def failing_at(epoch: int, honest=AllPairs.__call__):

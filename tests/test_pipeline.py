@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
 from linkodds.errors import DegenerateGraph, InvertedRanking, OptionError, RunExists
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
@@ -39,8 +39,9 @@ def write_edges(graph: Graph, path: Path) -> Path:
     [
         (graph, model)
         for graph in ("communities", "directed_ring", "two_sides")
-        for model in ("auto", "gae", "vgae", *BASELINES)
-        if graph == "communities" or model != "degree"  # degrees that are all alike rank backwards: the next test
+        for model in ("auto", *AUTOENCODERS, *BASELINES)
+        if graph == "communities" or model not in ("degree", "feature-cosine")
+        # Degrees that are all alike rank backwards: the next test. Features are planted in the communities.
     ],
 )
 def test_every_model_on_every_kind_of_graph_leaves_a_run_that_holds(request, tmp_path, graph, model):
@@ -48,13 +49,23 @@ def test_every_model_on_every_kind_of_graph_leaves_a_run_that_holds(request, tmp
     edges = write_edges(graph, tmp_path / "edges.csv")
     reading = ReadingOptions(directed=graph.space.directed, bipartite=graph.space.bipartite or None)
     folds = 1 if model == "degree" else None  # on all edges its slope is told to be below 0
+    if model == "feature-cosine":
+        groups = np.eye(6)[np.arange(graph.num_nodes) // 25] + np.random.default_rng(0).normal(
+            size=(graph.num_nodes, 6)
+        )
+        pl.DataFrame({"id": graph.ids.tolist()} | dict(zip("abcdef", groups.T, strict=True))).write_csv(
+            tmp_path / "features.csv"
+        )
+        reading = ReadingOptions(features=tmp_path / "features.csv")
     run = fit_run(edges, tmp_path / "run", FitConfig(model=model, folds=folds, **QUICK), reading=reading)
     assert not (tmp_path / "run.partial").exists()
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
-    assert evaluation == run.evaluation == load_run(tmp_path / "run").evaluation
+    loaded = load_run(tmp_path / "run")
+    assert evaluation == run.evaluation == loaded.evaluation
+    np.testing.assert_array_equal(loaded.scorer.logits(run.split.test), run.scorer.logits(run.split.test))
     assert evaluation["graph"]["directed"] == graph.space.directed
     assert evaluation["graph"]["bipartite"] == graph.space.bipartite
-    assert set(evaluation["baselines"]) == set(BASELINES)
+    assert set(evaluation["baselines"]) == {*BASELINES} - ({"feature-cosine"} - {model})
     if CHECK_RUN.exists():
         checked = subprocess.run(
             [sys.executable, CHECK_RUN, tmp_path / "run"], capture_output=True, text=True, check=False
@@ -83,7 +94,7 @@ def test_auto_takes_the_best_by_validation_and_names_what_lost(communities):
     run = fit_graph(communities, FitConfig(**QUICK))
     finding = next(each for each in run.evaluation["findings"] if each["id"] == "model")
     assert run.model in finding["message"].split(":")[0]
-    for name in {"gae", "vgae", *BASELINES} - {run.model}:
+    for name in {"gae", "vgae", "signed-gae", *BASELINES} - {"feature-cosine", run.model}:
         assert name in finding["message"]
 
 

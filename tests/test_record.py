@@ -46,7 +46,7 @@ def test_weights_give_the_embeddings_again(saved):
     run = load_run(saved[1])
     config = FitConfig(hidden=8, dim=4)
     rng = torch.Generator().manual_seed(0)
-    model = Autoencoder(len(run.ids), config, variational=False, directed=False, effective_odds=1.0, rng=rng)
+    model = Autoencoder("gae", len(run.ids), None, config, directed=False, effective_odds=1.0, rng=rng)
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in run.weights.items()})
     mean = model.mean(SparseMatrix.from_scipy(normalized_adjacency(run.split.message_graph())), None)
     np.testing.assert_allclose(mean.detach().numpy(), run.embeddings[0], rtol=1e-5, atol=1e-7)

@@ -90,6 +90,35 @@ class TestAFit:
         assert any(line.startswith("going on after") for line in said)
         assert load_run(out).model == "gae"
 
+    def test_broken_off_among_the_penalties_and_resumed_is_the_same_run(self, graph, tmp_path):
+        """Three penalties and one training without features, ten epochs each: broken off in the second and the third."""
+        edges, reading = graph
+        config = self.config.model_copy(update={"model": "signed-gae"})
+        whole = fit_run(edges, tmp_path / "whole", config, reading=reading)
+        out, started = tmp_path / "run", []
+        for number, count in enumerate((15, 8)):
+            with pytest.raises(KeyboardInterrupt):
+                fit_run(edges, out, config, reading=reading, resume=number > 0, on_epoch=interrupting_at(count))
+        run = fit_run(
+            edges,
+            out,
+            config,
+            reading=reading,
+            resume=True,
+            on_start=lambda *what: started.append((what[0], len(what[2]))),
+        )
+        same_files(out, tmp_path / "whole")
+        assert started == [
+            ("signed-gae", 10),
+            ("signed-gae-penalty-2", 10),
+            ("signed-gae-penalty-3", 3),
+            ("signed-gae-without-features", 0),
+            ("signed-gae-fold-2", 0),
+        ]
+        assert run.config["weight_decay"] == whole.config["weight_decay"] > 0
+        left_out = not any(name.endswith("encoder.first") for name in run.weights)
+        assert left_out != run.config["uses_features"] == whole.config["uses_features"]
+
     def test_a_fit_may_go_on_after_its_files_were_moved(self, graph, left, tmp_path):
         (tmp_path / "elsewhere").mkdir()
         for name in ("edges.csv", "nodes.txt", "features.npy"):

@@ -15,7 +15,7 @@ from linkodds.training import train
 def new_guard(schedule: str = "constant") -> Safeguard:
     config = FitConfig(hidden=4, dim=2)
     rng = torch.Generator().manual_seed(0)
-    model = Autoencoder(5, config, variational=True, directed=False, effective_odds=0.1, rng=rng)
+    model = Autoencoder("vgae", 5, None, config, directed=False, effective_odds=0.1, rng=rng)
     return Safeguard(model, weight_decay=0.0, learning_rate=0.04, schedule=schedule, epochs=4)
 
 

@@ -96,6 +96,30 @@ def test_unscaled_features_that_overflow_end_in_one_clear_error(communities):
         fit("gae", communities, features=Features(huge, "standard"))  # not what it says: raw ones are divided
 
 
+def test_units_of_the_features_do_not_matter_to_a_signed_gae(communities):
+    """Their weights are trained at a pace and under a penalty that follow their size; Adam's epsilon is all that differs."""
+    values = np.random.default_rng(0).normal(size=(communities.num_nodes, 7)).astype(np.float32)
+    one, other, without = (
+        fit("signed-gae", communities, features=features, epochs=20, weight_decay=1e-3)[1].scorer.source
+        for features in (Features(values, "standard"), Features(64 * values, "standard"), None)
+    )
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e-3 * np.abs(one).max())
+    assert np.abs(one - without).max() > 0.05 * np.abs(one).max()
+
+
+def test_the_weight_decay_follows_the_penalty_where_it_is_left_open(communities):
+    split = split_edges(communities, rng=np.random.default_rng(0))
+    config, seeds = FitConfig(**QUICK).model_copy(update={"epochs": 5}), np.random.SeedSequence(0)
+    weak, strong = (
+        train("signed-gae", split, None, config, seeds=seeds, device=CPU, penalty=penalty) for penalty in (0.1, 0.3)
+    )
+    assert strong.weight_decay == pytest.approx(3 * weak.weight_decay)
+    n, mean_degree = communities.num_nodes, 2 * len(split.train) / communities.num_nodes
+    others = n * (n - 1) / 2 - len(split.train)
+    assert weak.weight_decay == pytest.approx(0.1 * others / len(split.train) * np.sqrt(mean_degree) / (2 * others))
+    assert fit("signed-gae", communities, epochs=5, weight_decay=0.25)[1].weight_decay == 0.25
+
+
 def test_choices_by_size_and_device():
     assert choose_objective(FitConfig(objective="sampled"), PairSpace(10)) == "sampled"
     assert choose_objective(FitConfig(), PairSpace(19_717)) == "sampled"
@@ -113,23 +137,24 @@ def test_embeddings_start_alike_whatever_the_graph_and_the_size_of_the_features(
     propagation = SparseMatrix.from_scipy(normalized_adjacency(adjacency))
     for inputs in (None, torch.rand(200, 30), 1e-3 * torch.rand(200, 30)):
         model = Autoencoder(
-            200 if inputs is None else 30,
+            "vgae",
+            200,
+            None if inputs is None else 30,
             FitConfig(),
-            variational=True,
             directed=directed,
             effective_odds=0.1,
             rng=torch.Generator().manual_seed(0),
         )
         before = model.mean(propagation, inputs).square().mean().sqrt().item()
         assert before < 0.02 or before > 0.06
-        model.scale_heads(propagation, inputs)
+        model.prepare(propagation, inputs)
         assert model.mean(propagation, inputs).square().mean().sqrt().item() == pytest.approx(0.05, rel=1e-4)
 
 
 def test_embeddings_that_are_all_zero_are_left_alone():
     propagation = SparseMatrix.from_scipy(normalized_adjacency(sp.csr_array((5, 5), dtype=np.float32)))
     rng = torch.Generator().manual_seed(0)
-    model = Autoencoder(3, FitConfig(), variational=False, directed=False, effective_odds=0.1, rng=rng)
+    model = Autoencoder("gae", 5, 3, FitConfig(), directed=False, effective_odds=0.1, rng=rng)
     second = model.encoder.second.detach().clone()
-    model.scale_heads(propagation, torch.zeros(5, 3))
+    model.prepare(propagation, torch.zeros(5, 3))
     assert torch.equal(model.encoder.second, second)

@@ -29,12 +29,12 @@ def floor_of(data: Path, name: str) -> dict:
     features = None
     if name == "origin":
         graph = origin_as_graph(origin_edges())
-        config = FitConfig(hidden=256, dim=128, objective="all-pairs", epochs=40, validate_every=40)
+        config = FitConfig(hidden=256, dim=128, objective="all-pairs", epochs=40, validate_every=40).of_model("vgae")
     else:
         given = data / name / "features.npz"
         graph = Graph.from_edges(data / name / "edges.csv.gz", features=given if given.exists() else None)
         features = graph.features
-        config = FitConfig(objective="all-pairs", epochs=40, validate_every=40)
+        config = FitConfig(objective="all-pairs", epochs=40, validate_every=40).of_model("vgae")
     split = split_edges(graph, rng=np.random.default_rng(0))
     sizes = Sizes.of("vgae", split, features, config, objective="all-pairs", validation_non_edges=0)
     work = training_work(sizes)

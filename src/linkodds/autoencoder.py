@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from linkodds.config import FitConfig
-from linkodds.decoder import InnerProduct
-from linkodds.encoder import GraphEncoder, input_matrix
+from linkodds.config import VARIATIONAL, FitConfig
+from linkodds.decoder import InnerProduct, half_negative
+from linkodds.encoder import Encoder, GraphEncoder, LinearEncoder, TableEncoder, input_matrix
 from linkodds.features import Features
 from linkodds.latent import kl_divergence, log_deviation
 from linkodds.propagation import SparseMatrix
@@ -17,6 +17,9 @@ from linkodds.scoring import InnerProductScorer
 
 INITIAL_EMBEDDING = 0.05
 """Root mean square of the entries of the embeddings before the first step; 0.2 costs AUC, 0.01 makes a false start."""
+
+INITIAL_TABLE = 0.1
+"""The same for a free table, under the penalty that it needs."""
 
 
 def encoder_inputs(features: Features | None, device: torch.device | str) -> SparseMatrix | Tensor | None:
@@ -50,49 +53,68 @@ def encoder_inputs(features: Features | None, device: torch.device | str) -> Spa
 class Autoencoder(nn.Module):
     """A graph autoencoder or, when variational, a variational one: encoder, heads and inner product.
 
-    The encoder's outputs are, side by side, the means and, when variational, the log deviations; in a directed graph
-    each of them has a half for a node as source and a half for it as target.
+    gae and vgae have two graph convolutions, linear-gae and linear-vgae one linear propagation, signed-gae a free table
+    with linear smoothed features beside it. The encoder's outputs are, side by side, the means and, when variational, the
+    log deviations; in a directed graph each of them has a half for a node as source and a half for it as target.
 
     Args:
-        num_inputs: features, or nodes when there are none.
-        config: hidden, dim, dropout and free bits.
-        variational: whether to learn log deviations and sample.
+        name: of the model.
+        num_nodes: of the graph.
+        num_features: or None for a learned table.
+        config: hidden, dim, dropout, decoder and free bits, as `FitConfig.of_model` gives them.
         directed: whether source and target embeddings differ.
         effective_odds: O_eff of the objective; its log is the decoder's first bias.
         rng: source of the initial weights.
     """
 
+    encoder: Encoder
+
     def __init__(
         self,
-        num_inputs: int,
+        name: str,
+        num_nodes: int,
+        num_features: int | None,
         config: FitConfig,
         *,
-        variational: bool,
         directed: bool,
         effective_odds: float,
         rng: torch.Generator,
     ) -> None:
         super().__init__()
+        config = config.of_model(name)
+        assert config.dim is not None
         self.width = config.dim * (2 if directed else 1)
         self.dim = config.dim
-        self.variational = variational
+        self.variational = name in VARIATIONAL
         self.free_bits = config.free_bits
-        num_outputs = self.width * (2 if variational else 1)
-        self.encoder = GraphEncoder(num_inputs, config.hidden, num_outputs, config.dropout, rng)
-        self.decoder = InnerProduct(effective_odds)
+        self.initial_size = INITIAL_TABLE if name == "signed-gae" else INITIAL_EMBEDDING
+        num_outputs = self.width * (2 if self.variational else 1)
+        num_inputs = num_nodes if num_features is None else num_features
+        if name == "signed-gae":
+            self.encoder = TableEncoder(num_nodes, num_features, num_outputs, rng)
+        elif name in ("linear-gae", "linear-vgae"):
+            self.encoder = LinearEncoder(num_inputs, num_outputs, config.dropout, rng)
+        else:
+            self.encoder = GraphEncoder(num_inputs, config.hidden, num_outputs, config.dropout, rng)
+        self.decoder = InnerProduct(effective_odds, half_negative(self.dim) if config.decoder == "signed" else None)
 
     @torch.no_grad()
-    def scale_heads(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> None:
-        """Scale the initial heads so that the embeddings have root mean square `INITIAL_EMBEDDING`.
+    def prepare(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> None:
+        """Before training: scale the initial heads, and measure the features that stand beside a table.
+
+        The heads are scaled so that the embeddings have root mean square `INITIAL_EMBEDDING` or, of a free table,
+        `INITIAL_TABLE`.
 
         Two averages over neighbours leave embeddings of 0.003 to 0.02 from Glorot's weights, smaller the denser the
         graph, and inner products of nothing: all gradients of the embeddings are near 0 there, and what training does
         first is to rank by degree and then to unlearn it. Scaled by what the graph and the features make of the weights
         (Mishkin and Matas, ICLR 2016, do so for every layer), all graphs start alike.
         """
+        if isinstance(self.encoder, TableEncoder) and inputs is not None:
+            self.encoder.measure_features(propagation, inputs)
         size = self.mean(propagation, inputs).square().mean().sqrt()
         if torch.isfinite(size) and size > 0:
-            self.encoder.second.mul_(INITIAL_EMBEDDING / size)
+            self.encoder.scale_outputs(self.initial_size / size)
 
     def mean(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> Tensor:
         """Shape (nodes, width): the embeddings, without any noise."""
@@ -130,4 +152,6 @@ class Autoencoder(nn.Module):
         """The decoder on fixed embeddings, for evaluation and search."""
         values = embeddings.detach().cpu().numpy()
         source, target = values[:, : self.dim], values[:, -self.dim :]
-        return InnerProductScorer(source, target, float(self.decoder.scale), float(self.decoder.bias))
+        signs = self.decoder.signs
+        num_negative = 0 if signs is None else int((signs < 0).sum())
+        return InnerProductScorer(source, target, float(self.decoder.scale), float(self.decoder.bias), num_negative)

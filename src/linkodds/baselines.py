@@ -1,21 +1,27 @@
 """Baselines without training: the floors that a learned model has to beat in the same report.
 
-Each counts paths in the message graph. Their "logit" is log(1 + count), an increasing function of the count that becomes
-a log odds only after calibration. In a directed graph paths follow the arrows, except for L3, whose middle step goes
-against them (u -> x <- y -> v): nodes that share targets.
+All but feature-cosine count paths in the message graph. Their "logit" is log(1 + count), an increasing function of the
+count that becomes a log odds only after calibration; feature-cosine's is the cosine. In a directed graph paths follow the
+arrows, except for L3, whose middle step goes against them (u -> x <- y -> v): nodes that share targets.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from linkodds.config import BASELINES
 from linkodds.errors import OptionError
+from linkodds.features import Features
 from linkodds.pairs import Pairs
 from linkodds.scoring import Scorer
 from linkodds.split import Split
+
+STOPPING = 0.15
+"""Probability that a random walk of `ppr` ends before its next step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,31 +67,133 @@ class PathScorer:
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
-        if self.middle is None:
-            counts = (self._steps(rows) @ self.right[:, columns]).toarray()
-        else:  # the last product is nearly full: sparse times dense is faster than sparse times sparse
-            counts = (self.right[:, columns].T.tocsr() @ self._steps(rows).toarray().T).T
+        counts = _counts_of_block(self._steps(rows), self.right[:, columns], is_filled=self.middle is not None)
         return np.asarray(np.log1p(counts), dtype=np.float32)
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
-        counts = np.zeros(len(pairs))
-        to_target = self.right.T.tocsr()
-        order = np.argsort(pairs[:, 0], kind="stable")
-        for chunk in np.array_split(order, max(1, len(order) // 50_000)):
-            if not len(chunk):
-                continue
-            sources, row = np.unique(pairs[chunk, 0], return_inverse=True)
-            steps = self._steps(sources)
-            counts[chunk] = steps[row].multiply(to_target[pairs[chunk, 1]]).sum(axis=1)
-        return np.log1p(counts)
+        return np.log1p(_counts_of_pairs(self._steps, self.right, pairs))
 
     def _steps(self, rows: slice | NDArray[np.int64]) -> sp.csr_array:
         first = self.left[rows]
         return first if self.middle is None else first @ self.middle
 
 
-def baseline_scorer(name: str, split: Split) -> Scorer:
+@dataclass(frozen=True, eq=False)
+class WalkScorer:
+    """log(1 + (a_u + b_v) (c_u e_v sum over k of weight_k (step^k)_uv + far)): walks of one, two and three steps.
+
+    Args:
+        step: shape (nodes, nodes), CSR, float64.
+        weights: of walks of one, two and three steps.
+        sums: a and b, shape (nodes,) each.
+        factors: c and e, shape (nodes,) each.
+        far: what stands for all longer walks.
+    """
+
+    step: sp.csr_array
+    weights: tuple[float, float, float]
+    sums: tuple[NDArray[np.float64], NDArray[np.float64]]
+    factors: tuple[NDArray[np.float64], NDArray[np.float64]]
+    far: float
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Shape (rows, columns), float32; see `Scorer.block`."""
+        values = _counts_of_block(self._steps(rows), self.step[:, columns], is_filled=True)
+        values *= np.multiply.outer(self.factors[0][rows], self.factors[1][columns])
+        values += self.far
+        values *= np.add.outer(self.sums[0][rows], self.sums[1][columns])
+        return np.log1p(values).astype(np.float32)
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64; see `Scorer.logits`."""
+        u, v = pairs[:, 0], pairs[:, 1]
+        values = _counts_of_pairs(self._steps, self.step, pairs) * (self.factors[0][u] * self.factors[1][v]) + self.far
+        return np.log1p(values * (self.sums[0][u] + self.sums[1][v]))
+
+    def _steps(self, rows: slice | NDArray[np.int64]) -> sp.csr_array:
+        """All but the last step, weighted: rows of w1 I + w2 step + w3 step^2."""
+        first = self.step[rows]
+        stay = sp.eye_array(self.step.shape[0], format="csr")[rows]
+        one, two, three = self.weights
+        return sp.csr_array(one * stay + two * first + three * (first @ self.step))
+
+
+@dataclass(frozen=True, eq=False)
+class CosineScorer:
+    """The cosine of the features of two nodes, 0 for a node without any.
+
+    Args:
+        rows: shape (nodes, features), float32, CSR, each row of length 1 or 0.
+    Example:
+        >>> scorer = CosineScorer.of(Features(np.array([[3.0, 4.0], [0.0, 2.0]], dtype=np.float32), "none"))
+        >>> scorer.logits(np.array([[0, 1]])).round(6)
+        array([0.8])
+    """
+
+    rows: sp.csr_array
+
+    @staticmethod
+    def of(features: Features) -> "CosineScorer":
+        """The cosines of these features."""
+        matrix = sp.csr_array(features.matrix).astype(np.float64)
+        lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+        inverse = np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
+        return CosineScorer(sp.csr_array(sp.diags_array(inverse) @ matrix).astype(np.float32))
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> "CosineScorer":
+        """From what `to_arrays` gave."""
+        parts = arrays["features.values"], arrays["features.columns"], arrays["features.starts"]
+        shape = (len(parts[2]) - 1, int(arrays["features.count"][0]))
+        return CosineScorer(sp.csr_array(parts, shape=shape))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Name -> array, to be saved: a run does not hold the features themselves."""
+        return {
+            "features.values": self.rows.data,
+            "features.columns": self.rows.indices,
+            "features.starts": self.rows.indptr,
+            "features.count": np.array([self.rows.shape[1]], dtype=np.int64),
+        }
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Shape (rows, columns), float32; see `Scorer.block`."""
+        cosines = self.rows[rows].astype(np.float64) @ self.rows[columns].astype(np.float64).T
+        return np.asarray(cosines.toarray(), dtype=np.float32)
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64; see `Scorer.logits`."""
+        cosines = np.empty(len(pairs))
+        for chunk in np.array_split(np.arange(len(pairs)), max(1, len(pairs) // 50_000)):
+            left, right = (self.rows[pairs[chunk, end]].astype(np.float64) for end in (0, 1))
+            cosines[chunk] = left.multiply(right).sum(axis=1)
+        return cosines
+
+
+def _counts_of_block(steps: sp.csr_array, last: sp.csr_array, *, is_filled: bool) -> NDArray[np.float64]:
+    """steps @ last, dense; where the product is nearly full, sparse times dense is faster than sparse times sparse."""
+    if not is_filled:
+        return np.asarray((steps @ last).toarray())
+    return np.asarray((last.T.tocsr() @ steps.toarray().T).T)
+
+
+def _counts_of_pairs(
+    steps_of: Callable[[NDArray[np.int64]], sp.csr_array], last: sp.csr_array, pairs: Pairs
+) -> NDArray[np.float64]:
+    """(steps @ last)[u, v] for each pair, shape (pairs,)."""
+    counts = np.zeros(len(pairs))
+    to_target = last.T.tocsr()
+    order = np.argsort(pairs[:, 0], kind="stable")
+    for chunk in np.array_split(order, max(1, len(order) // 50_000)):
+        if not len(chunk):
+            continue
+        sources, row = np.unique(pairs[chunk, 0], return_inverse=True)
+        counts[chunk] = steps_of(sources)[row].multiply(to_target[pairs[chunk, 1]]).sum(axis=1)
+    return counts
+
+
+def baseline_scorer(name: str, split: Split, features: Features | None = None) -> Scorer:
     """A baseline on the message graph of a split.
 
     - `degree`: d_u d_v.
@@ -94,11 +202,19 @@ def baseline_scorer(name: str, split: Split) -> Scorer:
     - `resource-allocation`: each weighted 1 / degree (Zhou, Lu and Zhang, Eur. Phys. J. B 71, 2009).
     - `l3`: paths u-x-y-v, each weighted 1 / sqrt(d_x d_y) (Kovacs et al., Nature Communications 10, 2019).
 
+    - `katz`: walks of k = 1, 2 and 3 steps, each weighted beta^k (Katz, Psychometrika 18, 1953, cut off), where beta is
+      half the inverse of the largest singular value.
+    - `ppr`: personalised PageRank of the one node from the other, both ways where undirected: a walk ends with
+      probability 0.15 before each step. Up to three steps are exact; longer walks count as having forgotten where they
+      began.
+    - `feature-cosine`: the cosine of the nodes' features; it does not look at the edges.
+
     Args:
-        name: one of the five names.
+        name: one of these names.
         split: its train edges are the message graph.
+        features: for `feature-cosine`.
     Raises:
-        OptionError: another name.
+        OptionError: another name, or features that are not there.
     Example:
         >>> from linkodds.pairs import PairSpace
         >>> part = [np.array([[0, 1], [1, 2], [2, 3]]), np.array([[0, 4]]), np.array([[1, 4]]), np.array([[2, 4]])]
@@ -106,10 +222,14 @@ def baseline_scorer(name: str, split: Split) -> Scorer:
         >>> pairs = np.array([[0, 2], [0, 3]])
         >>> {name: np.expm1(baseline_scorer(name, split).logits(pairs)).round(3).tolist() for name in BASELINE_SCORERS}
         {'degree': [2.0, 1.0], 'common-neighbors': [1.0, 0.0], 'adamic-adar': [1.443, 0.0],
-         'resource-allocation': [0.5, 0.0], 'l3': [0.0, 0.5]}
+         'resource-allocation': [0.5, 0.0], 'l3': [0.0, 0.5], 'katz': [1.0, 0.309], 'ppr': [2.054, 1.32]}
     """
+    if name == "feature-cosine":
+        if features is None:
+            raise OptionError("--model feature-cosine: the graph has no node features; give --features FILE.")
+        return CosineScorer.of(features)
     if name not in BASELINE_SCORERS:
-        raise OptionError(f"no baseline is called {name!r}; there are {', '.join(BASELINE_SCORERS)}.")
+        raise OptionError(f"no baseline is called {name!r}; there are {', '.join(BASELINES)}.")
     a: sp.csr_array = split.message_graph().astype(np.float64)
     return BASELINE_SCORERS[name](a)
 
@@ -138,6 +258,39 @@ def _l3(a: sp.csr_array) -> Scorer:
     return PathScorer(a, middle, a)
 
 
+def _katz(a: sp.csr_array) -> Scorer:
+    n = a.shape[0]
+    beta = 0.5 / _largest_singular_value(a)
+    ones, none = np.ones(n), np.zeros(n)
+    return WalkScorer(a, (1 / beta, 1.0, beta), (ones, none), (ones, ones), 0.0)  # over beta^2: two steps count 1
+
+
+def _ppr(a: sp.csr_array) -> Scorer:
+    out, into = (np.asarray(a.sum(axis=axis), dtype=np.float64) for axis in (1, 0))
+    weight = float(a.sum())
+    one, two, three = (float(weight * STOPPING * (1 - STOPPING) ** k) for k in (1, 2, 3))
+    far = (1 - STOPPING) ** 4
+    if sp.csr_array(a - a.T).count_nonzero():  # directed
+        step = sp.csr_array(sp.diags_array(1 / np.maximum(out, 1)) @ a)
+        return WalkScorer(
+            step, (one, two, three), (np.zeros(len(out)), into), (np.ones(len(out)), 1 / np.maximum(into, 1)), far
+        )
+    # (P^k)_uv + (P^k)_vu = (d_u + d_v) (S^k)_uv / sqrt(d_u d_v), with P = D^-1 A and S = D^-1/2 A D^-1/2
+    inverse_root = 1 / np.sqrt(np.maximum(out, 1))
+    step = sp.csr_array(sp.diags_array(inverse_root) @ a @ sp.diags_array(inverse_root))
+    return WalkScorer(step, (one, two, three), (out, out), (inverse_root, inverse_root), far)
+
+
+def _largest_singular_value(a: sp.csr_array) -> float:
+    """By power iteration from ones: the entries are not negative, so it cannot start at a right angle to the answer."""
+    vector, before, size = np.ones(a.shape[1]), 0.0, 1.0
+    while abs(size - before) > 1e-13 * size:
+        vector = a.T @ (a @ vector)
+        before, size = size, float(np.linalg.norm(vector))
+        vector /= size
+    return float(np.sqrt(size))
+
+
 def _scale_rows(a: sp.csr_array, weight: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> sp.csr_array:
     """A node on a path of length two has degree 2 at least when undirected; the maxima only guard the nodes on none."""
     degree = (a + a.T).astype(bool).sum(axis=1).astype(np.float64)
@@ -150,4 +303,7 @@ BASELINE_SCORERS: dict[str, Callable[[sp.csr_array], Scorer]] = {
     "adamic-adar": _adamic_adar,
     "resource-allocation": _resource_allocation,
     "l3": _l3,
+    "katz": _katz,
+    "ppr": _ppr,
 }
+"""All that look at nothing but the message graph."""

@@ -6,12 +6,12 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from linkodds import __version__
-from linkodds.config import BASELINES, FitConfig, ModelName
+from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.graph import Graph
@@ -47,7 +47,7 @@ class Plan:
     config: FitConfig
 
     def __post_init__(self) -> None:
-        known = get_args(ModelName)
+        known = ("auto", *AUTOENCODERS, *BASELINES)
         unknown = [name for name in self.models if name not in known]
         if unknown or not self.models:
             named = repr(unknown[0]) if unknown else "none"
@@ -159,7 +159,8 @@ def compared(plan: Plan, splits: Sequence[Mapping[str, Any]], graph: Mapping[str
     """
     first = splits[0]
     test_share = float(first["split"]["test"]) / float(first["split"]["train"])
-    names = [*plan.models, *(name for name in BASELINES if name not in plan.models)]
+    counted = [name for name in BASELINES if all(name in split["models"] for split in splits)]
+    names = [*plan.models, *(name for name in counted if name not in plan.models)]
 
     def values(name: str, metric: str) -> list[float | None]:
         return [split["models"][name].get("metrics", {}).get(metric) for split in splits]
@@ -186,7 +187,7 @@ def compared(plan: Plan, splits: Sequence[Mapping[str, Any]], graph: Mapping[str
         known = [split["models"][name].get("validation_average_precision") for split in splits]
         return -np.inf if None in known else float(np.mean(known))
 
-    best_baseline = max(BASELINES, key=validation_ap)
+    best_baseline = max(counted, key=validation_ap)
     gaps = []
     for role, against in (("best baseline", best_baseline), ("first model", plan.models[0])):
         for name in names:

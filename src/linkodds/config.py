@@ -1,16 +1,22 @@
 """FitConfig: every option of `linkodds fit`, its default and its meaning, in one frozen value."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from linkodds.errors import OptionError
 
-ModelName = Literal["auto", "gae", "vgae", "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3"]
-MODELS: tuple[str, ...] = ("auto", "gae", "vgae")
-BASELINES: tuple[str, ...] = ("degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3")
+AutoencoderName = Literal["gae", "vgae", "linear-gae", "linear-vgae", "signed-gae"]
+BaselineName = Literal[
+    "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3", "katz", "ppr", "feature-cosine"
+]
+AUTOENCODERS: tuple[str, ...] = get_args(AutoencoderName)
+VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae")
+BASELINES: tuple[str, ...] = get_args(BaselineName)
+COSTLY = ("katz", "ppr", "feature-cosine")
+"""Baselines that stand beside every model in a small graph, and only where they are named in a large one."""
 
 
 class FitConfig(BaseModel):
@@ -23,18 +29,25 @@ class FitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: ModelName = Field(
+    model: Literal["auto", AutoencoderName, BaselineName] = Field(
         "auto",
-        description="auto: the best of gae, vgae and the baselines by validation average precision; or the name of one of them",
+        description="auto: the best of gae, vgae, signed-gae and the baselines by validation average precision; or the name of "
+        "one of them, or linear-gae or linear-vgae",
+    )
+    decoder: Literal["auto", "inner-product", "signed"] = Field(
+        "auto",
+        description="signed: an inner product in which half of the dimensions count negative; auto: signed for signed-gae, "
+        "inner-product for the others",
     )
     objective: Literal["auto", "all-pairs", "sampled", "subgraph"] = Field(
         "auto",
         description="all-pairs: every pair, exact; sampled: train edges and uniformly drawn zeros; subgraph: all pairs of a few "
         "nodes, drawn anew every epoch; auto: by the number of pairs",
     )
-    positive_weight: Literal["none", "balanced"] = Field(
-        "none",
-        description="of an edge in the all-pairs loss: none is 1, balanced is absent pairs / edges; calibration undoes it",
+    positive_weight: Literal["auto", "none", "balanced"] = Field(
+        "auto",
+        description="of an edge in the all-pairs loss: none is 1, balanced is absent pairs / edges; calibration undoes it; auto: "
+        "balanced for signed-gae, none for the others",
     )
     zeros_per_edge: int = Field(
         5, ge=1, le=1000, description="sampled objective: zeros drawn for each train edge, every epoch anew"
@@ -50,9 +63,13 @@ class FitConfig(BaseModel):
     subgraph_alpha: float = Field(
         1.0, ge=0, le=10, description="subgraph objective: the power of the degree or core number; 0 draws all alike"
     )
-    hidden: int = Field(128, ge=1, le=4096, description="width of the first graph convolution")
-    dim: int = Field(64, ge=1, le=2048, description="dimensions of the embedding")
-    learning_rate: float = Field(0.01, gt=0, le=1, description="of Adam")
+    hidden: int = Field(128, ge=1, le=4096, description="width of the first graph convolution of gae and vgae")
+    dim: int | None = Field(
+        None, ge=1, le=2048, description="dimensions of the embedding; null: 128 for signed-gae, 64 for the others"
+    )
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="of Adam; null: 0.03 for signed-gae, 0.01 for the others"
+    )
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="of the learning rate: constant, or falling to 0 at the last of the epochs"
     )
@@ -60,12 +77,14 @@ class FitConfig(BaseModel):
         0.5,
         ge=0,
         lt=1,
-        description="on the features (the learned table, where there are none) and on the hidden layer, while training",
+        description="on the features (the learned table, where there are none) and on the hidden layer, while training; "
+        "signed-gae has none",
     )
     beta: float = Field(
         0.05,
         ge=0,
-        description="weight of vgae's KL, summed over nodes and divided as the cross-entropy is; 1: evidence lower bound",
+        description="weight of the KL of a variational model, summed over nodes and divided as the cross-entropy is; 1: evidence "
+        "lower bound",
     )
     warm_up: int = Field(0, ge=0, description="epochs over which the weight of the KL term rises from 0 to beta")
     free_bits: float = Field(
@@ -73,16 +92,22 @@ class FitConfig(BaseModel):
         ge=0,
         description="nats that the KL of each dimension, a mean over the nodes, counts as at least; 0 is none",
     )
-    weight_decay: float = Field(
-        0.0, ge=0, description="L2 penalty of Adam on the encoder's weights; never on scale and bias"
+    weight_decay: float | None = Field(
+        None,
+        ge=0,
+        description="L2 penalty of Adam on the encoder's weights, never on scale and bias; null: for signed-gae the best of a "
+        "few by validation average precision, 0 for the others",
     )
     epochs: int = Field(300, ge=1, description="at most this many")
-    patience: int = Field(
-        200,
+    patience: int | None = Field(
+        None,
         ge=1,
-        description="stop when validation average precision has not risen for this many epochs; the best epoch is kept",
+        description="stop when validation average precision has not risen for this many epochs; the best epoch is kept; null: 40 "
+        "for signed-gae, 200 for the others",
     )
-    validate_every: int = Field(5, ge=1, description="epochs between two validations")
+    validate_every: int | None = Field(
+        None, ge=1, description="epochs between two validations; null: 10 for signed-gae, 5 for the others"
+    )
     time_budget: float | None = Field(
         None,
         gt=0,
@@ -159,6 +184,28 @@ class FitConfig(BaseModel):
     @classmethod
     def _yes_of_yaml(cls, value: Any) -> Any:
         return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
+
+    def of_model(self, name: str) -> "FitConfig":
+        """The same options with those that were left open as this model takes them; only the weight decay may stay open.
+
+        Args:
+            name: gae, vgae, linear-gae, linear-vgae or signed-gae.
+        Example:
+            >>> [FitConfig(learning_rate=0.5).of_model(name).dim for name in ("gae", "signed-gae")]
+            [64, 128]
+        """
+        taken: dict[str, Any] = {
+            "decoder": "inner-product",
+            "positive_weight": "none",
+            "dim": 64,
+            "learning_rate": 0.01,
+        }
+        taken |= {"patience": 200, "validate_every": 5, "weight_decay": 0.0}
+        if name == "signed-gae":
+            taken |= {"decoder": "signed", "positive_weight": "balanced", "dim": 128, "learning_rate": 0.03}
+            taken |= {"patience": 40, "validate_every": 10, "weight_decay": None}
+        is_open = {option for option in taken if getattr(self, option) in (None, "auto")}
+        return self.model_copy(update={option: taken[option] for option in is_open})
 
     @staticmethod
     def from_options(options: dict[str, Any]) -> "FitConfig":

@@ -1,15 +1,16 @@
 """Contest: models and baselines on one split, measured alike; the best by validation average precision wins."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from linkodds.baselines import baseline_scorer
+from linkodds.baselines import CosineScorer, baseline_scorer
 from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import AUTOENCODERS, BASELINES, COSTLY, FitConfig
 from linkodds.costs import Costs
 from linkodds.cross_fitting import on_the_scale_of_the_mean
 from linkodds.degree_term import Choice, DegreeTerm, choose_degree_term
@@ -22,12 +23,20 @@ from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, degrees_of
 from linkodds.pairs import Pairs
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
-from linkodds.scoring import InnerProductScorer, MeanScorer, Scorer, mean_inner_product
+from linkodds.scoring import DegreeAwareScorer, InnerProductScorer, MeanScorer, Scorer, mean_inner_product
 from linkodds.split import Split
-from linkodds.training import VALIDATION_NON_EDGES, TrainedModel, choose_objective, mean_model, train
+from linkodds.training import (
+    ALL_PAIRS_LIMIT,
+    PENALTIES,
+    VALIDATION_NON_EDGES,
+    TrainedModel,
+    choose_objective,
+    mean_model,
+    train,
+)
 from linkodds.workload import Sizes
 
-AUTOENCODERS = ("gae", "vgae")
+TRIED_BY_AUTO = ("gae", "vgae", "signed-gae")
 HELD_OUT = ("validation", "calibration", "test")
 
 
@@ -61,6 +70,14 @@ class Contender:
         if self.degree_term is not None and self.degree_term.is_used:
             return self.degree_term.odds
         return None if self.trained is None else self.trained.effective_odds
+
+    @property
+    def weights(self) -> Mapping[str, NDArray[Any]]:
+        """What is saved to have the scorer again; nothing where the split is enough."""
+        if self.trained is not None:
+            return self.trained.weights
+        scorer = self.scorer.base if isinstance(self.scorer, DegreeAwareScorer) else self.scorer
+        return scorer.to_arrays() if isinstance(scorer, CosineScorer) else {}
 
     @property
     def findings(self) -> list[Finding]:
@@ -116,16 +133,17 @@ class Contest:
         first = self.split.rotations()[0]
         return {name: self.contend(name, first) for name in self._names()}
 
-    def contend(self, name: str, split: Split, fold: int = 0) -> Contender:
+    def contend(self, name: str, split: Split, fold: int = 0, like: TrainedModel | None = None) -> Contender:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
 
         Args:
             name: a model or a baseline.
             split: one of the rotations of the contest's split.
             fold: number of the rotation; it seeds the training and names its checkpoint.
+            like: a training whose weight decay is taken, and whether it has features; None: the config's, or a search.
         """
-        trained = self._trained(name, split, fold) if name in AUTOENCODERS else None
-        scorer = baseline_scorer(name, split) if trained is None else trained.scorer
+        trained = self._trained(name, split, fold, like) if name in AUTOENCODERS else None
+        scorer = baseline_scorer(name, split, self.features) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
             contender = Contender(name, scorer, trained, self._held_out(scorer, split, HELD_OUT))
         kept = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained else ""
@@ -146,11 +164,16 @@ class Contest:
             f"cross-fitting: {count:,} train and calibration edges in {len(rotations)} folds, each calibrates once"
         )
         folds = [winner]
-        folds += [self.contend(winner.name, rotation, fold) for fold, rotation in enumerate(rotations[1:], start=1)]
+        folds += [
+            self.contend(winner.name, rotation, fold, winner.trained)
+            for fold, rotation in enumerate(rotations[1:], start=1)
+        ]
         products = [fold.scorer for fold in folds if isinstance(fold.scorer, InnerProductScorer)]
         scorer: Scorer = MeanScorer(tuple(fold.scorer for fold in folds))
         if len(products) == len(folds):
             scorer = mean_inner_product(products)
+        elif isinstance(winner.scorer, CosineScorer):  # of features alone, the same in every fold
+            scorer = winner.scorer
         models = [fold.trained for fold in folds if fold.trained is not None]
         with self.costs.stage("evaluation"):
             parts = self._held_out(scorer, self.split, ("validation", "test"))
@@ -174,7 +197,9 @@ class Contest:
         """A baseline as it is compared with the model: with folds the mean of its counts on all message graphs."""
         if self.split.folds == 1:
             return baseline
-        scorer = MeanScorer(tuple(baseline_scorer(baseline.name, rotation) for rotation in self.split.rotations()))
+        scorer = MeanScorer(
+            tuple(baseline_scorer(baseline.name, rotation, self.features) for rotation in self.split.rotations())
+        )
         with self.costs.stage("baselines"):
             return Contender(baseline.name, scorer, None, self._held_out(scorer, self.split, ("validation", "test")))
 
@@ -207,7 +232,7 @@ class Contest:
         """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
         names = [name for name in self._names() if name in AUTOENCODERS]
         further = (len(names) if self.names else 1) * (self.split.folds - 1)
-        budget = TimeBudget(self.config.time_budget, trainings=len(names) + further)
+        budget = TimeBudget(self.config.time_budget, trainings=sum(self._num_tries(name) for name in names) + further)
         return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
 
     def calibration_samples(self, winner: Contender, folds: Sequence[Contender]) -> tuple[HeldOut, ...]:
@@ -295,9 +320,11 @@ class Contest:
         }
 
     def _names(self) -> list[str]:
-        asked = [*AUTOENCODERS] if self.config.model == "auto" else [self.config.model]
+        asked = [*TRIED_BY_AUTO] if self.config.model == "auto" else [self.config.model]
         asked = [*self.names] or asked
-        return [*asked, *(name for name in BASELINES if name not in asked)]
+        is_small = self.split.space.num_pairs <= ALL_PAIRS_LIMIT
+        floors = [name for name in BASELINES if is_small or name not in COSTLY]
+        return [*asked, *(each for each in floors if each not in asked and (self.features or each != "feature-cosine"))]
 
     def _choose(self, contenders: dict[str, Contender]) -> tuple[Contender, list[Finding]]:
         """The named model, or for auto the best by validation average precision; baselines compete under auto only."""
@@ -314,38 +341,108 @@ class Contest:
         remedy = "Name one with --model to have it whatever the validation says."
         return winner, [Finding("model", "info", message, remedy, winner.validation_ap), *winner.findings]
 
-    def _trained(self, name: str, split: Split, fold: int) -> TrainedModel:
-        """Say what a training will take, train, and say what a time budget did to it."""
-        label = f"{name}-fold-{fold + 1}" if fold else name
+    def _trained(self, name: str, split: Split, fold: int, like: TrainedModel | None) -> TrainedModel:
+        """The training, or the best by validation average precision of those that a search makes.
+
+        A search tries each penalty and, where there are features, the best of them once more without features.
+        """
         epochs = self.epochs_allowed()[name]
-        objective = choose_objective(self.config, split.space)
-        self.say(f"training {name}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
+        config = self.config.model_copy(update={"epochs": epochs})
+        if like is not None:
+            features = self.features if like.uses_features else None
+            config = config.model_copy(update={"weight_decay": like.weight_decay})
+            return self._train(name, name, split, features, config, fold)
+        if self._num_tries(name) == 1:
+            trained = self._train(name, name, split, self.features, config, fold)
+        else:
+            keys = [f"{name}-penalty-{number}" if number > 1 else name for number in range(1, len(PENALTIES) + 1)]
+            tried = [
+                self._train(name, key, split, self.features, config, fold, penalty)
+                for key, penalty in zip(keys, PENALTIES, strict=True)
+            ]
+            # Against all non-edges: against the sample that training sees, AP is far noisier at the top of the ranking.
+            aps = [
+                average_precision(self._held_out(each.scorer, split, ("validation",))["validation"]) for each in tried
+            ]
+            if self.features is not None:
+                best = config.model_copy(update={"weight_decay": tried[int(np.argmax(aps))].weight_decay})
+                tried.append(self._train(name, f"{name}-without-features", split, None, best, fold))
+                aps.append(average_precision(self._held_out(tried[-1].scorer, split, ("validation",))["validation"]))
+            trained = tried[int(np.argmax(aps))]  # the first, which has the strongest penalty, among equals
+            trained = replace(trained, findings=(*trained.findings, self._searched(name, trained, tried, aps)))
+        num_epochs = len(trained.history)
+        if num_epochs == epochs < self.config.epochs and not fold and not trained.was_cut_short:
+            self.budget_findings.append(shortened(self.config.time_budget, name, epochs, self.config.epochs))
+        return trained
+
+    def _searched(
+        self, name: str, trained: TrainedModel, tried: Sequence[TrainedModel], aps: Sequence[float]
+    ) -> Finding:
+        """What to say of a search, and say it."""
+        names = [f"{each.weight_decay:.3g}{self._features_left_out(each)}" for each in tried]
+        message = (
+            f"{name}: weight decay {trained.weight_decay:.3g}{self._features_left_out(trained)} was best by validation average "
+            f"precision, of {', '.join(f'{each} {ap:.4g}' for each, ap in zip(names, aps, strict=True))}."
+        )
+        self.say(message)
+        return Finding("training", "info", message, "--weight-decay names one, and trains once.", trained.weight_decay)
+
+    def _features_left_out(self, trained: TrainedModel) -> str:
+        return "" if trained.uses_features or self.features is None else " without features"
+
+    def _num_tries(self, name: str) -> int:
+        """Trainings of a model on the contest's own split: several where the weight decay is left open."""
+        is_open = self.config.of_model(name).weight_decay is None
+        return len(PENALTIES) + (self.features is not None) if is_open else 1
+
+    def _train(
+        self,
+        name: str,
+        key: str,
+        split: Split,
+        features: Features | None,
+        config: FitConfig,
+        fold: int,
+        penalty: float = PENALTIES[0],
+    ) -> TrainedModel:
+        """Say what a training will take, train, and say whether a clock ended it.
+
+        Args:
+            name: of the model.
+            key: what this training of it is called; it names the checkpoint.
+            split: to train on.
+            features: or None to leave them out.
+            config: with the epochs that the time budget allows.
+            fold: of the split.
+            penalty: see `train`.
+        """
+        label = f"{key}-fold-{fold + 1}" if fold else key
+        objective = choose_objective(config, split.space)
+        self.say(f"training {label}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
         memory = Memory.here() if self.device.type == "cpu" else Memory(None, None)
-        for line in announcement(label, epochs, self._sizes(name), memory):
+        for line in announcement(label, config.epochs, self._sizes(name), memory):
             self.say(line)
-        checkpoint = None if self.checkpoints is None else self.checkpoints.of(name, fold)
+        checkpoint = None if self.checkpoints is None else self.checkpoints.of(key, fold)
         resumed = self._resumed(checkpoint)
         if self.on_start is not None:
-            self.on_start(label, epochs, () if resumed is None else resumed.history)
+            self.on_start(label, config.epochs, () if resumed is None else resumed.history)
         clock = Clock(self.config.time_budget, spent=self.costs.seconds("training"))
         with self.costs.stage("training"):
             trained = train(
                 name,
                 split,
-                self.features,
-                self.config.model_copy(update={"epochs": epochs}),
+                features,
+                config,
                 seeds=self._seeds(fold),
                 device=self.device,
                 on_epoch=self.on_epoch,
                 should_stop=clock,
                 checkpoint=checkpoint,
                 resumed=resumed,
+                penalty=penalty,
             )
-        num_epochs = len(trained.history)
         if trained.was_cut_short:
-            self.budget_findings.append(clock.finding(label, num_epochs))
-        elif num_epochs == epochs < self.config.epochs and not fold:
-            self.budget_findings.append(shortened(self.config.time_budget, name, epochs, self.config.epochs))
+            self.budget_findings.append(clock.finding(label, len(trained.history)))
         return trained
 
     def _sizes(self, name: str) -> Sizes:

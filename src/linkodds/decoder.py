@@ -10,6 +10,18 @@ Factors = tuple[Tensor, Tensor, Tensor, Tensor]
 """source (nodes, k), target (nodes, k), scale and bias: the logit of (u, v) is scale * <source_u, target_v> + bias."""
 
 
+def half_negative(dim: int) -> Tensor:
+    """Signs of which the last half, or one less where `dim` is odd, are -1. Shape (dim,).
+
+    Example:
+        >>> half_negative(5)
+        tensor([ 1.,  1.,  1., -1., -1.])
+    """
+    signs = torch.ones(dim)
+    signs[dim - dim // 2 :] = -1
+    return signs
+
+
 @final
 class InnerProduct(nn.Module):
     """logit = exp(log_scale) * sum over k of sign_k * source_k * target_k + degree terms + bias.

@@ -46,24 +46,25 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self,
         model: str = "auto",
         *,
+        decoder: str = "auto",
         objective: str = "auto",
-        positive_weight: str = "none",
+        positive_weight: str = "auto",
         zeros_per_edge: int = 5,
         subgraph_nodes: int = 5000,
         subgraph_by: str = "degree",
         subgraph_alpha: float = 1.0,
         hidden: int = 128,
-        dim: int = 64,
-        learning_rate: float = 0.01,
+        dim: int | None = None,
+        learning_rate: float | None = None,
         schedule: str = "constant",
         dropout: float = 0.5,
         beta: float = 0.05,
         warm_up: int = 0,
         free_bits: float = 0.0,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
         epochs: int = 300,
-        patience: int = 200,
-        validate_every: int = 5,
+        patience: int | None = None,
+        validate_every: int | None = None,
         time_budget: float | None = None,
         split: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1),
         folds: int | None = None,
@@ -77,6 +78,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         threads: int | None = None,
     ) -> None:
         self.model = model
+        self.decoder = decoder
         self.objective = objective
         self.positive_weight = positive_weight
         self.zeros_per_edge = zeros_per_edge

@@ -4,7 +4,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from linkodds.baselines import BASELINE_SCORERS, baseline_scorer
+from linkodds.baselines import baseline_scorer
+from linkodds.config import BASELINES, COSTLY
 from linkodds.nearby import distances, neighbor_matrix
 from linkodds.pairs import Pairs
 from linkodds.scoring import Scorer
@@ -73,7 +74,7 @@ def _shares_above(split: Split, pairs: Pairs) -> dict[str, NDArray[np.float64]]:
         ranks = np.arange(count) * width + np.random.default_rng(0).integers(0, width, count)
     sample = recorded.absent_pairs(ranks)
     shares = {}
-    for name in BASELINE_SCORERS:
+    for name in (each for each in BASELINES if each not in COSTLY):
         scorer = baseline_scorer(name, split)
         rising = np.sort(_logits(scorer, sample))
         shares[name] = 1.0 - np.searchsorted(rising, _logits(scorer, pairs) - 1e-9, side="left") / count

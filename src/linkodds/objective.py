@@ -26,10 +26,12 @@ class Objective(Protocol):
 
     Attributes:
         effective_odds: O_eff.
+        edge_weight: of a train edge, where a zero weighs 1.
         total_weight: what the sum that the loss stands for was divided by; a KL term in nats is divided by it too.
     """
 
     effective_odds: float
+    edge_weight: float
     total_weight: float
 
     def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
@@ -111,6 +113,7 @@ class Sampled:
         self.num_zeros = zeros_per_edge * len(edges.pairs)
         self.total_weight = float(len(edges.pairs) + self.num_zeros)
         self.effective_odds = 1.0 / zeros_per_edge
+        self.edge_weight = 1.0
         self.device = device
         self.rng = rng
 

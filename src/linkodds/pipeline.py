@@ -16,7 +16,7 @@ from linkodds import __version__
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, FitConfig
-from linkodds.contest import AUTOENCODERS, Contender, Contest, as_in_blocks
+from linkodds.contest import TRIED_BY_AUTO, Contender, Contest, as_in_blocks
 from linkodds.costs import Costs
 from linkodds.cross_fitting import choose_folds
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
@@ -234,7 +234,7 @@ def evaluate_models(
     with _torch_threads(config.threads):
         fit = _Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
         fit.announce()
-        contest = fit.contest([name for name in names if name != "auto"] or AUTOENCODERS)
+        contest = fit.contest([name for name in names if name != "auto"] or TRIED_BY_AUTO)
         contenders = contest.contenders()
         result: dict[str, Evaluation | str] = {}
         for name, contender in contenders.items():
@@ -315,7 +315,9 @@ class _Fit:
         winner, trained = measured.contender, measured.contender.trained
         baselines = {
             name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
-            for name, each in ((name, contest.mean_baseline(contenders[name])) for name in BASELINES)
+            for name, each in (
+                (name, contest.mean_baseline(contenders[name])) for name in BASELINES if name in contenders
+            )
         }
         with self.costs.stage("evaluation"):
             ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
@@ -334,7 +336,7 @@ class _Fit:
             ids=self.graph.ids,
             split=self.split,
             scorer=winner.scorer,
-            weights={} if trained is None else trained.weights,
+            weights=winner.weights,
             calibrator=measured.calibrator,
             decision=stored,
             evaluation=evaluation,
@@ -484,11 +486,21 @@ class _Fit:
                 "degree_term": winner.degree_term and winner.degree_term.to_json(),
             }
         if trained is not None:
+            as_given, taken = (
+                each.model_dump(mode="json") for each in (self.config, self.config.of_model(trained.name))
+            )
             facts |= {
+                "options_of_model": {name: value for name, value in taken.items() if value != as_given[name]},
                 "objective": trained.objective,
                 "effective_odds": trained.effective_odds,
                 "best_epoch": trained.best_epoch,
-                "decoder": {"scale": trained.scorer.scale, "bias": trained.scorer.bias},
+                "weight_decay": trained.weight_decay,
+                "uses_features": trained.uses_features,
+                "decoder": {
+                    "scale": trained.scorer.scale,
+                    "bias": trained.scorer.bias,
+                    "num_negative_dimensions": trained.scorer.num_negative,
+                },
                 "propagation": choose_kernel(self.device, torch.float32),
             }
         return facts

@@ -18,7 +18,7 @@ import safetensors.numpy
 import yaml
 from numpy.typing import NDArray
 
-from linkodds.baselines import baseline_scorer
+from linkodds.baselines import CosineScorer, baseline_scorer
 from linkodds.calibration import Calibrator
 from linkodds.config import BASELINES
 from linkodds.curves import Curves, curves
@@ -54,7 +54,7 @@ class Run:
         ids: shape (nodes,), the user's ids as text.
         split: the four edge sets.
         scorer: logits of pairs.
-        weights: name -> array, empty for baselines.
+        weights: name -> array, empty for baselines; of feature-cosine the features.
         calibrator: logit -> probability in the rehearsal.
         decision: the rule that predict applies.
         evaluation: evaluation.json.
@@ -72,7 +72,7 @@ class Run:
     ids: NDArray[np.object_]
     split: Split
     scorer: Scorer
-    weights: Mapping[str, NDArray[np.float32]]
+    weights: Mapping[str, NDArray[Any]]
     calibrator: Calibrator
     decision: Decision
     evaluation: dict[str, Any]
@@ -253,7 +253,10 @@ def _read(path: Path) -> Run:
         raise BrokenRun("scores.npz belongs to another message graph than split.npz.")
     model, weights = config["model"], {}
     scorer: Scorer
-    if model in BASELINES:
+    if model == "feature-cosine":
+        weights = safetensors.numpy.load_file(path / "model.safetensors")
+        scorer = CosineScorer.from_arrays(weights)
+    elif model in BASELINES:
         counts = [baseline_scorer(model, rotation) for rotation in split.rotations()]
         scorer = counts[0] if len(counts) == 1 else MeanScorer(tuple(counts))
     else:
@@ -341,7 +344,8 @@ def _scorer(table: pl.DataFrame, decoder: dict[str, float]) -> InnerProductScore
 
     source = side("source_") if "source_0" in table.columns else side("")
     target = side("target_") if "target_0" in table.columns else source
-    return InnerProductScorer(source, target, float(decoder["scale"]), float(decoder["bias"]))
+    num_negative = int(decoder.get("num_negative_dimensions", 0))
+    return InnerProductScorer(source, target, float(decoder["scale"]), float(decoder["bias"]), num_negative)
 
 
 def _read_history(path: Path) -> dict[str, list[Any]]:

@@ -169,12 +169,23 @@ class Safeguard:
             return self._retreat("D17", f"the KL term jumped to {self._kl[-1]:.3g} nats at epoch {epoch}")
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), MAX_GRADIENT_NORM)
+        self._clip()
         for group in self._optimizer.param_groups:
-            group["lr"] = self.learning_rate * schedule_factor(self.schedule, epoch, self.epochs)
+            group["lr"] = group["pace"] * self.learning_rate * schedule_factor(self.schedule, epoch, self.epochs)
         self.num_changes += 1  # before the change, so that one that was broken off counts
         self._optimizer.step()
         return ""
+
+    def _clip(self) -> None:
+        """Clip the norm of all gradients together, each in the units that its weights are trained at."""
+        gradients = [
+            parameter.grad if group["pace"] == 1 else parameter.grad * group["pace"]
+            for group in self._optimizer.param_groups
+            for parameter in group["params"]
+            if parameter.grad is not None
+        ]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), MAX_GRADIENT_NORM, norm)
 
     def _retreat(self, rule: str, what: str) -> str:
         self.num_changes += 1
@@ -193,8 +204,15 @@ class Safeguard:
     def _new_optimizer(self) -> torch.optim.Adam:
         return torch.optim.Adam(
             [
-                {"params": self.model.encoder.parameters(), "weight_decay": self.weight_decay},
-                {"params": self.model.decoder.parameters(), "weight_decay": 0.0},
+                *(
+                    {
+                        "params": each.weights,
+                        "weight_decay": self.weight_decay * each.weight_decay,
+                        "pace": each.learning_rate,
+                    }
+                    for each in self.model.encoder.paces()
+                ),
+                {"params": self.model.decoder.parameters(), "weight_decay": 0.0, "pace": 1.0},
             ],
             lr=self.learning_rate,
             fused=True,  # one pass over the weights, ten times quicker on large tables

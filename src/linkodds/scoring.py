@@ -29,13 +29,14 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class InnerProductScorer:
-    """logit(u, v) = scale * <source[u], target[v]> + bias, computed in float64.
+    """logit(u, v) = scale * sum over k of sign[k] source[u, k] target[v, k] + bias, computed in float64.
 
     Args:
         source: shape (nodes, dim), float32.
         target: shape (nodes, dim), float32; the same array as `source` when the graph is undirected.
         scale: positive factor.
         bias: added to every logit, the log odds of a pair whose product is 0.
+        num_negative: so many of the last dimensions have sign -1, the others +1.
     Example:
         >>> z = np.array([[1, 0], [2, 1], [0, 3]], dtype=np.float32)
         >>> scorer = InnerProductScorer(z, z, scale=2.0, bias=-1.0)
@@ -49,10 +50,20 @@ class InnerProductScorer:
     target: Embeddings
     scale: float
     bias: float
+    num_negative: int = 0
+
+    @cached_property
+    def signed(self) -> Embeddings:
+        """The source with the signs in it, which is exact: logit = scale * <signed[u], target[v]> + bias."""
+        if not self.num_negative:
+            return self.source
+        signs = np.ones(self.source.shape[1], dtype=np.float32)
+        signs[-self.num_negative :] = -1
+        return self.source * signs
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
-        product = self.source[rows].astype(np.float64) @ self.target[columns].astype(np.float64).T
+        product = self.signed[rows].astype(np.float64) @ self.target[columns].astype(np.float64).T
         product *= self.scale
         product += self.bias
         return product.astype(np.float32)
@@ -64,7 +75,7 @@ class InnerProductScorer:
             source, target = pairs[start : start + _CHUNK].T
             np.einsum(
                 "pd,pd->p",
-                self.source[source],
+                self.signed[source],
                 self.target[target],
                 dtype=np.float64,
                 out=products[start : start + _CHUNK],
@@ -177,12 +188,22 @@ def mean_inner_product(scorers: Sequence[InnerProductScorer]) -> InnerProductSco
         ((2, 2), array([3.5]))
     """
     factors = [np.sqrt(scorer.scale / len(scorers)) for scorer in scorers]
-    source = np.concatenate([(a.source * f).astype(np.float32) for a, f in zip(scorers, factors, strict=True)], axis=1)
-    target = source
+    positive = [scorer.source.shape[1] - scorer.num_negative for scorer in scorers]
+
+    def beside(sides: list[Embeddings]) -> Embeddings:
+        scaled = [(side * f).astype(np.float32) for side, f in zip(sides, factors, strict=True)]
+        parts = [[each[:, :k] for each, k in zip(scaled, positive, strict=True)]]
+        parts += [[each[:, k:] for each, k in zip(scaled, positive, strict=True)]]  # negative dimensions come last
+        return np.concatenate([part for group in parts for part in group], axis=1)
+
+    source = target = beside([scorer.source for scorer in scorers])
     if any(scorer.target is not scorer.source for scorer in scorers):
-        parts = [(a.target * f).astype(np.float32) for a, f in zip(scorers, factors, strict=True)]
-        target = np.concatenate(parts, axis=1)
-    return InnerProductScorer(source, target, 1.0, float(np.mean([scorer.bias for scorer in scorers])))
+        target = beside([scorer.target for scorer in scorers])
+    bias, num_negative = (
+        float(np.mean([scorer.bias for scorer in scorers])),
+        sum(scorer.num_negative for scorer in scorers),
+    )
+    return InnerProductScorer(source, target, 1.0, bias, num_negative)
 
 
 def below_float32(logit: float) -> float:

@@ -72,6 +72,8 @@ class RisingProducts:
         products = scorer.base if isinstance(scorer, DegreeAwareScorer) else scorer
         if not isinstance(products, InnerProductScorer) or not products.scale > 0:
             return None
+        if products.num_negative:  # the signs go into the source
+            products = InnerProductScorer(products.signed, products.target, products.scale, products.bias)
         largest = float(_norms(products.source).max(initial=0.0)) * float(_norms(products.target).max(initial=0.0))
         if not max(largest, largest * products.scale + abs(products.bias)) < _LARGEST:  # not: NaN is caught too
             return None

@@ -21,7 +21,7 @@ from linkodds.held_out import HeldOut
 from linkodds.history import Epoch, Validation
 from linkodds.metrics import average_precision, best_balanced_accuracy, best_f1_confusion, roc_auc
 from linkodds.non_edges import draw_non_edges
-from linkodds.objective import objective_for
+from linkodds.objective import Objective, objective_for
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.safeguard import Safeguard
@@ -30,6 +30,9 @@ from linkodds.split import Split
 
 ALL_PAIRS_LIMIT = 20_000_000
 """The objective `auto` takes all pairs up to this many, a few tenths of a second an epoch on two cores."""
+
+PENALTIES = (0.9, 0.4, 0.18)
+"""L2 penalties that a signed-gae tries, in units of `noise_decay`, from strong to weak."""
 
 VALIDATION_NON_EDGES = 500_000
 """Size of the fixed sample of non-edges that validation uses while training; all of them where there are fewer."""
@@ -40,14 +43,16 @@ class TrainedModel:
     """A trained autoencoder, cut down to what later stages need.
 
     Args:
-        name: gae or vgae.
+        name: gae, vgae, linear-gae, linear-vgae or signed-gae.
         scorer: logits of pairs from the embeddings of the kept epoch.
         weights: name -> float32 array; with the features and the message graph they give the embeddings again. Of a mean
             of models each name begins with "fold-1.", "fold-2." and so on.
         history: one entry an epoch.
         best_epoch: the kept one, first at the highest validation average precision.
         effective_odds: O_eff, the odds at which the objective was trained.
-        objective: all-pairs or sampled.
+        objective: all-pairs, sampled or subgraph.
+        weight_decay: the L2 penalty on the encoder's weights.
+        uses_features: whether there were any.
         findings: interventions and warnings.
         was_cut_short: whether `should_stop` ended it.
     """
@@ -59,6 +64,8 @@ class TrainedModel:
     best_epoch: int
     effective_odds: float
     objective: str
+    weight_decay: float
+    uses_features: bool
     findings: tuple[Finding, ...]
     was_cut_short: bool = False
 
@@ -135,6 +142,27 @@ def choose_objective(config: FitConfig, space: PairSpace) -> str:
     return "all-pairs" if space.num_pairs <= ALL_PAIRS_LIMIT else "sampled"
 
 
+def noise_decay(objective: Objective, edges: KnownPairs) -> float:
+    """The weight decay at which the L2 penalty of a free table is as strong as the noise of the edges.
+
+    Beside the objective's sum the penalty is a soft threshold on the eigenvalues of (edges times their weight, less what
+    the model expects of them): what is below it is not learnt. Of a random graph with mean degree d they reach 2 sqrt(d)
+    times the edges' weight w (Furedi and Komlos, Combinatorica 1, 1981), half of it where an edge has probability 1/2,
+    as all start in a balanced objective. So the unit is w sqrt(d), over the total weight that the sum is divided by.
+
+    Args:
+        objective: in use; its edge weight and total weight count.
+        edges: train edges.
+    Example:
+        >>> edges = KnownPairs(PairSpace(4), np.array([[0, 1], [2, 3]]))  # mean degree 1, 4 absent pairs
+        >>> noise_decay(objective_for("all-pairs", edges, FitConfig(positive_weight="balanced"), device=torch.device("cpu"),
+        ...             rng=np.random.default_rng()), edges)  # w = 2, total weight 8
+        0.25
+    """
+    mean_degree = 2 * len(edges.pairs) / edges.space.num_nodes
+    return objective.edge_weight * math.sqrt(mean_degree) / objective.total_weight
+
+
 def choose_device(name: str) -> torch.device:
     """The torch device of `--device`.
 
@@ -160,11 +188,12 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: Checkpoint | None = None,
     resumed: TrainingState | None = None,
+    penalty: float = PENALTIES[0],
 ) -> TrainedModel:
-    """Train `gae` or `vgae` on the message graph of a split and keep the epoch with the best validation average precision.
+    """Train an autoencoder on the message graph of a split and keep the epoch with the best validation average precision.
 
     Args:
-        name: gae or vgae.
+        name: gae, vgae, linear-gae, linear-vgae or signed-gae.
         split: train edges carry the messages and are the targets; validation edges choose the epoch.
         features: or None for a learned table.
         config: sizes, rates and limits.
@@ -175,28 +204,36 @@ def train(
         checkpoint: where to keep the state of the training; None keeps it nowhere.
         resumed: the state to go on from, made with the same other arguments; the model is then, bit for bit, the one of
             a training that was not interrupted.
+        penalty: the weight decay in units of the noise of the edges, where the config leaves it open; see `noise_decay`.
     Raises:
         NonFiniteScores: the loss was NaN or infinite before the first validation.
     """
+    config = config.of_model(name)
     weight_seed, noise_seed, zeros_seed, validation_seed = seeds.spawn(4)
     known = KnownPairs(split.space, split.train)
     zeros = np.random.default_rng(zeros_seed)  # all that is random in an objective: its state is in the checkpoints
     objective_name = choose_objective(config, split.space)
     objective = objective_for(objective_name, known, config, device=device, rng=zeros)
     model = Autoencoder(
-        split.space.num_nodes if features is None else features.matrix.shape[1],
+        name,
+        split.space.num_nodes,
+        None if features is None else features.matrix.shape[1],
         config,
-        variational=name == "vgae",
         directed=split.space.directed,
         effective_odds=objective.effective_odds,
         rng=_torch_rng(weight_seed, torch.device("cpu")),
     ).to(device)
     inputs = encoder_inputs(features, device)
     propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
-    model.scale_heads(propagation, inputs)
+    model.prepare(propagation, inputs)
+    weight_decay = config.weight_decay
+    if weight_decay is None:
+        weight_decay = penalty * noise_decay(objective, known)
+    assert config.learning_rate is not None
+    assert config.validate_every is not None
     guard = Safeguard(
         model,
-        weight_decay=config.weight_decay,
+        weight_decay=weight_decay,
         learning_rate=config.learning_rate,
         schedule=config.schedule,
         epochs=config.epochs,
@@ -251,6 +288,8 @@ def train(
         guard.kept_epoch,
         objective.effective_odds,
         objective_name,
+        weight_decay,
+        features is not None,
         tuple(findings),
         was_cut_short=not _is_over(history, guard, config),
     )
@@ -259,6 +298,8 @@ def train(
 def _is_over(history: list[Epoch], guard: Safeguard, config: FitConfig) -> bool:
     """Whether all epochs were made, the safeguard gave up, or patience has run out (later before a first validation)."""
     without_rise = len(history) - guard.kept_epoch
+    assert config.patience is not None
+    assert config.validate_every is not None
     patience = config.patience + config.validate_every * (guard.kept_epoch == 0)
     return len(history) >= config.epochs or guard.gave_up or without_rise >= patience
 

@@ -7,7 +7,7 @@ work leaves the same seed with the same bytes, and a fit can say how long it may
 from dataclasses import dataclass
 from typing import Literal
 
-from linkodds.config import FitConfig
+from linkodds.config import VARIATIONAL, FitConfig
 from linkodds.features import Features
 from linkodds.split import Split
 
@@ -98,8 +98,8 @@ class Sizes:
         pairs: admissible pairs.
         inputs: rows of the first weight: features, or nodes when a table is learnt.
         input_kind: whether the first layer multiplies a dense or a sparse matrix, or is a learned table.
-        input_entries: stored entries of the features; nodes x hidden for a table (what dropout draws).
-        hidden: width of the first layer.
+        input_entries: stored entries of the features; nodes x columns for a table (what dropout draws).
+        hidden: width of the first layer of a two-layer encoder.
         dim: of one end's embedding.
         directed: whether source and target embeddings differ.
         variational: whether log deviations are learnt.
@@ -110,6 +110,8 @@ class Sizes:
         validation_pairs: edges and non-edges of a validation.
         validate_every: epochs between two validations.
         sampled_non_edges: held in memory for the evaluation; 0 where all pairs are enumerated.
+        encoder: two-layer (two graph convolutions), linear (one propagation) or free (a table, and twice smoothed
+            features beside it).
     """
 
     nodes: int
@@ -129,6 +131,7 @@ class Sizes:
     validate_every: int
     subgraph_nodes: int = 0
     sampled_non_edges: int = 0
+    encoder: Literal["two-layer", "linear", "free"] = "two-layer"
 
     @staticmethod
     def of(
@@ -144,7 +147,7 @@ class Sizes:
         """The sizes of one training.
 
         Args:
-            name: gae or vgae.
+            name: of the autoencoder.
             split: its train edges are the message graph.
             features: or None for a learned table.
             config: widths and options.
@@ -152,9 +155,17 @@ class Sizes:
             validation_non_edges: how many non-edges a validation scores.
             sampled_non_edges: how many the evaluation keeps in memory.
         """
+        config = config.of_model(name)
+        assert config.dim is not None
+        assert config.validate_every is not None
         nodes = split.space.num_nodes
         matrix = None if features is None else features.matrix
-        inputs, entries = (nodes, nodes * config.hidden) if matrix is None else (matrix.shape[1], int(matrix.size))
+        encoder: Literal["two-layer", "linear", "free"] = "free" if name == "signed-gae" else "two-layer"
+        columns = config.hidden
+        if name in ("linear-gae", "linear-vgae"):
+            encoder = "linear"
+            columns = config.dim * (1 + split.space.directed) * (1 + (name in VARIATIONAL))
+        inputs, entries = (nodes, nodes * columns) if matrix is None else (matrix.shape[1], int(matrix.size))
         kind: Literal["table", "sparse", "dense"] = "table"
         if matrix is not None:
             kind = "sparse" if hasattr(matrix, "indptr") else "dense"
@@ -168,14 +179,15 @@ class Sizes:
             hidden=config.hidden,
             dim=config.dim,
             directed=split.space.directed,
-            variational=name == "vgae",
-            dropout=config.dropout > 0,
+            variational=name in VARIATIONAL,
+            dropout=config.dropout > 0 and encoder != "free",
             objective=objective,
             zeros_per_edge=config.zeros_per_edge,
             validation_pairs=len(split.validation) + validation_non_edges,
             validate_every=config.validate_every,
             subgraph_nodes=min(config.subgraph_nodes, nodes),
             sampled_non_edges=sampled_non_edges,
+            encoder=encoder,
         )
 
     @property
@@ -195,8 +207,25 @@ class Sizes:
 
     @property
     def parameters(self) -> int:
-        """Trained values: two weights, scale and bias."""
-        return self.inputs * self.hidden + self.hidden * self.outputs + 2
+        """Trained values: the encoder's weights, scale and bias."""
+        if self.encoder == "two-layer":
+            return self.inputs * self.hidden + self.hidden * self.outputs + 2
+        beside = self.encoder == "free" and self.input_kind != "table"  # features, and a table all the same
+        return (self.inputs + beside * self.nodes) * self.outputs + 2
+
+    @property
+    def first_columns(self) -> int:
+        """Columns of the first weight."""
+        return self.hidden if self.encoder == "two-layer" else self.outputs
+
+    @property
+    def propagated(self) -> tuple[int, ...]:
+        """Columns of each propagation of an epoch."""
+        if self.encoder == "two-layer":
+            return (self.hidden, self.outputs)
+        if self.encoder == "linear":
+            return (self.outputs,)
+        return () if self.input_kind == "table" else (self.outputs, self.outputs)
 
 
 def epoch_work(sizes: Sizes) -> Work:
@@ -236,15 +265,17 @@ def dropout_work(sizes: Sizes, count: int) -> Work:
 
 
 def encoder_work(sizes: Sizes) -> Work:
-    """Two graph convolutions, forward and backward.
+    """The encoder, forward and backward.
 
-    Dropout of the inputs; features times the first weight, forward and for the weight's gradient; two propagations,
-    of `hidden` and of `outputs` columns, each forward and backward; ReLU (2 passes) and dropout of the hidden layer;
-    hidden layer times the second weight, forward and for both gradients.
+    Dropout of the inputs; features times the first weight, forward and for the weight's gradient; every propagation,
+    forward and backward. Of two layers also ReLU (2 passes) and dropout of the hidden layer, and hidden layer times the
+    second weight, forward and for both gradients; of a table beside features their sum (2 passes).
     """
     work = dropout_work(sizes, sizes.input_entries) + _input_product(sizes) + _input_product(sizes)
-    for columns in (sizes.hidden, sizes.outputs):
+    for columns in sizes.propagated:
         work += 2 * sparse_product_work(rows=sizes.nodes, entries=sizes.message_entries, columns=columns)
+    if sizes.encoder != "two-layer":
+        return work + Work(bytes=2 * _PASS * sizes.nodes * sizes.outputs * (len(sizes.propagated) == 2))
     cells = sizes.nodes * sizes.hidden
     work += Work(bytes=2 * _PASS * cells, calls=2) + dropout_work(sizes, cells)
     return work + 3 * dense_product_work(sizes.nodes, sizes.hidden, sizes.outputs)
@@ -327,8 +358,10 @@ def validation_work(sizes: Sizes) -> Work:
 
     A pair takes both embeddings (8 x dim bytes) and 100 passes: sorting the logits and measuring what is on top.
     """
-    work = _input_product(sizes) + dense_product_work(sizes.nodes, sizes.hidden, sizes.outputs)
-    for columns in (sizes.hidden, sizes.outputs):
+    work = _input_product(sizes)
+    if sizes.encoder == "two-layer":
+        work += dense_product_work(sizes.nodes, sizes.hidden, sizes.outputs)
+    for columns in sizes.propagated:
         work += sparse_product_work(rows=sizes.nodes, entries=sizes.message_entries, columns=columns)
     return work + Work(bytes=(2 * _FLOAT * sizes.dim + 100 * _PASS) * sizes.validation_pairs, calls=100)
 
@@ -337,8 +370,8 @@ def peak_bytes(sizes: Sizes) -> dict[str, float]:
     """Peak memory of a training beyond what the program had when it began, by part; their sum bounds it roughly.
 
     weights: parameters, gradients, two moments, the kept weights and one copy, 4 bytes each.
-    layers: features twice; both forms of the sparse matrices, 40 bytes an entry; 8 arrays of nodes x hidden and 8 of
-    nodes x outputs.
+    layers: features twice; both forms of the sparse matrices, 40 bytes an entry; 8 arrays of nodes x columns of the first
+    weight and 8 of nodes x outputs.
     objective: 120 bytes a listed pair.
     validation: 100 bytes a pair.
     evaluation: 60 bytes a sampled non-edge while they are drawn.
@@ -352,7 +385,7 @@ def peak_bytes(sizes: Sizes) -> dict[str, float]:
     listed = sizes.edges * (1 + sizes.zeros_per_edge) if sizes.objective == "sampled" else sizes.edges
     entries = sizes.message_entries + (sizes.input_entries if sizes.input_kind == "sparse" else 0)
     dense = sizes.input_entries if sizes.input_kind == "dense" else 0
-    cells = 8 * sizes.nodes * (sizes.hidden + sizes.outputs)
+    cells = 8 * sizes.nodes * (sizes.first_columns + sizes.outputs)
     return {
         "weights": 6 * _FLOAT * sizes.parameters,
         "layers": 2 * _FLOAT * dense + 40 * entries + _FLOAT * cells,
@@ -366,7 +399,7 @@ def peak_bytes(sizes: Sizes) -> dict[str, float]:
 def _input_product(sizes: Sizes) -> Work:
     """Inputs times the first weight, once; a learned table is that product itself."""
     if sizes.input_kind == "dense":
-        return dense_product_work(sizes.nodes, sizes.inputs, sizes.hidden)
+        return dense_product_work(sizes.nodes, sizes.inputs, sizes.first_columns)
     if sizes.input_kind == "sparse":
-        return sparse_product_work(rows=sizes.nodes, entries=sizes.input_entries, columns=sizes.hidden)
+        return sparse_product_work(rows=sizes.nodes, entries=sizes.input_entries, columns=sizes.first_columns)
     return Work()

@@ -42,6 +42,7 @@ def compare(
     bipartite: opt.Bipartite = None,
     features: opt.Features = None,
     feature_scaling: opt.FeatureScaling = None,
+    decoder: opt.Decoder = None,
     objective: opt.Objective = None,
     positive_weight: opt.PositiveWeight = None,
     zeros_per_edge: opt.ZerosPerEdge = None,

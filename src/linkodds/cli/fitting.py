@@ -38,6 +38,7 @@ def fit(
     features: opt.Features = None,
     feature_scaling: opt.FeatureScaling = None,
     model: opt.Model = None,
+    decoder: opt.Decoder = None,
     objective: opt.Objective = None,
     positive_weight: opt.PositiveWeight = None,
     zeros_per_edge: opt.ZerosPerEdge = None,
@@ -90,6 +91,7 @@ def fit(
     given = {
         "feature_scaling": feature_scaling,
         "model": model,
+        "decoder": decoder,
         "objective": objective,
         "positive_weight": positive_weight,
         "zeros_per_edge": zeros_per_edge,

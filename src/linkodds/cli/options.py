@@ -61,16 +61,22 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, gae, vgae, degree, common-neighbors, adamic-adar, resource-allocation or l3.",
+        help="auto, signed-gae, gae, vgae, linear-gae, linear-vgae, degree, common-neighbors, adamic-adar, "
+        "resource-allocation, l3, katz, ppr or feature-cosine.",
         rich_help_panel=_MODEL,
     ),
+]
+Decoder = Annotated[
+    str | None, typer.Option(metavar="NAME", help="auto, inner-product or signed.", rich_help_panel=_MODEL)
 ]
 Objective = Annotated[
     str | None, typer.Option(metavar="NAME", help="auto, all-pairs, sampled or subgraph.", rich_help_panel=_MODEL)
 ]
 PositiveWeight = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Of an edge in the all-pairs loss: none or balanced.", rich_help_panel=_MODEL),
+    typer.Option(
+        metavar="NAME", help="Of an edge in the all-pairs loss: auto, none or balanced.", rich_help_panel=_MODEL
+    ),
 ]
 ZerosPerEdge = Annotated[
     int | None, typer.Option(metavar="N", help="Of the sampled objective, each epoch.", rich_help_panel=_MODEL)
@@ -92,10 +98,14 @@ FreeBits = Annotated[
     float | None,
     typer.Option(metavar="X", help="Nats that the KL of each dimension counts as at least.", rich_help_panel=_MODEL),
 ]
-Beta = Annotated[float | None, typer.Option(metavar="X", help="Weight of vgae's KL term.", rich_help_panel=_MODEL)]
+Beta = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Weight of the KL term of a variational model.", rich_help_panel=_MODEL),
+]
 Dropout = Annotated[float | None, typer.Option(metavar="P", help="On the input of each layer.", rich_help_panel=_MODEL)]
 WeightDecay = Annotated[
-    float | None, typer.Option(metavar="X", help="L2 penalty on the weights.", rich_help_panel=_MODEL)
+    float | None,
+    typer.Option(metavar="X", help="L2 penalty on the weights.", show_default="by model", rich_help_panel=_MODEL),
 ]
 
 # training and decision
