@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from linkodds.decision import Decision, decide, parse_rule
 from linkodds.deployment import Deployment, assume_missing, fit_link_rate
+from linkodds.doctor.run_rules import impossible_prior
 from linkodds.errors import OptionError, RunError, UnkeptPromise
 from linkodds.evaluation import Evaluation
 from linkodds.findings import Finding
@@ -102,14 +103,10 @@ def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, A
 def _prior_findings(assumption: Assumption, deployment: Deployment) -> list[Finding]:
     """D27: more missing links than the record allows. A stated prevalence may be that of other candidates, so it passes."""
     most = deployment.rate.most_missing
-    if assumption.prevalence is not None or deployment.num_missing <= most:
+    if assumption.prevalence is not None:
         return []
-    message = (
-        f"{deployment.num_missing:,.0f} missing links are assumed, but so few non-edges rank among the held-out edges that "
-        f"at most about {most:,.0f} links that look like them can be missing."
-    )
-    remedy = f"Give --expected-missing {int(most)} or fewer, or read the figures as those of another graph."
-    return [Finding("D27", "warning", message, remedy, deployment.num_missing)]
+    found = impossible_prior(deployment.num_missing, most)
+    return [] if found is None else [found]
 
 
 def decision_of(run: Run, rule: str | None) -> Decision:

@@ -18,7 +18,7 @@ from linkodds.config import BASELINES, FitConfig
 from linkodds.contest import Contender, Contest, as_in_blocks
 from linkodds.costs import Costs
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
-from linkodds.doctor import constant_features, diagnose_run, order
+from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, scores_rng
 from linkodds.evaluation import BaselineResult
 from linkodds.features import Features
 from linkodds.findings import Finding
@@ -295,10 +295,12 @@ class _Fit:
             ).to_json()
         history = history_columns(trained.history if trained else ())
         stored = next(each for each in decisions if each.rule == str(parse_rule(self.config.decision)))
-        seen = diagnose_run(evaluation=evaluation, history=history, split=split, decision=stored.rule)
+        embeddings = None if trained is None else trained.scorer.source
+        judged = ModelScores.of(winner.scorer, split, scores_rng(self.config.seed), embeddings=embeddings)
+        seen = diagnose_run(evaluation=evaluation, history=history, split=split, decision=stored.rule, scores=judged)
         evaluation["findings"] = [
             each.to_json()
-            for each in order(
+            for each in conclude(
                 [*seen, *_decision_findings(stored, calibrator), *graph.findings, *self.findings, *findings]
             )
         ]
