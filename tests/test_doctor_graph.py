@@ -37,8 +37,14 @@ class TestGraph:
         matrix[:, [1, 280]] = (0.0, 7.0)
         found = constant_features(form(matrix))
         assert found is not None
-        assert (found.severity, found.statistic) == ("warning", pytest.approx(2 / 300))
+        assert (found.severity, found.statistic) == ("info", pytest.approx(2 / 300))
         assert "the first is column 2" in found.message
+        for columns, severity in ((29, "info"), (30, "warning")):  # a tenth of them
+            matrix[:, :columns] = 1.0
+            matrix[:, 280] = np.arange(30)
+            found = constant_features(form(matrix))
+            assert found is not None
+            assert found.severity == severity
         whole = constant_features(form(np.ones((30, 300))))
         assert whole is not None
         assert whole.severity == "error"

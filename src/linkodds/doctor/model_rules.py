@@ -248,7 +248,8 @@ def embedding_collapse(embeddings: Embeddings, logits: Floats) -> Finding | None
         logits: shape (pairs,), of random pairs.
     Returns:
         A finding when the logits' deviation is under 0.001, the mean cosine of two nodes is above 0.99, or the effective
-        rank, exp of the entropy of the squared singular values (Roy and Vetterli, 2007), is under 2; under 1.25, 1.5 and 1.75 for 2, 3 and 4 dimensions.
+        rank, exp of the entropy of the squared singular values (Roy and Vetterli, 2007), is under 2; under 1.25, 1.5 and
+        1.75 for 2, 3 and 4 dimensions.
     Example:
         >>> rng = np.random.default_rng(0)
         >>> spread = rng.normal(size=(50, 4))
