@@ -24,6 +24,7 @@ from linkodds.doctor.model_rules import (
     embedding_collapse,
     hub_shares,
     mean_cosine,
+    rank_correlation,
     scores_rng,
 )
 from linkodds.pipeline import ReadingOptions, fit_run
@@ -53,7 +54,7 @@ def measure(path: Path) -> dict:
     embeddings = None if run.embeddings is None else run.embeddings[0]
     scores = ModelScores.of(run.scorer, run.split, scores_rng(run.config["options"]["seed"]), embeddings=embeddings)
     test = auc_of(scores.test, scores.non_edges)
-    products = np.concatenate([scores.products["non_edges"]])
+    products = scores.products["non_edges"]
     graph, candidates = run.evaluation["graph"], run.evaluation["candidates"]
     in_top, in_test = hub_shares(scores)
     return {
@@ -63,7 +64,7 @@ def measure(path: Path) -> dict:
         "roc_auc_of_train_edges": round(auc_of(scores.train, scores.non_edges), 4),
         "roc_auc_of_degree_product": round(auc_of(scores.products["test"], products), 4),
         "roc_auc_against_non_edges_by_degree": round(auc_of(scores.test, scores.like_edges), 4),
-        "rank_correlation_with_degree": round(_rank_correlation(scores.non_edges, products), 4),
+        "rank_correlation_with_degree": round(rank_correlation(scores.non_edges, products), 4),
         "hubs_in_top_and_in_test": [round(in_top, 4), round(in_test, 4)],
         "mean_cosine": None if embeddings is None else round(mean_cosine(embeddings), 4),
         "effective_rank": None if embeddings is None else round(effective_rank(embeddings), 2),
@@ -127,11 +128,6 @@ def _by_degree(scores: ModelScores) -> ModelScores:
     return ModelScores(
         products["test"], products["test"], products["non_edges"], scores.like_edges[:0], products, scores.hubs
     )
-
-
-def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    ranks = [np.argsort(np.argsort(each, kind="stable"), kind="stable") for each in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def page(results: dict[str, dict]) -> str:

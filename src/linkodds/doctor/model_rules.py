@@ -127,7 +127,7 @@ def hub_dominance(scores: ModelScores) -> Finding | None:
     """
     products = scores.products["non_edges"]
     auc, by_degree = auc_of(scores.test, scores.non_edges), auc_of(scores.products["test"], products)
-    correlation = float(np.corrcoef(rankdata(scores.non_edges), rankdata(products))[0, 1])
+    correlation = rank_correlation(scores.non_edges, products)
     matched = auc_of(scores.test, scores.like_edges) if len(scores.like_edges) >= 200 else None
     in_top, in_test = hub_shares(scores)
     seen = []
@@ -149,6 +149,20 @@ def hub_dominance(scores: ModelScores) -> Finding | None:
         "baseline 'degree'; features or another model have to add what degrees do not say."
     )
     return Finding("D22", "warning", message, remedy, correlation)
+
+
+def rank_correlation(a: Floats, b: Floats) -> float:
+    """Spearman's rank correlation with ties at their mean rank; 0 where one of them is constant.
+
+    Example:
+        >>> round(rank_correlation(np.array([1.0, 2.0, 9.0]), np.array([0.0, 5.0, 6.0])), 9)
+        1.0
+        >>> rank_correlation(np.zeros(3), np.arange(3.0))
+        0.0
+    """
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
+        return 0.0
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
 def hub_shares(scores: ModelScores) -> tuple[float, float]:

@@ -161,11 +161,10 @@ def read_report(path: Path, *, prevalence: float | None = None, num_candidates: 
 
 
 def _cells_in(path: Path) -> dict[str, float]:
-    data = read_bytes(path)
-    if len(data) > _MOST_TEXT:
+    if path.stat().st_size > _MOST_TEXT:
         return {}
     found = {}
-    for name, value in _CELL.findall(data.decode("utf-8", errors="replace")):
+    for name, value in _CELL.findall(read_bytes(path).decode("utf-8", errors="replace")):
         try:
             found[name.lower()] = float(value)
         except ValueError:
