@@ -455,7 +455,8 @@ class TestDoctor:
         result = run_cli("doctor", probabilities_of_two_sigmoids, "--json")
         assert result.exit_code == 1
         findings = json.loads(result.stdout)
-        assert {"id", "severity", "message", "remedy", "statistic"} == set(findings[0])
+        assert {"id", "severity", "message", "remedy", "statistic", "page"} == set(findings[0])
+        assert findings[0]["page"] == "docs/doctor.md#d01"
         assert "D01" in {finding["id"] for finding in findings}
 
     def test_a_healthy_run_is_exit_code_0(self, fitted: tuple[Path, Result]) -> None:

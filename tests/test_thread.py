@@ -9,8 +9,10 @@ KL term jumps by many orders of magnitude, for nothing bounds its log deviations
 import math
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -19,12 +21,24 @@ from sklearn.metrics import average_precision_score, confusion_matrix, f1_score,
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from linkodds.config import FitConfig
-from linkodds.doctor import History, ScoreTable, constant_features, diagnose_history, diagnose_table
+from linkodds.doctor import (
+    History,
+    Report,
+    ScoreTable,
+    constant_features,
+    diagnose_history,
+    diagnose_report,
+    diagnose_table,
+    examine,
+    read_report,
+)
 from linkodds.doctor.history_rules import sigmoid_band
+from linkodds.doctor.reports import CELLS
 from linkodds.features import Features
 from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
+from linkodds.record import load_run
 
 POS_WEIGHT = 79.3
 
@@ -235,6 +249,58 @@ def test_doctor_names_the_positive_only_scores_from_its_evaluation(thread: Threa
     assert [finding.id for finding in diagnose_table(table)] == ["D02"]
     at_base_rate = ScoreTable(table.labels, table.values, "probability", prevalence=1 / (1 + POS_WEIGHT))
     assert [finding.id for finding in diagnose_table(at_base_rate)] == ["D02", "D08"]
+
+
+def test_doctor_reads_its_confusion_matrix(thread: ThreadRun, tmp_path: Path) -> None:
+    """As it was posted, and as its program computed it: shares of rows, a weighted F1, a good ROC AUC beside them."""
+    posted = tmp_path / "confusion.txt"
+    posted.write_text("TN = 0.0\nFP = 1.0\nFN = 0.0\nTP = 1.0\n")
+    found = diagnose_report(read_report(posted))
+    assert [finding.id for finding in found] == ["D07", "D03"]  # no counts, and all of them called edges
+    assert "(tp + tn) / 2 = 0.500 is the balanced accuracy" in found[0].message
+    predicted = thread.test_probabilities > 0.5
+    cells = dict(zip(CELLS, confusion_matrix(thread.test_labels, predicted).ravel().tolist(), strict=True))
+    figures = {
+        "roc_auc": roc_auc_score(thread.test_labels, thread.test_probabilities),
+        "f1_weighted": f1_score(thread.test_labels, predicted, average="weighted"),
+    }
+    counted = Report(**cells, figures=figures, prevalence=1 / (1 + POS_WEIGHT))
+    assert [finding.id for finding in diagnose_report(counted)] == ["D08", "D09", "D03"]
+
+
+def test_doctor_names_the_spike_of_its_history() -> None:
+    """Late in its training its KL jumped and came back, and with it the accuracy fell from 0.80 to 0.71."""
+    rng, epochs = np.random.default_rng(0), np.arange(1, 601)
+    kl = 0.4 * (1 + 0.05 * rng.normal(size=600))
+    kl[449:460] += np.array([0.3, 1.5, 4.0, 3.0, 2.0, 1.5, 1.0, 0.7, 0.5, 0.3, 0.1])
+    reconstruction = 0.45 + 0.15 * np.exp(-epochs / 60)
+    accuracy = np.where((epochs > 450) & (epochs < 460), 0.71, 0.80)
+    columns = {"epoch": epochs, "train_loss": reconstruction + kl, "kld": kl, "val_balanced_acc": accuracy}
+    found = diagnose_history(History.from_columns(columns))
+    assert [finding.id for finding in found] == ["D17"]
+    assert "at epoch 451" in found[0].message
+    columns["kld"] = 0.4 * (1 + 0.05 * rng.normal(size=600))
+    assert diagnose_history(History.from_columns(columns | {"train_loss": reconstruction + columns["kld"]})) == []
+
+
+def test_all_that_it_had_together_has_the_cause_first(thread: ThreadRun, tmp_path: Path) -> None:
+    """Scores, history, matrix, edges and ones: two sigmoids come first, and what they explain is not said."""
+    upper = np.triu_indices(len(thread.targets), 1)
+    is_edge, inputs = (thread.targets[upper] == 1).astype(int), thread.loss_inputs[upper]
+    pl.DataFrame({"label": is_edge, "logit": inputs}).write_csv(tmp_path / "loss_inputs.csv")
+    pl.DataFrame(thread.history).write_csv(tmp_path / "history.csv")
+    (tmp_path / "confusion.txt").write_text("TN = 0.0\nFP = 1.0\nFN = 0.0\nTP = 1.0\n")
+    edges, num_nodes = origin_graph(420, np.random.default_rng(0))
+    pl.DataFrame(edges, schema=["source", "target"]).write_csv(tmp_path / "edges.csv")
+    (tmp_path / "nodes.txt").write_text("".join(f"{i}\n" for i in range(num_nodes)))
+    np.save(tmp_path / "ones.npy", thread.features)
+    found = examine(
+        [tmp_path / name for name in ("edges.csv", "confusion.txt", "history.csv", "loss_inputs.csv")],
+        load_run=load_run,
+        features=tmp_path / "ones.npy",
+        nodes=tmp_path / "nodes.txt",
+    )
+    assert [finding.id for finding in found if finding.severity != "info"] == ["D01", "D01", "D07", "D14"]
 
 
 def test_doctor_names_the_constant_features(thread: ThreadRun) -> None:

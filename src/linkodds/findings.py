@@ -1,5 +1,6 @@
 """What linkodds has to say about data, split, training or scores: one finding, one cause, one cure."""
 
+import re
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -27,6 +28,16 @@ class Finding:
     remedy: str
     statistic: float | None = None
 
+    @property
+    def page(self) -> str | None:
+        """Where the documentation shows what a rule of the doctor finds, None for the findings of a stage.
+
+        Example:
+            >>> Finding("D21", "warning", "", "").page, Finding("reading", "info", "", "").page
+            ('docs/doctor.md#d21', None)
+        """
+        return f"docs/doctor.md#{self.id.lower()}" if re.fullmatch(r"D\d\d", self.id) else None
+
     def to_json(self) -> dict[str, str | float | None]:
-        """The finding as evaluation.json and `doctor --json` write it."""
+        """The finding as evaluation.json writes it; `doctor --json` adds its page."""
         return asdict(self)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from linkodds.decision import Decision, decide, parse_rule
 from linkodds.deployment import Assumed, Deployment, assume_missing, assumed_value, fit_link_rate
+from linkodds.doctor.run_rules import impossible_prior
 from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.evaluation import Evaluation
 from linkodds.evidence import evidence
@@ -182,15 +183,10 @@ def _new_links(run: Run, deployment: Deployment, decision: dict[str, Any]) -> di
 def _prior_findings(assumption: Assumption, deployment: Deployment) -> list[Finding]:
     """D27: more missing links than the record allows. A stated prevalence may be that of other candidates, so it passes."""
     most = deployment.rate.most_missing
-    assumed = deployment.num_missing if deployment.band is None else deployment.band[1]
-    if assumption.prevalence is not None or assumed <= most:
+    if assumption.prevalence is not None:
         return []
-    message = (
-        f"{assumed:,.0f} missing links are assumed, but so few non-edges rank among the held-out edges that "
-        f"at most about {most:,.0f} links that look like them can be missing."
-    )
-    remedy = f"Give --expected-missing {int(most)} or fewer, or read the figures as those of another graph."
-    return [Finding("D27", "warning", message, remedy, assumed)]
+    found = impossible_prior(deployment.num_missing if deployment.band is None else deployment.band[1], most)
+    return [] if found is None else [found]
 
 
 def decision_of(run: Run, rule: str | None) -> Decision:

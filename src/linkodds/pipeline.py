@@ -20,7 +20,7 @@ from linkodds.contest import TRIED_BY_AUTO, Contender, Contest, as_in_blocks
 from linkodds.costs import Costs
 from linkodds.cross_fitting import choose_folds
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
-from linkodds.doctor import constant_features, diagnose_run, order
+from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, scores_rng
 from linkodds.errors import InvertedRanking
 from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.features import Features
@@ -324,10 +324,15 @@ class _Fit:
             evaluation = self.evaluated(measured, ranks, baselines).to_json()
         history = history_columns(trained.history if trained else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
-        seen = diagnose_run(evaluation=evaluation, history=history, split=self.split, decision=stored.rule)
+        embeddings = None if trained is None else trained.scorer.source
+        rng = scores_rng(self.config.seed)
+        judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings)
+        seen = diagnose_run(
+            evaluation=evaluation, history=history, split=self.split, decision=stored.rule, scores=judged
+        )
         evaluation["findings"] = [
             each.to_json()
-            for each in order([*seen, *_decision_findings(stored, measured.calibrator), *measured.findings])
+            for each in conclude([*seen, *_decision_findings(stored, measured.calibrator), *measured.findings])
         ]
         return Run(
             config=self.settings(winner)

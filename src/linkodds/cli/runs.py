@@ -295,44 +295,50 @@ def report(run: opt.RunDirectory) -> None:
 
 @app.command(cls=Command)
 def doctor(
-    target: Annotated[
-        Path,
+    targets: Annotated[
+        list[Path],
         typer.Argument(
-            metavar="TARGET",
-            help="A RUN, a table of labels and scores, an edge list, or a training history.",
+            metavar="TARGET...",
+            help="A RUN, a table of labels and scores, a confusion matrix, a training history, an edge list, or the parts "
+            "of a split.",
         ),
     ],
     features: opt.Features = None,
     nodes: opt.Nodes = None,
+    directed: opt.Directed = False,
     num_candidates: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Table of scores: all pairs that they are for, not only those in it."),
+        typer.Option(metavar="N", min=1, help="Table or matrix: all pairs that it is for, not only those in it."),
     ] = None,
     prevalence: Annotated[
-        float | None, typer.Option(metavar="P", help="Table of scores: edges among the pairs they are for.")
+        float | None, typer.Option(metavar="P", help="Table or matrix: edges among the pairs it is for.")
     ] = None,
     as_json: opt.AsJson = False,
 ) -> None:
     """Say what is wrong with data, split, training or scores, with cause and cure.
 
-    The exit code is 1 when a finding is an error.
+    Several files are judged together: edge lists are the parts of a split ("neg" in a name says non-edges), and a table
+    with source and target beside them is held against the graph. The exit code is 1 when a finding is an error.
     """
-    from linkodds.doctor import examine
+    from linkodds.doctor import RULES, examine
     from linkodds.record import load_run
 
     findings = examine(
-        target,
+        targets,
         load_run=load_run,
         num_candidates=num_candidates,
         prevalence=prevalence,
         features=features,
         nodes=nodes,
+        directed=directed,
     )
     if as_json:
-        print(json.dumps([finding.to_json() for finding in findings], indent=2, allow_nan=False))
+        print(json.dumps([each.to_json() | {"page": each.page} for each in findings], indent=2, allow_nan=False))
     else:
         for finding in findings:
-            print(printable(f"{finding.severity} {finding.id}: {finding.message}\n  {finding.remedy}"))
+            what = f"{finding.id}, {RULES[finding.id]}" if finding.id in RULES else finding.id
+            lines = [f"{finding.severity} {what}: {finding.message}", finding.remedy]
+            print(printable("\n  ".join(lines + [f"See {finding.page}"] * (finding.page is not None))))
         print(counted(len(findings), "finding"))
     if any(finding.severity == "error" for finding in findings):
         raise typer.Exit(1)

@@ -1,55 +1,60 @@
 """The doctor: what is wrong with data, split, training or scores, with its cause and its cure.
 
-| rule | looks at | finds |
-|---|---|---|
-| D01 | scores, history | sigmoid applied twice |
-| D02 | scores | logits that are never below 0 |
-| D03 | scores | at 0.5 all pairs are edges, or none |
-| D04 | scores | good ranking, useless threshold |
-| D05 | scores, run | probabilities made for another base rate |
-| D06 | scores, run | over- or underconfident, or inverted |
-| D08 | scores | precision measured on too few non-edges |
-| D13 | scores, history, latents | numbers that overflow |
-| D14 | features | constant columns |
-| D16 | latents, history | posterior collapsed on the prior |
-| D17 | history | a spike of the KL term |
-| D19 | split | a pair in two sets |
-| D20 | edge list, split | both directions of an undirected edge |
-| D21 | edge list, split | self-loops |
-| D26 | run | too few calibration nulls for the audit |
+Each of its 28 rules (`RULES` names them, docs/doctor.md shows them) is a function from what it looks at to a finding or
+None. It needs no torch.
 
-A rule is a function from what it looks at to a finding or None. It needs no torch.
+| looks at | rules |
+|---|---|
+| labels and scores | D01 to D06, D08, D10 to D13, D24; with ids D19 to D21; with the graph D22, D23, D28 |
+| a confusion matrix and what was reported with it | D03, D04, D07 to D10 |
+| a training history, latent variables | D01, D13, D16 to D18, D25 |
+| an edge list, features | D14, D20, D21 |
+| the parts of a split | D19 to D21 |
+| a run | D03 to D06, D12, D13, D15 to D17, D19 to D28 |
+
+D24, D26 and D27 of a run are found where it is measured, selected from and searched.
 """
 
+from linkodds.doctor.causes import RULES, conclude, order
 from linkodds.doctor.diagnosis import (
-    SavedRun,
     diagnose_graph,
     diagnose_history,
     diagnose_latents,
+    diagnose_report,
     diagnose_run,
     diagnose_split,
     diagnose_table,
-    examine,
-    order,
+    diagnose_table_on_graph,
 )
 from linkodds.doctor.graph_rules import constant_features
 from linkodds.doctor.history_rules import is_spike
 from linkodds.doctor.inputs import History, ScoreTable, read_history, read_table
+from linkodds.doctor.model_rules import ModelScores, scores_rng
+from linkodds.doctor.reports import Report, read_report
+from linkodds.doctor.targets import SavedRun, examine
 
 __all__ = [
+    "RULES",
     "History",
+    "ModelScores",
+    "Report",
     "SavedRun",
     "ScoreTable",
+    "conclude",
     "constant_features",
     "diagnose_graph",
     "diagnose_history",
     "diagnose_latents",
+    "diagnose_report",
     "diagnose_run",
     "diagnose_split",
     "diagnose_table",
+    "diagnose_table_on_graph",
     "examine",
     "is_spike",
     "order",
     "read_history",
+    "read_report",
     "read_table",
+    "scores_rng",
 ]

@@ -1,63 +1,32 @@
-"""From what is there (a table, a history, a graph, a split, a run, a file) to findings, ordered by cause."""
+"""From what is in hand (a table, a report, a history, a graph, a split, a run) to findings, ordered by cause."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from linkodds.decision import Decision
-from linkodds.delimited import is_text_file
-from linkodds.delimited import read_table as read_columns
-from linkodds.doctor import graph_rules, history_rules, score_rules
-from linkodds.doctor.inputs import History, ScoreTable, read_history, read_table, words
-from linkodds.doctor.weighted import CoxFit
-from linkodds.errors import MalformedFile, OptionError
+from linkodds.baselines import baseline_scorer
+from linkodds.doctor import graph_rules, history_rules, model_rules, report_rules, run_rules, score_rules
+from linkodds.doctor.causes import conclude
+from linkodds.doctor.inputs import History, ScoreTable
+from linkodds.doctor.model_rules import ModelScores
+from linkodds.doctor.reports import Report
+from linkodds.doctor.weighted import average_precision, roc_auc
 from linkodds.findings import Finding
 from linkodds.graph import Graph
 from linkodds.logit_bins import Floats
 from linkodds.pairs import Pairs
-from linkodds.reading import read_edges
 from linkodds.split import PARTS, Split
 
-CAUSES = ("D19", "D13", "D01", "D02")
-"""What explains other findings comes first."""
+HEURISTICS = ("degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3")
+"""What a model is held against where its graph is there."""
 
 
-class SavedRun(Protocol):
-    """What the doctor reads of a saved run."""
+def diagnose_table(table: ScoreTable, *, directed: bool = False) -> list[Finding]:
+    """D13, D01 to D06, D08, D10 to D12 and D24 on labels and scores that a user brings.
 
-    @property
-    def evaluation(self) -> Mapping[str, Any]: ...
-    @property
-    def history(self) -> Mapping[str, Sequence[Any]]: ...
-    @property
-    def split(self) -> Split: ...
-    @property
-    def decision(self) -> Decision: ...
-
-
-def order(findings: Iterable[Finding]) -> list[Finding]:
-    """Causes before effects, then errors before warnings before information, then by rule; no finding twice.
-
-    Example:
-        >>> found = [Finding(id, "error", "", "") for id in ("D08", "D01", "D19", "D08")]
-        >>> [finding.id for finding in order(found)]
-        ['D19', 'D01', 'D08']
-    """
-    severities = ("error", "warning", "info")
-
-    def place(finding: Finding) -> tuple[int, int, str]:
-        cause = CAUSES.index(finding.id) if finding.id in CAUSES else len(CAUSES)
-        return cause, severities.index(finding.severity), finding.id
-
-    return sorted(dict.fromkeys(findings), key=place)
-
-
-def diagnose_table(table: ScoreTable) -> list[Finding]:
-    """D13, D01 to D06 and D08 on labels and scores that a user brings.
-
-    D03 to D06 are left out where D01 or D02 explains them. Under 200 rows only D13 is judged, and that is said.
+    With the ids of the pairs also D19 (a pair labelled both ways), D20 and D21. What another finding explains is left
+    out. Under 200 rows the scores are judged by D13 only, and that is said.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -66,18 +35,70 @@ def diagnose_table(table: ScoreTable) -> list[Finding]:
         >>> [finding.id for finding in diagnose_table(ScoreTable(labels, probabilities, "probability"))]
         ['D01']
     """
-    found = [score_rules.nonfinite_scores(table), *table.findings]
+    found: list[Finding | None] = [score_rules.nonfinite_scores(table), *table.findings]
     finite = table.finite()
     if table.num_rows < score_rules.MIN_ROWS:
         message = f"{table.num_rows} rows are too few for the rules on scores, which need {score_rules.MIN_ROWS}."
         found.append(Finding("doctor", "info", message, "Bring more pairs.", float(table.num_rows)))
     elif finite is not None:
         found += [rule(finite) for rule in score_rules.RULES]
-    return order(_without_effects(found))
+    if table.pairs is not None:
+        _, rows = np.unique(table.pairs.astype(str), return_inverse=True)
+        rows = rows.reshape(-1, 2).astype(np.int64)
+        names = {"scored": rows[table.labels]}, {"scored": rows[~table.labels]}
+        found += diagnose_split(*names, directed=directed)
+    return conclude(found)
+
+
+def diagnose_table_on_graph(table: ScoreTable, graph: Graph, train: Pairs) -> list[Finding]:
+    """D22, D23 and D28 on a table with the ids of its pairs, and the edges that its scores were made from.
+
+    Args:
+        table: with `pairs`, all of them nodes of the graph.
+        graph: train edges and the table's edges.
+        train: shape (edges, 2), canonical pairs of the graph.
+    """
+    finite = table.finite()
+    if finite is None or finite.pairs is None or finite.num_rows < score_rules.MIN_ROWS:
+        return []
+    rows = graph.space.canonical(graph.index_of(finite.pairs.ravel().tolist()).reshape(-1, 2))
+    split = Split(train, *(np.zeros((0, 2), dtype=np.int64),) * 3, space=graph.space)
+    labels, logits, weights = finite.labels, finite.logits, finite.row_weights
+    heuristics = {name: roc_auc(labels, baseline_scorer(name, split).logits(rows), weights) for name in HEURISTICS}
+    precision = average_precision(labels, logits, weights) if finite.at_base_rate else None
+    found: list[Finding | None] = [
+        model_rules.hub_dominance(ModelScores.of_table(rows, labels, logits, split)),
+        model_rules.too_good(roc_auc(labels, logits, weights), precision, heuristics),
+    ]
+    if finite.at_base_rate:
+        held_out = finite.num_edges / graph.num_edges
+        prevalence = 1 / (1 + finite.ratio)
+        found.append(
+            model_rules.base_rate_of_the_graph(
+                prevalence, held_out, graph.num_edges, graph.space.num_pairs, what="The table"
+            )
+        )
+    return conclude(found)
+
+
+def diagnose_report(report: Report) -> list[Finding]:
+    """D03, D04 and D07 to D10 on a confusion matrix and the figures reported with it.
+
+    Example:
+        >>> [finding.id for finding in diagnose_report(Report(tn=0, fp=1, fn=0, tp=1))]
+        ['D07', 'D03']
+    """
+    found = [rule(report) for rule in report_rules.ALWAYS]
+    if report.normalised or report.total >= report_rules.MIN_PAIRS:
+        found += [rule(report) for rule in report_rules.ON_COUNTS]
+    else:
+        message = f"{report.total:g} pairs are too few for the rules on counts, which need {report_rules.MIN_PAIRS}."
+        found.append(Finding("doctor", "info", message, "Bring more pairs.", report.total))
+    return conclude(found)
 
 
 def diagnose_history(history: History) -> list[Finding]:
-    """D01, D13, D16 and D17 on a training history that a user brings.
+    """D01, D13, D16, D17, D18 and D25 on a training history that a user brings.
 
     Example:
         >>> loss = [0.72] * 30 + [0.70] * 30
@@ -85,13 +106,16 @@ def diagnose_history(history: History) -> list[Finding]:
         >>> [finding.id for finding in diagnose_history(History.from_columns(columns))]
         ['D01']
     """
-    return order(_given([history_rules.double_sigmoid_loss(history), *_unstable(history)]))
+    twice, flat = history_rules.double_sigmoid_loss(history), history_rules.loss_at_ln2(history)
+    if twice and flat and twice.severity == "warning":
+        twice = None  # without a ROC AUC that tells them apart, a loss at ln 2 is taken for what it is more often
+    return conclude([twice, flat, history_rules.train_test_gap_of(history), *_unstable(history)])
 
 
 def diagnose_latents(mean: Floats, log_deviation: Floats | None = None) -> list[Finding]:
     """D13 and D16 on the posterior of a variational model: means and log deviations of shape (nodes, dim)."""
     broken = history_rules.nonfinite_latents(mean, log_deviation)
-    return [broken] if broken else _given([history_rules.posterior_collapse(mean=mean, log_deviation=log_deviation)])
+    return conclude([broken or history_rules.posterior_collapse(mean=mean, log_deviation=log_deviation)])
 
 
 def diagnose_graph(graph: Graph, *, rows: Pairs | None = None) -> list[Finding]:
@@ -115,7 +139,7 @@ def diagnose_graph(graph: Graph, *, rows: Pairs | None = None) -> list[Finding]:
             found.append(graph_rules.both_directions(graph_rules.num_both_directions(rows), graph.num_edges))
     if graph.features is not None:
         found.append(graph_rules.constant_features(graph.features.matrix))
-    return order(_given(found))
+    return conclude(found)
 
 
 def diagnose_split(
@@ -139,11 +163,16 @@ def diagnose_split(
         twice = sum(graph_rules.num_both_directions(part) for part in parts)
         found.append(graph_rules.both_directions(twice, sum(map(len, parts)) - twice))
     found.append(graph_rules.self_loops(sum(int((part[:, 0] == part[:, 1]).sum()) for part in edges.values())))
-    return order(_given(found))
+    return conclude(found)
 
 
 def diagnose_run(
-    *, evaluation: Mapping[str, Any], history: Mapping[str, Sequence[float | None]], split: Split, decision: str
+    *,
+    evaluation: Mapping[str, Any],
+    history: Mapping[str, Sequence[float | None]],
+    split: Split,
+    decision: str,
+    scores: ModelScores | None = None,
 ) -> list[Finding]:
     """The rules that apply to a run of linkodds itself, whose losses and decoders take logits.
 
@@ -155,168 +184,24 @@ def diagnose_run(
         history: columns of history.csv; None for what was not measured at that epoch. Words (events) are skipped.
         split: its four parts.
         decision: the rule that `predict` applies.
+        scores: what the model makes of some pairs; None leaves D12, D15, D22, D23 and D25 out.
     """
     numbers = {name: column for name, column in history.items() if not any(isinstance(value, str) for value in column)}
-    found: list[Finding | None] = _unstable(History.from_columns(numbers))
     parts = {part: getattr(split, part) for part in PARTS}
-    return order(
+    return conclude(
         [
-            *_given(found),
-            *_calibrated(evaluation),
-            *_half(evaluation, decision),
-            *_audited(evaluation),
+            *_unstable(History.from_columns(numbers)),
+            *run_rules.calibrated(evaluation),
+            *run_rules.half(evaluation, decision),
+            run_rules.audited(evaluation),
+            run_rules.base_rate(evaluation),
+            *(run_rules.modelled(evaluation, scores) if scores else []),
             *diagnose_split(parts, directed=split.space.directed),
         ]
     )
 
 
-def examine(
-    target: str | Path,
-    *,
-    load_run: Callable[[Path], SavedRun],
-    num_candidates: float | None = None,
-    prevalence: float | None = None,
-    features: str | Path | None = None,
-    nodes: str | Path | None = None,
-) -> list[Finding]:
-    """Find out what a path holds, and diagnose it.
-
-    Args:
-        target: the directory of a run; a table with a column `label`; a history with a column that is a loss; else an
-            edge list, read as `fit` reads it.
-        load_run: opens a run.
-        num_candidates: for a table: all pairs that the scores are for, its own edges and all non-edges.
-        prevalence: for a table: the share of edges among the pairs that the scores are for.
-        features: for an edge list: its node features, taken as they are.
-        nodes: for an edge list: its node ids.
-    Raises:
-        MalformedFile: none of these.
-        OptionError: an option that does not belong to what the path holds.
-    """
-    path = Path(target)
-    for_tables, for_edges = (num_candidates, prevalence), (features, nodes)
-    if path.is_dir():
-        _refuse(path, "a run", *for_tables, *for_edges)
-        if not (path / "evaluation.json").is_file():
-            raise MalformedFile(
-                f"{path} is a directory without evaluation.json, so it is no run. Pass a run, or one file."
-            )
-        run = load_run(path)
-        stored = [Finding(**found) for found in run.evaluation["findings"]]
-        found = diagnose_run(
-            evaluation=run.evaluation, history=run.history, split=run.split, decision=run.decision.rule
-        )
-        judged = {finding.id for finding in found}
-        return order([*found, *(finding for finding in stored if finding.id not in judged)])
-    if not path.exists():
-        raise MalformedFile(f"{path}: no such file or directory.")
-    names = _column_names(path)
-    if "label" in names:
-        _refuse(path, "a table of scores", *for_edges)
-        return diagnose_table(read_table(path, num_candidates=num_candidates, prevalence=prevalence))
-    if _is_history(names):
-        _refuse(path, "a training history", *for_tables, *for_edges)
-        return diagnose_history(read_history(path))
-    _refuse(path, "an edge list", *for_tables)
-    graph = Graph.from_edges(path, features=features, nodes=nodes, feature_scaling="none")
-    return diagnose_graph(graph, rows=read_edges(path).pairs)
-
-
 def _unstable(history: History) -> list[Finding | None]:
-    collapsed = (
-        None if history.kl_per_dimension is None else history_rules.posterior_collapse(kl=history.kl_per_dimension)
-    )
+    each = history.kl_per_dimension
+    collapsed = None if each is None else history_rules.posterior_collapse(kl=each)
     return [history_rules.nonfinite_history(history), collapsed, history_rules.kl_spike(history)]
-
-
-def _calibrated(evaluation: Mapping[str, Any]) -> list[Finding]:
-    """D05 and D06 from the evaluation's own numbers."""
-    found: list[Finding | None] = []
-    metrics, observed = evaluation["metrics"], evaluation["candidates"]["num_edges"]
-    ratio = metrics["observed_over_expected"]["value"]
-    if ratio and not 0.8 <= ratio <= 1.25:
-        expected = observed / ratio
-        if abs(observed - expected) > 3 * max(observed, 1) ** 0.5:
-            message = (
-                f"{observed} test edges observed, {expected:.6g} expected from the probabilities (observed / expected "
-                f"{ratio:.3g})."
-            )
-            remedy = "Calibrate on more edges: a larger calibration share in --split, or --folds."
-            found.append(Finding("D05", "warning", message, remedy, ratio))
-    slope = metrics["calibration_slope"]
-    if slope["value"] is not None and slope.get("low") is not None:
-        fit = CoxFit(slope["value"], metrics["calibration_intercept"]["value"] or 0.0, slope["low"], slope["high"])
-        found.append(score_rules.judge_slope(fit))
-    return _given(found)
-
-
-def _audited(evaluation: Mapping[str, Any]) -> list[Finding]:
-    """D26 where the audit could select nothing for lack of calibration nulls; no error, since nobody asked for a list."""
-    short = [entry for entry in evaluation.get("audit", []) if str(entry.get("reason")).startswith("D26: ")]
-    if not short:
-        return []
-    worst = max(short, key=lambda entry: float(entry["alpha"]))
-    message = f"The audit of evaluation.json is empty up to alpha {worst['alpha']:g}: {worst['reason'][5:]}"
-    remedy = "Read the audit at a larger alpha, or give the test part a larger share in --split."
-    return [Finding("D26", "info", message, remedy, float(worst["num_nulls"]))]
-
-
-def _half(evaluation: Mapping[str, Any], decision: str) -> list[Finding]:
-    """D03 and D04 where the stored decision is one half."""
-    half = next((d for d in evaluation["decisions"] if d["rule"] == "half" and d.get("confusion")), None)
-    if decision != "half" or half is None:
-        return []
-    tn, fp, fn, tp = (half["confusion"][cell] for cell in ("tn", "fp", "fn", "tp"))
-    share, prevalence = (fp + tp) / (tn + fp + fn + tp), (fn + tp) / (tn + fp + fn + tp)
-    auc, balanced = evaluation["metrics"]["roc_auc"]["value"], half["balanced_accuracy"]["value"]
-    remedy = "Decide by a rule that fits rare edges: --decision f1, precision>=P, recall>=R or budget:K."
-    found = []
-    if share >= 0.999 or share <= min(0.001, prevalence / 10):
-        ranking = "" if auc is None else f", while the ROC AUC is {auc:.3f}"
-        message = f"At a threshold of 0.5, {share:.2%} of the candidates are predicted edges{ranking}."
-        found.append(Finding("D03", "warning", message, remedy, share))
-    if auc is not None and balanced is not None and auc >= 0.75 and abs(balanced - 0.5) <= 0.02:
-        message = (
-            f"The ranking is fine (ROC AUC {auc:.3f}) and the threshold of 0.5 is not: balanced accuracy "
-            f"{balanced:.3f}."
-        )
-        found.append(Finding("D04", "warning", message, remedy, balanced))
-    return found
-
-
-def _given(found: Iterable[Finding | None]) -> list[Finding]:
-    return [finding for finding in found if finding is not None]
-
-
-def _without_effects(found: Iterable[Finding | None]) -> list[Finding]:
-    given = _given(found)
-    explained = {"D03", "D04", "D05", "D06"} if any(finding.id in ("D01", "D02") for finding in given) else set()
-    return [finding for finding in given if finding.id not in explained]
-
-
-def _column_names(path: Path) -> set[str]:
-    """Lower-case column names of a text or Parquet file; empty where it is another kind of file."""
-    if not is_text_file(path) and path.suffix.lower() != ".parquet":
-        return set()
-    table = read_columns(path)
-    if len(table.lines) == 1:  # a header alone cannot be told from a row, but for its words
-        cells = {str(cell).lower() for cell in table.load(list(range(len(table.names)))).row(0)}
-        if "label" in cells or _is_history(cells):
-            raise MalformedFile(f"{path}: a header and no row under it; there is nothing to judge.")
-    return {name.lower() for name in table.names}
-
-
-def _is_history(names: set[str]) -> bool:
-    """Whether some column counts epochs or is a loss term, and no others look like an edge list."""
-    terms = any(
-        words(name) & {"epoch", "loss", "cost", "reconstruction", "recon", "kl", "kld", "elbo", "bce"} for name in names
-    )
-    return terms and not names & {"source", "target"}
-
-
-def _refuse(path: Path, kind: str, *options: object) -> None:
-    if any(option is not None for option in options):
-        raise OptionError(
-            f"{path} is {kind}. --prevalence and --num-candidates belong to a table of scores, "
-            "--features and --nodes to an edge list."
-        )

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs
 
+FEW = 0.1
+"""A smaller share of constant columns is for information: a word that no document has left harms nothing."""
+
 
 def constant_features(matrix: NDArray[np.floating] | sp.csr_array) -> Finding | None:
-    """D14: feature columns that are the same for every node.
+    """D14: feature columns that are the same for every node: an error if all are, for information if under a tenth.
 
     Args:
         matrix: shape (nodes, features), dense or CSR.
@@ -38,7 +41,7 @@ def constant_features(matrix: NDArray[np.floating] | sp.csr_array) -> Finding | 
         f"{num} of {width} feature columns are constant (the first is column {int(np.argmax(constant)) + 1}): they "
         "say nothing about any node."
     )
-    return Finding("D14", "warning", message, "Drop them.", num / width)
+    return Finding("D14", "warning" if num >= FEW * width else "info", message, "Drop them.", num / width)
 
 
 def self_loops(num: int) -> Finding | None:

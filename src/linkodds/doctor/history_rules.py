@@ -1,10 +1,11 @@
-"""Rules on a training history and on latent variables: D01 from the loss, D13, D16, D17."""
+"""Rules on a training history and on latent variables: D01 from the loss, D13, D16, D17, D18, D25."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from linkodds.doctor.inputs import Curve, History
+from linkodds.doctor.model_rules import train_test_gap
 from linkodds.doctor.score_rules import OVERFLOW, OVERFLOW_CURE
 from linkodds.findings import Finding
 from linkodds.logit_bins import Floats
@@ -65,6 +66,8 @@ def double_sigmoid_loss(history: History) -> Finding | None:
     curve = history.reconstruction
     if curve is None or len(curve.values) < 50 or not np.isfinite(curve.values).all():
         return None
+    if _at_ln2(curve.values):
+        return None  # two sigmoids start at 0.72; a loss that starts at ln 2 and stays there is D18
     floor, ceiling = sigmoid_band(history.loss_shares)
     lowest = float(curve.values.min())
     fifth = len(curve.values) // 5
@@ -91,6 +94,43 @@ def double_sigmoid_loss(history: History) -> Finding | None:
         "if it gets logits already, they cannot go below 0: give the decoder a bias."
     )
     return Finding("D01", "warning" if best is None else "error", message + ".", remedy, lowest)
+
+
+def loss_at_ln2(history: History) -> Finding | None:
+    """D18: over its last 20 epochs a balanced loss is within 0.005 of ln 2, what a logit of 0 for every pair costs.
+
+    Silent where the loss is not balanced, for then ln 2 says nothing.
+    """
+    curve = history.reconstruction
+    if curve is None or len(curve.values) < 20 or not np.isfinite(curve.values).all():
+        return None
+    if max(abs(share - 0.5) for share in history.loss_shares) > 0.05 or not _at_ln2(curve.values[-20:]):
+        return None
+    last = float(curve.values[-20:].mean())
+    message = (
+        f"The loss ({curve.name}) is {last:.4f} over the last 20 epochs, and ln 2 = 0.6931 is what a logit of 0 for every "
+        "pair costs: nothing was learnt that the loss can see."
+    )
+    remedy = (
+        "Look for a gradient that is 0 (dead ReLU, a detached tensor, a learning rate of 0), embeddings that start near 0, "
+        "features that are all alike, and give the decoder a scale and a bias."
+    )
+    return Finding("D18", "warning", message, remedy, last)
+
+
+def _at_ln2(values: Floats) -> bool:
+    return bool((np.abs(values - SOFTPLUS[0]) < 0.005).all())
+
+
+def train_test_gap_of(history: History) -> Finding | None:
+    """D25: at the last epoch that has both, the ROC AUC of train edges is over 0.1 above the held-out one."""
+    train, held_out = history.roc_aucs
+    if train is None or held_out is None:
+        return None
+    at = np.intersect1d(train.epochs[np.isfinite(train.values)], held_out.epochs[np.isfinite(held_out.values)])
+    if not len(at):
+        return None
+    return train_test_gap(*(float(curve.values[curve.epochs == at[-1]][0]) for curve in (train, held_out)))
 
 
 def nonfinite_history(history: History) -> Finding | None:

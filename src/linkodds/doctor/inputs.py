@@ -20,6 +20,9 @@ from linkodds.tables import Table
 VALUE_COLUMNS = ("probability", "logit", "score")
 """What a table may hold beside its labels; the first one found is read."""
 
+HELD_OUT = {"val", "valid", "validation", "test", "eval", "dev"}
+"""Words that say that a column of a history is of edges that were not trained on."""
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
@@ -34,6 +37,7 @@ class ScoreTable:
         prevalence: share of edges among the pairs the scores are for, in (0, 1); None: not said.
         odds_trained_at: weight of edges / weight of non-edges in the training loss; None: not said.
         findings: what reading assumed.
+        pairs: shape (rows, 2), ids of the two ends as text; None: not there.
     Raises:
         MalformedFile: labels of one kind only, lengths that differ, or a probability outside [0, 1].
         OptionError: a prevalence outside (0, 1), or fewer non-edges in all than in the table.
@@ -51,6 +55,7 @@ class ScoreTable:
     prevalence: float | None = None
     odds_trained_at: float | None = None
     findings: tuple[Finding, ...] = ()
+    pairs: NDArray[np.object_] | None = None
 
     def __post_init__(self) -> None:
         weights = self.values if self.weights is None else self.weights
@@ -137,7 +142,8 @@ class ScoreTable:
         if self.labels[keep].all() or not self.labels[keep].any():
             return None
         weights = None if self.weights is None else self.weights[keep]
-        return replace(self, labels=self.labels[keep], values=self.values[keep], weights=weights)
+        pairs = None if self.pairs is None else self.pairs[keep]
+        return replace(self, labels=self.labels[keep], values=self.values[keep], weights=weights, pairs=pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,8 +212,18 @@ class History:
 
     @property
     def roc_auc(self) -> Curve | None:
-        """Area under the ROC curve, on whatever pairs it was measured."""
-        return next((curve for curve in self.curves if words(curve.name) & {"auc", "roc", "auroc"}), None)
+        """Area under the ROC curve: of held-out edges where a name says so, else of whatever pairs it was measured on."""
+        held_out = self.roc_aucs[1]
+        return held_out or next((c for c in self.curves if words(c.name) & {"auc", "roc", "auroc"}), None)
+
+    @property
+    def roc_aucs(self) -> tuple[Curve | None, Curve | None]:
+        """The columns of the ROC AUC on train edges and on held-out edges, each None where no name says which it is."""
+        train, held_out = (
+            next((c for c in self.curves if words(c.name) & {"auc", "roc", "auroc"} and words(c.name) & sample), None)
+            for sample in ({"train", "training"}, HELD_OUT)
+        )
+        return train, held_out
 
     @property
     def log_deviations(self) -> list[Curve]:
@@ -231,13 +247,12 @@ class History:
 
     def _find(self, names: set[str]) -> Curve | None:
         # A training term: "kl" is the term, "kl_3" a dimension of it, "val_loss" another sample, "bce_loss" no total.
-        held_out = {"val", "valid", "validation", "test", "eval", "dev"}
         parts = {"kl", "kld", "reconstruction", "recon", "rec", "bce", "nll"}
         for curve in self.curves:
             found = words(curve.name)
             if (
                 found & names
-                and not found & held_out
+                and not found & HELD_OUT
                 and not (found & parts) - names
                 and not re.search(r"\d$", curve.name)
             ):
@@ -266,7 +281,7 @@ def read_table(
 
     Args:
         path: a file with a column `label` (1 edge, 0 non-edge), one of `probability`, `logit`, `score`, and perhaps
-            `weight`. A `score` is taken for a probability when all lie in [0, 1], and that is reported.
+            `weight`, `source` and `target`. A `score` is taken for a probability when all lie in [0, 1], and that is reported.
         num_candidates: all pairs that the scores are for: the table's edges and all non-edges.
         prevalence: see `ScoreTable`.
         odds_trained_at: see `ScoreTable`.
@@ -295,6 +310,7 @@ def read_table(
         message = f"Judged by the column '{name}'."
         findings.append(Finding("reading", "info", message, "Drop it to have the other one judged."))
     labels = _labels(table, named["label"])
+    ends = [named[end] for end in ("source", "target") if end in named]
     return ScoreTable(
         labels,
         values,
@@ -304,7 +320,22 @@ def read_table(
         prevalence=prevalence,
         odds_trained_at=odds_trained_at,
         findings=tuple(findings),
+        pairs=table.load(ends).to_numpy() if len(ends) == 2 else None,
     )
+
+
+def read_labels(path: Path) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
+    """Pairs of ids, shape (rows, 2), and labels of a part of a split that says which of its rows are edges.
+
+    Raises:
+        MalformedFile: fewer than two other columns, or a label that is not 0 or 1.
+    """
+    table = read_columns(path, ids=("label",))
+    place = [name.lower() for name in table.names].index("label")
+    ends = [position for position in range(len(table.names)) if position != place][:2]
+    if len(ends) < 2:
+        raise MalformedFile(f"{table.place} has a label and no two columns of ids beside it.")
+    return table.load(ends).to_numpy(), _labels(table, place)
 
 
 def read_history(path: str | Path) -> History:

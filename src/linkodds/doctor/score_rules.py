@@ -1,13 +1,14 @@
-"""Rules on a table of labels and scores: D01 to D06, D08, D13. Each takes the table and returns what it found."""
+"""Rules on a table of labels and scores: D01 to D06, D08, D10 to D13, D24. Each takes the table and returns what it found."""
 
 import numpy as np
 
 from linkodds.doctor.inputs import ScoreTable
-from linkodds.doctor.weighted import CoxFit, best_balanced_accuracy, fit_cox, intercept_shift, roc_auc
+from linkodds.doctor.weighted import CoxFit, best_balanced_accuracy, best_f1, fit_cox, intercept_shift, roc_auc
 from linkodds.findings import Finding
+from linkodds.logit_bins import Floats
 
 MIN_ROWS = 200
-"""Fewer rows say too little: D01 to D06 and D08 are silent."""
+"""Fewer rows say too little: only D13 is judged."""
 
 ONE_SIGMOID = 0.7310586
 """sigmoid(1): what a second sigmoid makes of a probability of 1; of 0 it makes 0.5."""
@@ -138,7 +139,7 @@ def prior_mismatch(table: ScoreTable) -> Finding | None:
     message += (
         ""
         if table.at_base_rate
-        else ", unless these rows are no fair sample of the pairs (then say --prevalence or --non-edges)"
+        else ", unless these rows are no fair sample of the pairs (then say --prevalence or --num-candidates)"
     )
     if table.odds_trained_at is not None:
         known = -np.log(table.ratio) - np.log(table.odds_trained_at)
@@ -213,7 +214,96 @@ def balanced_non_edges(table: ScoreTable) -> Finding | None:
     return Finding("D08", "error", message, remedy, here)
 
 
+def accuracy_trap(table: ScoreTable) -> Finding | None:
+    """D10: at one half, the share of right answers is below that of saying the same of every pair.
+
+    A calibrated model is right about more than half of the pairs that it puts above one half, so it is never below, but
+    for noise: 0.001 and two standard errors.
+    """
+    weights, yes = table.row_weights, table.probabilities >= 0.5
+    total, prevalence = float(weights.sum()), 1 / (1 + table.ratio)
+    accuracy, constant = float(weights[yes == table.labels].sum()) / total, max(prevalence, 1 - prevalence)
+    different = weights[yes] if prevalence < 0.5 else weights[~yes]
+    noise = float(np.sqrt((different**2).sum())) / total
+    if accuracy > constant - max(0.001, 2 * noise):
+        return None
+    said = "none is" if prevalence < 0.5 else "all are"
+    message = (
+        f"At a threshold of 0.5, {accuracy:.4f} of the pairs are judged right; who says that {said} an edge is right "
+        f"about {constant:.4f}."
+    )
+    return Finding("D10", "warning", message, _threshold_cure(table), accuracy)
+
+
+def hard_labels(table: ScoreTable) -> Finding | None:
+    """D11: two distinct scores or one."""
+    distinct = np.unique(table.values)
+    if len(distinct) > 2:
+        return None
+    message = (
+        f"There are only {len(distinct)} distinct value(s), {' and '.join(f'{value:g}' for value in distinct)}: these are "
+        "decisions, not scores, and a ROC AUC or an average precision of decisions is that of one threshold."
+    )
+    remedy = "Give the metric the scores from before the threshold: logits or probabilities."
+    return Finding("D11", "error", message, remedy, float(len(distinct)))
+
+
+def ties_at_an_end(table: ScoreTable) -> Finding | None:
+    """D12: many pairs share the highest or the lowest score, or a probability is exactly 0 or 1. Counts may tie."""
+    if table.kind == "logit" and (table.values == np.round(table.values)).all():
+        return None  # counts, such as of shared neighbours
+    return tied_share(table.values, table.num_edges, table.kind)
+
+
+def tied_share(values: Floats, num_edges: int, kind: str) -> Finding | None:
+    """D12 on scores of any kind: a tie at an end of more than max(0.001, 5 / edges) of them.
+
+    Args:
+        values: shape (pairs,).
+        num_edges: how many of them are edges.
+        kind: "logit" or "probability".
+    """
+    limit = max(1e-3, 5 / num_edges)
+    for name, end in (("highest", float(values.max())), ("lowest", float(values.min()))):
+        num = int((values == end).sum())
+        exact = kind == "probability" and end in (0.0, 1.0)
+        if (num < 2 or num <= limit * len(values)) and not exact:
+            continue
+        why = (
+            ": it was rounded, in float32 the sigmoid is 1 from a logit of 17 on"
+            if exact
+            else ", a clip or a saturation"
+        )
+        message = (
+            f"{num} of {len(values)} pairs have the {name} {kind}, {end:.6g}{why}. Their order is lost, and with it what "
+            "the top of the list is measured by."
+        )
+        remedy = "Rank on logits, write them in full, and take the sigmoid (in float64) only for display."
+        return Finding("D12", "warning", message, remedy, num / len(values))
+    return None
+
+
+def low_resolution(table: ScoreTable) -> Finding | None:
+    """D24: a sampled non-edge stands for more than 0.005 of the number of edges, or under 10 are above the best F1."""
+    non_edges = ~table.labels
+    weight = float(table.row_weights[non_edges].mean() / table.row_weights[table.labels].mean())
+    if not table.at_base_rate or weight <= 1 + 1e-9:
+        return None
+    _, threshold = best_f1(table.labels, table.logits, table.row_weights)
+    above = int((table.logits[non_edges] >= threshold).sum())
+    if weight <= 0.005 * table.num_edges and above >= 10:
+        return None
+    message = (
+        f"Each of the {int(non_edges.sum())} non-edges stands for {weight:.4g}, with {table.num_edges} edges, and "
+        f"{above} of them lie above the threshold of the best F1: precision and average precision are read off a handful of "
+        "pairs and come out too high on average."
+    )
+    remedy = "Score all non-edges, or more of them where scores are high (by strata, with weights); print intervals."
+    return Finding("D24", "warning", message, remedy, weight)
+
+
 RULES = (
+    hard_labels,
     double_sigmoid,
     nonnegative_logits,
     constant_decisions,
@@ -221,6 +311,9 @@ RULES = (
     prior_mismatch,
     calibration_slope,
     balanced_non_edges,
+    accuracy_trap,
+    ties_at_an_end,
+    low_resolution,
 )
 """Rules on finite scores, causes first."""
 

@@ -45,6 +45,32 @@ def best_balanced_accuracy(labels: Labels, logits: Floats, weights: Floats) -> t
     return float(1 + recall[best] - fpr[best]) / 2, float(thresholds[best])
 
 
+def best_f1(labels: Labels, logits: Floats, weights: Floats) -> tuple[float, float]:
+    """The best F1 that any threshold reaches, and the lowest logit let in.
+
+    Example:
+        >>> best_f1(np.array([True, False, True]), np.array([3.0, 2.0, 1.0]), np.array([1.0, 4.0, 1.0]))
+        (0.6666666666666666, 3.0)
+    """
+    thresholds, recall, fpr = roc_curve(labels, logits, weights)
+    edges, non_edges = float(weights[labels].sum()), float(weights[~labels].sum())
+    f1 = 2 * recall * edges / (recall * edges + fpr * non_edges + edges)
+    best = int(np.argmax(f1))
+    return float(f1[best]), float(thresholds[best])
+
+
+def average_precision(labels: Labels, logits: Floats, weights: Floats) -> float:
+    """Mean over the edges of the precision at their logits; ties count against the edge.
+
+    Example:
+        >>> average_precision(np.array([True, False, True]), np.array([3.0, 2.0, 1.0]), np.array([1.0, 4.0, 1.0]))
+        0.6666666666666666
+    """
+    _, recall, fpr = roc_curve(labels, logits, weights)
+    tp, fp = recall * weights[labels].sum(), fpr * weights[~labels].sum()
+    return float((np.diff(recall, prepend=0.0) * tp / (tp + fp)).sum())
+
+
 def intercept_shift(labels: Labels, logits: Floats, weights: Floats) -> float:
     """The number that, added to every logit, makes the expected edges equal to the observed ones.
 
