@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from linkodds.errors import OptionError
 
-ModelName = Literal["auto", "gae", "vgae", "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3"]
-MODELS: tuple[str, ...] = ("auto", "gae", "vgae")
+ModelName = Literal[
+    "auto", "gae", "vgae", "stack", "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3"
+]
+MODELS: tuple[str, ...] = ("auto", "gae", "vgae", "stack")
 BASELINES: tuple[str, ...] = ("degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3")
 
 
@@ -25,7 +27,8 @@ class FitConfig(BaseModel):
 
     model: ModelName = Field(
         "auto",
-        description="auto: the best of gae, vgae and the baselines by validation average precision; or the name of one of them",
+        description="auto: the best of gae, vgae and the baselines by validation average precision; or the name of one of "
+        "them, or stack (boosted trees over counts of short walks, spectral products and features)",
     )
     objective: Literal["auto", "all-pairs", "sampled", "subgraph"] = Field(
         "auto",

@@ -23,10 +23,12 @@ from linkodds.pairs import Pairs
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
 from linkodds.scoring import Scorer
 from linkodds.split import PARTS, Split
+from linkodds.stack import StackedModel, fit_stack
 from linkodds.training import VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
 from linkodds.workload import Sizes
 
 AUTOENCODERS = ("gae", "vgae")
+STACK = "stack"
 POOLED_FOLDS = 5
 SMALL_CALIBRATION, SMALL_GRAPH = 50, 1000
 
@@ -38,14 +40,14 @@ class Contender:
     Args:
         name: of the model or baseline.
         scorer: logits of pairs.
-        trained: the trained model; None for a baseline.
+        trained: the trained or stacked model; None for a baseline.
         parts: validation, calibration and test edges, each against all non-edges.
         degree_term: what was decided about it; None where that was not asked yet. In use, it is part of the scorer.
     """
 
     name: str
     scorer: Scorer
-    trained: TrainedModel | None
+    trained: TrainedModel | StackedModel | None
     parts: dict[str, HeldOut]
     degree_term: DegreeTerm | None = None
 
@@ -117,12 +119,16 @@ class Contest:
             split: of the contest, or one of its rotations.
             fold: number of the rotation, 0 for the contest's own split; it seeds the training and names its checkpoint.
         """
-        trained = self._trained(name, split, fold) if name in AUTOENCODERS else None
+        trained: TrainedModel | StackedModel | None = None
+        if name in AUTOENCODERS:
+            trained = self._trained(name, split, fold)
+        elif name == STACK:
+            trained = self._stacked(split, fold)
         scorer = baseline_scorer(name, split) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
             contender = Contender(name, scorer, trained, self._held_out(scorer, split))
-        kept = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained else ""
-        self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{kept}")
+        epochs = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained and trained.history else ""
+        self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{epochs}")
         return contender
 
     def with_degrees(self, winner: Contender, choice: Choice) -> tuple[Contender, list[Finding]]:
@@ -272,6 +278,17 @@ class Contest:
         elif num_epochs == epochs < self.config.epochs and not fold:
             self.budget_findings.append(shortened(self.config.time_budget, name, epochs, self.config.epochs))
         return trained
+
+    def _stacked(self, split: Split, fold: int) -> StackedModel:
+        if self.config.time_budget is not None and not fold:
+            message = "The time budget does not bound the stack: its work follows the size of the graph alone."
+            self.budget_findings.append(
+                Finding("training", "info", message, "Take another --model to keep a budget.", None)
+            )
+        with self.costs.stage("training"):
+            return fit_stack(
+                split, self.features, seeds=self._seeds(fold), threads=torch.get_num_threads(), say=self.say
+            )
 
     def _sizes(self, name: str) -> Sizes:
         sample = self.non_edges.sample

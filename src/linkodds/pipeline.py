@@ -36,7 +36,7 @@ from linkodds.resuming import Interrupted, find_interrupted, hash_of_features
 from linkodds.scoring import Scorer
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.split import split_edges
-from linkodds.training import choose_device
+from linkodds.training import TrainedModel, choose_device
 
 Say = Callable[[str], None]
 OnStart = Callable[[str, int, Sequence[Epoch]], None]
@@ -383,6 +383,9 @@ class _Fit:
                 "objective": trained.objective,
                 "effective_odds": trained.effective_odds,
                 "best_epoch": trained.best_epoch,
+            }
+        if isinstance(trained, TrainedModel):
+            facts |= {
                 "decoder": {"scale": trained.scorer.scale, "bias": trained.scorer.bias},
                 "propagation": choose_kernel(self.device, torch.float32),
             }

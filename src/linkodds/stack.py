@@ -1,0 +1,422 @@
+"""Stack: boosted trees over structural counts, fitted on train edges hidden from the graph that made their inputs.
+
+Two stages. Every pair gets a few inputs and few trees (broad); the pairs that these leave near the top, one in twenty,
+get all inputs and many trees (close), whose logit takes the place of the first. A logit is a function of the pair alone,
+so evaluation, `predict` and `find` agree on it. A train edge keeps the logit that its inputs gave while it was hidden.
+
+Among the zeros are the links to be found, as for every model: leaving just those out would tell it which they are.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from linkodds.errors import BrokenRun, OptionError
+from linkodds.features import Features
+from linkodds.findings import Finding
+from linkodds.history import Epoch
+from linkodds.non_edges import draw_non_edges
+from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.spectral import Embedding
+from linkodds.split import Split, adjacency
+from linkodds.structural_counts import ROLES, StructuralCounts, Tile
+from linkodds.trees import Forest
+
+NUM_CLOSE = 3
+CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
+MAX_NODES = 30_000
+_TREES = {
+    "objective": "binary",
+    "min_data_in_leaf": 100,
+    "min_sum_hessian_in_leaf": 1.0,
+    "lambda_l2": 10.0,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,
+    "verbose": -1,
+}
+_BROAD = _TREES | {"learning_rate": 0.15, "num_leaves": 15, "feature_fraction": 0.8}
+_CLOSE = _TREES | {"learning_rate": 0.06, "num_leaves": 15, "feature_fraction": 0.5}
+
+
+@dataclass(frozen=True)
+class StackOptions:
+    """How much a fit does.
+
+    Args:
+        folds: each hides as large a part of the train edges; more of them cost time and help.
+        zeros: in each fold, at most.
+        zeros_per_edge: of the hidden edges of a fold, at most.
+        broad_rounds: trees in the model of all pairs.
+        close_rounds: trees in the model of the pairs near the top.
+    """
+
+    folds: int = 10
+    zeros: int = 40_000
+    zeros_per_edge: int = 100
+    broad_rounds: int = 40
+    close_rounds: int = 150
+
+
+@dataclass(frozen=True, eq=False)
+class StackScorer:
+    """Logits of the trees; a train edge has the logit it had while it was hidden.
+
+    Args:
+        counts: inputs on the message graph.
+        broad: for every pair.
+        close: their mean is for the pairs near the top.
+        cut: broad logit from which on a pair is close.
+        train_logits: shape (nodes, nodes), CSR, float64: of the train edges, both ways where edges have no direction.
+    """
+
+    counts: StructuralCounts
+    broad: Forest
+    close: tuple[Forest, ...]
+    cut: float
+    train_logits: sp.csr_array
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Shape (rows, columns), float32; see `Scorer.block`."""
+        num_columns = columns.stop - columns.start
+        result = np.empty((rows.stop - rows.start, num_columns), dtype=np.float32)
+        step = self.counts.tile_rows(num_columns)
+        for start in range(rows.start, rows.stop, step):
+            nodes = np.arange(start, min(start + step, rows.stop))
+            tile = self.counts.tile(nodes, columns)
+            logits = self._of_cells(tile, None).reshape(num_columns, len(nodes)).T
+            known = self.train_logits[nodes][:, columns].tocoo()
+            logits[known.row, known.col] = known.data
+            result[nodes[0] - rows.start : nodes[-1] + 1 - rows.start] = logits
+        return result
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64; see `Scorer.logits`."""
+        result = np.empty(len(pairs))
+        for tile, places, cells in self.counts.tiles_of(pairs):
+            logits = self._of_cells(tile, cells)
+            known = self.train_logits[tile.rows].T.tocoo()
+            at = np.asarray(known.row, dtype=np.int64) * len(tile.rows) + known.col
+            order = np.argsort(at)
+            found = np.searchsorted(at, cells, sorter=order)
+            found = order[np.minimum(found, len(at) - 1)] if len(at) else found
+            is_known = at[found] == cells if len(at) else np.zeros(len(cells), dtype=np.bool_)
+            logits[is_known] = known.data[found[is_known]]
+            result[places] = logits
+        return result
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All but the message graph and the trees, by name."""
+        counts = self.counts
+        known = self.train_logits.tocoo()
+        keep = np.ones(known.nnz, dtype=np.bool_) if counts.space.directed else known.row < known.col
+        arrays: dict[str, NDArray[Any]] = {
+            "cut": np.array([self.cut]),
+            "train_edges": np.column_stack([known.row, known.col]).astype(np.int64)[keep],
+            "train_logits": known.data[keep],
+            "roles_source": counts.roles[0],
+            "roles_target": counts.roles[1],
+        }
+        for name, embedding in counts.embeddings.items():
+            arrays |= {f"{name}_left": embedding.left, f"{name}_right": embedding.right}
+        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    @staticmethod
+    def from_arrays(split: Split, arrays: Mapping[str, NDArray[Any]], forests: Sequence[Forest]) -> "StackScorer":
+        """The scorer again.
+
+        Args:
+            split: its train edges are the message graph.
+            arrays: as `to_arrays` gives them.
+            forests: as `forests` gives them.
+        Raises:
+            BrokenRun: arrays that do not belong to this graph, or forests that do not belong to these arrays.
+        """
+        space = split.space
+        by_side = {name.removesuffix("_left"): array for name, array in arrays.items() if name.endswith("_left")}
+        embeddings = {name: Embedding(left, arrays[f"{name}_right"]) for name, left in by_side.items()}
+        roles = arrays["roles_source"], arrays["roles_target"]
+        for array in (*roles, *(side for each in embeddings.values() for side in (each.left, each.right))):
+            if (
+                array.dtype != np.float32
+                or array.ndim != 2
+                or len(array) != space.num_nodes
+                or not np.isfinite(array).all()
+            ):
+                raise BrokenRun("model.safetensors does not fit the nodes of this graph.")
+        cut, edges, logits = arrays["cut"], arrays["train_edges"], arrays["train_logits"]
+        same = edges.shape == split.train.shape and np.array_equal(
+            np.sort(space.keys(edges)), np.sort(space.keys(split.train))
+        )
+        if not same or logits.shape != (len(edges),) or not np.isfinite([*cut, *logits]).all():
+            raise BrokenRun("model.safetensors does not fit the train edges of this graph.")
+        a: sp.csr_array = split.message_graph().astype(np.float64)
+        counts = StructuralCounts(a, space, (roles[0], roles[1]), embeddings)
+        widths = [len(counts.broad_names)] + [len(counts.names)] * NUM_CLOSE
+        if roles[0].shape[1] != len(ROLES) or roles[1].shape[1] != len(ROLES) or not counts.is_complete:
+            raise BrokenRun("model.safetensors lacks what the trees read.")
+        if [forest.num_inputs for forest in forests] != widths:
+            raise BrokenRun("trees.txt does not fit model.safetensors.")
+        return StackScorer(counts, forests[0], tuple(forests[1:]), float(cut[0]), edge_logits(edges, logits, space))
+
+    @property
+    def forests(self) -> tuple[Forest, ...]:
+        """The broad one, then the close ones."""
+        return self.broad, *self.close
+
+    def of_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logits from all inputs, shape (pairs,): what `block` and `logits` make of pairs that are no train edges."""
+        names = self.counts.names
+        logits = self.broad.logits(inputs[:, [names.index(name) for name in self.counts.broad_names]])
+        close = np.flatnonzero(logits >= self.cut)
+        logits[close] = self._close(inputs[close])
+        return logits
+
+    def _close(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        total = self.close[0].logits(inputs)
+        for forest in self.close[1:]:
+            total += forest.logits(inputs)
+        return total / len(self.close)
+
+    def _of_cells(self, tile: Tile, cells: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        logits = self.broad.logits(tile.inputs(self.counts.broad_names, cells))
+        close = np.flatnonzero(logits >= self.cut)
+        logits[close] = self._close(tile.inputs(self.counts.names, close if cells is None else cells[close]))
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class StackedModel:
+    """A fitted stack; the same fields as a trained autoencoder where both have them.
+
+    Args:
+        scorer: logits of pairs.
+        effective_odds: edges / non-edges that the trees were fitted at.
+        findings: what there is to say.
+    """
+
+    scorer: StackScorer
+    effective_odds: float
+    findings: tuple[Finding, ...] = ()
+    name: str = "stack"
+    objective: str = "boosting"
+    history: tuple[Epoch, ...] = ()
+    best_epoch: int = 0
+
+    @property
+    def num_parameters(self) -> int:
+        """Thresholds and leaf values of all trees."""
+        return sum(2 * len(tree.leaf_value) - 1 for forest in self.scorer.forests for tree in forest.trees)
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """What the trees read, and the logits of the train edges; see `StackScorer.to_arrays`."""
+        return self.scorer.to_arrays()
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Training rows of all folds.
+
+    Args:
+        inputs: shape (rows, inputs), float32.
+        is_edge: shape (rows,): a hidden train edge, or a pair without a train edge.
+        weights: shape (rows,), float64: 1 for an edge; how many pairs a zero stands for, divided by the folds.
+        pairs: shape (rows, 2).
+    """
+
+    inputs: NDArray[np.float32]
+    is_edge: NDArray[np.bool_]
+    weights: NDArray[np.float64]
+    pairs: Pairs
+
+
+def fit_stack(
+    split: Split,
+    features: Features | None,
+    *,
+    seeds: np.random.SeedSequence,
+    options: StackOptions = StackOptions(),
+    threads: int = 1,
+    say: Callable[[str], None] = lambda _: None,
+) -> StackedModel:
+    """Fit the trees on the train edges of a split; held-out edges are zeros like all other pairs without a train edge.
+
+    Args:
+        split: its train edges are the message graph.
+        features: or None.
+        seeds: of the folds, the zeros, the spectral starts and the trees.
+        options: how much to do.
+        threads: for the trees; any number gives the same model.
+        say: called with one line a stage.
+    Raises:
+        OptionError: too many nodes, or too few train edges to hide some.
+    """
+    num_nodes, num_edges = split.space.num_nodes, len(split.train)
+    if num_nodes > MAX_NODES:
+        raise OptionError(
+            f"--model stack takes up to {MAX_NODES:,} nodes, and this graph has {num_nodes:,}; take vgae."
+        )
+    if num_edges < 2 * options.folds:
+        raise OptionError(f"--model stack needs {2 * options.folds} train edges at least, and there are {num_edges}.")
+    graph_seed, rows_seed, tree_seed = seeds.spawn(3)
+    counts = StructuralCounts.of(split.message_graph(), split.space, features, np.random.default_rng(graph_seed))
+    rows = training_rows(split, features, rows_seed, options, say)
+    say(f"stack: boosting on {int(rows.is_edge.sum()):,} hidden edges and {int((~rows.is_edge).sum()):,} zeros")
+    scorer = fit_trees(counts, rows, seeds=tree_seed, options=options, threads=threads)
+    return StackedModel(scorer, float(rows.is_edge.sum()) / float(rows.weights[~rows.is_edge].sum()))
+
+
+def fit_trees(
+    counts: StructuralCounts,
+    rows: Rows,
+    *,
+    seeds: np.random.SeedSequence,
+    options: StackOptions = StackOptions(),
+    threads: int = 1,
+) -> StackScorer:
+    """Fit both stages on training rows.
+
+    Args:
+        counts: of the message graph, which pairs are scored on.
+        rows: their inputs come from graphs that hid their edges.
+        seeds: of the trees.
+        options: how many trees.
+        threads: any number gives the same trees.
+    """
+    broad_seed, *close_seeds = (int(seed) >> 2 for seed in seeds.generate_state(1 + NUM_CLOSE))
+    places = [counts.names.index(name) for name in counts.broad_names]
+    broad_inputs = np.ascontiguousarray(rows.inputs[:, places])
+    every = np.ones(len(rows.is_edge), dtype=np.bool_)
+    broad = _boost(_BROAD, options.broad_rounds, broad_inputs, rows, every, broad_seed)
+    first = broad.logits(broad_inputs)
+    cut = _cut(first, rows, counts.space)
+    is_close = first >= cut
+    with ThreadPoolExecutor(max_workers=min(threads, NUM_CLOSE)) as pool:  # one thread a forest: the same bits
+        close = pool.map(
+            lambda seed: _boost(_CLOSE, options.close_rounds, rows.inputs, rows, is_close, seed), close_seeds
+        )
+    nothing = sp.csr_array((counts.space.num_nodes,) * 2, dtype=np.float64)
+    scorer, hidden = StackScorer(counts, broad, tuple(close), cut, nothing), rows.is_edge
+    logits = scorer.of_inputs(rows.inputs[hidden])
+    return replace(scorer, train_logits=edge_logits(rows.pairs[hidden], logits, counts.space))
+
+
+def training_rows(
+    split: Split,
+    features: Features | None,
+    seeds: np.random.SeedSequence,
+    options: StackOptions = StackOptions(),
+    say: Callable[[str], None] = lambda _: None,
+) -> Rows:
+    """Hide each fold of the train edges in turn, and take their inputs, and those of zeros, from what is left.
+
+    Half of the zeros are drawn from the pairs with a common neighbour (paths of length 3 in a bipartite graph), half from
+    all pairs, where those near are left out; each is weighted to its true pool.
+    """
+    rng = np.random.default_rng(seeds)
+    train, space = split.train, split.space
+    known = KnownPairs(space, train)
+    fold_of = rng.permutation(len(train)) % options.folds
+    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64], Pairs]] = []
+    for fold in range(options.folds):
+        hidden = train[fold_of == fold]
+        graph = adjacency(train[fold_of != fold], space)
+        counts = StructuralCounts.of(graph, space, features, rng)
+        count = min(options.zeros, options.zeros_per_edge * len(hidden))
+        zeros, weights = _zeros(graph, known, count, rng)
+        pairs = np.concatenate([hidden, zeros])
+        is_edge = np.arange(len(pairs)) < len(hidden)
+        parts.append((counts.of_pairs(pairs), is_edge, np.append(np.ones(len(hidden)), weights / options.folds), pairs))
+        say(f"stack: fold {fold + 1} of {options.folds}: {len(hidden):,} edges hidden, {len(zeros):,} zeros")
+    inputs, is_edge, weights, pairs = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return Rows(inputs, is_edge, weights, pairs)
+
+
+def edge_logits(edges: Pairs, logits: NDArray[np.float64], space: PairSpace) -> sp.csr_array:
+    """Logits of edges as a CSR matrix, shape (nodes, nodes), both ways where edges have no direction."""
+    source, target = edges[:, 0], edges[:, 1]
+    if not space.directed:
+        source, target = np.concatenate([source, target]), np.concatenate([target, source])
+        logits = np.concatenate([logits, logits])
+    return sp.csr_array((logits, (source, target)), shape=(space.num_nodes, space.num_nodes))
+
+
+def _zeros(
+    graph: sp.csr_array, known: KnownPairs, count: int, rng: np.random.Generator
+) -> tuple[Pairs, NDArray[np.float64]]:
+    """Pairs without a train edge, near ones and others, and how many pairs each stands for."""
+    space = known.space
+    total = known.num_absent
+    drawn = draw_non_edges(known, min(count // 2, total), rng).sample
+    assert drawn is not None
+    a: sp.csr_array = graph.astype(np.float64)
+    last = a @ a if space.bipartite else a  # a path of length 3 ends with two steps
+    to_target = last.T.tocsr()
+    near_drawn = np.zeros(len(drawn), dtype=np.bool_)
+    for start in range(0, len(drawn), 10_000):
+        some = drawn[start : start + 10_000]
+        near_drawn[start : start + 10_000] = (
+            np.asarray(a[some[:, 0]].multiply(to_target[some[:, 1]]).sum(axis=1)).ravel() > 0
+        )
+    far = drawn[~near_drawn]
+    near, share = _near_pairs(a, last, known, 4 * count, rng)
+    if len(near) == 0:
+        return drawn, np.full(len(drawn), total / len(drawn))
+    chosen = near[rng.permutation(len(near))[: count // 2]]
+    weights = np.concatenate(
+        [np.full(len(chosen), len(near) / share / len(chosen)), np.full(len(far), total / len(drawn))]
+    )
+    return np.concatenate([chosen, far]), weights
+
+
+def _near_pairs(
+    a: sp.csr_array, last: sp.csr_array, known: KnownPairs, enough: int, rng: np.random.Generator
+) -> tuple[Pairs, float]:
+    """Pairs with a short path and no train edge, from as many sources drawn at random as give enough; share of sources."""
+    space = known.space
+    sources = rng.permutation(space.sides[0] if space.sides is not None else space.num_nodes)
+    found: list[Pairs] = []
+    num_found = done = 0
+    while done < len(sources) and num_found < enough:
+        some = sources[done : done + 256]
+        reached = (a[some] @ last).tocoo()
+        pairs = np.column_stack([some[reached.row], reached.col]).astype(np.int64)
+        pairs = pairs[(pairs[:, 0] != pairs[:, 1]) if space.directed else (pairs[:, 0] < pairs[:, 1])]
+        pairs = pairs[space.is_admissible(pairs)]
+        pairs = pairs[~space.contains(known.pairs, pairs)]
+        found.append(pairs)
+        num_found += len(pairs)
+        done += len(some)
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *found]), done / len(sources)
+
+
+def _cut(first: NDArray[np.float64], rows: Rows, space: PairSpace) -> float:
+    """The broad logit that the wanted share of all non-edges reaches, by the weighted zeros."""
+    share = max(CLOSE_SHARE, min(1.0, CLOSE_PAIRS / space.num_pairs))
+    zeros, weights = first[~rows.is_edge], rows.weights[~rows.is_edge]
+    order = np.argsort(-zeros, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    place = int(np.searchsorted(reached, share))
+    return float(zeros[order[place]]) if place < len(order) and share < 1 else float(np.min(first)) - 1e3
+
+
+def _boost(
+    parameters: dict[str, object],
+    rounds: int,
+    inputs: NDArray[np.float32],
+    rows: Rows,
+    keep: NDArray[np.bool_],
+    seed: int,
+) -> Forest:
+    import lightgbm  # it takes a second to load
+
+    data = lightgbm.Dataset(inputs[keep], label=rows.is_edge[keep], weight=rows.weights[keep], params=dict(parameters))
+    return Forest.of_booster(lightgbm.train(parameters | {"seed": seed}, data, num_boost_round=rounds))
