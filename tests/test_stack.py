@@ -17,8 +17,18 @@ from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, load_run
 from linkodds.split import Split, split_edges
-from linkodds.stack import StackedModel, StackOptions, StackScorer, fit_stack, training_rows
-from linkodds.trees import forests_text, read_forests
+from linkodds.stack import (
+    GROUPS,
+    Rows,
+    StackedModel,
+    StackOptions,
+    StackScorer,
+    _groups,
+    _less_hidden_edges,
+    fit_stack,
+    training_rows,
+)
+from linkodds.trees import BinaryTree, Forest, forests_text, read_forests
 
 
 def blocks(directed: bool, sides: tuple[int, int] | None) -> Graph:
@@ -169,3 +179,24 @@ def test_a_saved_run_gives_the_same_logits_and_a_spoilt_one_is_refused(tmp_path,
     (tmp_path / "run" / "trees.txt").write_text(text.replace("left_child=1", "left_child=999", 1))
     with pytest.raises(BrokenRun, match=r"trees\.txt"):
         load_run(tmp_path / "run")
+
+
+def test_zeros_count_less_by_the_chance_that_they_hide_an_edge():
+    """By hand: odds 0.5 and 1 edge in 5 unlabelled give 0.25 * 0.5 = 1/8; large odds leave nothing; edges keep theirs."""
+    forest = Forest((BinaryTree((0,), (0.0,), (-1,), (-2,), (float(np.log(0.5)), 9.0)),), num_inputs=1)
+    inputs = np.array([[-1.0], [1.0], [-1.0], [-1.0]], dtype=np.float32)
+    is_edge = np.array([False, False, True, False])
+    rows = Rows(inputs, is_edge, np.array([8.0, 3.0, 1.0, 8.0]), np.zeros((4, 2), dtype=np.int64))
+    is_close = np.array([True, True, True, False])
+    weights = _less_hidden_edges(rows, [forest], np.zeros(4, dtype=np.int64), is_close, 0.8)
+    np.testing.assert_allclose(weights, [7.0, 0.0, 1.0, 8.0], rtol=1e-12)
+
+
+def test_groups_are_even_and_a_pair_has_one():
+    pairs = np.column_stack(np.triu_indices(300, k=1)).astype(np.int64)
+    groups = _groups(pairs, PairSpace(300))
+    np.testing.assert_array_equal(groups[::-1], _groups(pairs[::-1], PairSpace(300)))
+    share = 1 / GROUPS  # multinomial: deviation sqrt(m share (1 - share)); five of them
+    assert np.abs(np.bincount(groups, minlength=GROUPS) - len(pairs) * share).max() < 5 * np.sqrt(
+        len(pairs) * share * (1 - share)
+    )

@@ -4,7 +4,9 @@ Two stages. Every pair gets a few inputs and few trees (broad); the pairs that t
 get all inputs and many trees (close), whose logit takes the place of the first. A logit is a function of the pair alone,
 so evaluation, `predict` and `find` agree on it. A train edge keeps the logit that its inputs gave while it was hidden.
 
-Among the zeros are the links to be found, as for every model: leaving just those out would tell it which they are.
+Among the zeros are the links to be found: leaving just those out would tell the model which they are. What is known
+without them is the share of the recorded edges that are train edges. With it, models that were not shown a pair say how
+likely its zero hides an edge, and the zero counts that much less (Elkan and Noto, KDD 2008).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +25,11 @@ from linkodds.history import Epoch
 from linkodds.non_edges import draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.spectral import Embedding
-from linkodds.split import Split, adjacency
+from linkodds.split import PARTS, Split, adjacency
 from linkodds.structural_counts import ROLES, StructuralCounts, Tile
 from linkodds.trees import Forest
 
-NUM_CLOSE = 3
+NUM_CLOSE, GROUPS = 3, 3
 CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
 MAX_NODES = 30_000
 _TREES = {
@@ -270,7 +272,8 @@ def fit_stack(
     counts = StructuralCounts.of(split.message_graph(), split.space, features, np.random.default_rng(graph_seed))
     rows = training_rows(split, features, rows_seed, options, say)
     say(f"stack: boosting on {int(rows.is_edge.sum()):,} hidden edges and {int((~rows.is_edge).sum()):,} zeros")
-    scorer = fit_trees(counts, rows, seeds=tree_seed, options=options, threads=threads)
+    share = num_edges / sum(len(getattr(split, part)) for part in PARTS)
+    scorer = fit_trees(counts, rows, recorded_share=share, seeds=tree_seed, options=options, threads=threads)
     return StackedModel(scorer, float(rows.is_edge.sum()) / float(rows.weights[~rows.is_edge].sum()))
 
 
@@ -278,6 +281,7 @@ def fit_trees(
     counts: StructuralCounts,
     rows: Rows,
     *,
+    recorded_share: float,
     seeds: np.random.SeedSequence,
     options: StackOptions = StackOptions(),
     threads: int = 1,
@@ -287,11 +291,12 @@ def fit_trees(
     Args:
         counts: of the message graph, which pairs are scored on.
         rows: their inputs come from graphs that hid their edges.
+        recorded_share: train edges / recorded edges; 1 takes every zero for what it says.
         seeds: of the trees.
         options: how many trees.
         threads: any number gives the same trees.
     """
-    broad_seed, *close_seeds = (int(seed) >> 2 for seed in seeds.generate_state(1 + NUM_CLOSE))
+    broad_seed, *further = (int(seed) >> 2 for seed in seeds.generate_state(1 + NUM_CLOSE + GROUPS))
     places = [counts.names.index(name) for name in counts.broad_names]
     broad_inputs = np.ascontiguousarray(rows.inputs[:, places])
     every = np.ones(len(rows.is_edge), dtype=np.bool_)
@@ -299,10 +304,18 @@ def fit_trees(
     first = broad.logits(broad_inputs)
     cut = _cut(first, rows, counts.space)
     is_close = first >= cut
+
+    def boost(keep: NDArray[np.bool_], weighted: Rows, seed: int) -> Forest:
+        return _boost(_CLOSE, options.close_rounds, weighted.inputs, weighted, keep, seed)
+
     with ThreadPoolExecutor(max_workers=min(threads, NUM_CLOSE)) as pool:  # one thread a forest: the same bits
-        close = pool.map(
-            lambda seed: _boost(_CLOSE, options.close_rounds, rows.inputs, rows, is_close, seed), close_seeds
-        )
+        weighted = rows
+        if recorded_share < 1:
+            groups = _groups(rows.pairs, counts.space)
+            others = [is_close & (groups != group) for group in range(GROUPS)]
+            shown = list(pool.map(boost, others, [rows] * GROUPS, further[NUM_CLOSE:]))
+            weighted = replace(rows, weights=_less_hidden_edges(rows, shown, groups, is_close, recorded_share))
+        close = list(pool.map(boost, [is_close] * NUM_CLOSE, [weighted] * NUM_CLOSE, further))
     nothing = sp.csr_array((counts.space.num_nodes,) * 2, dtype=np.float64)
     scorer, hidden = StackScorer(counts, broad, tuple(close), cut, nothing), rows.is_edge
     logits = scorer.of_inputs(rows.inputs[hidden])
@@ -406,6 +419,29 @@ def _cut(first: NDArray[np.float64], rows: Rows, space: PairSpace) -> float:
     reached = np.cumsum(weights[order]) / weights.sum()
     place = int(np.searchsorted(reached, share))
     return float(zeros[order[place]]) if place < len(order) and share < 1 else float(np.min(first)) - 1e3
+
+
+def _groups(pairs: Pairs, space: PairSpace) -> NDArray[np.int64]:
+    """A group for each pair, by a hash: the same pair is in the same group in every fold."""
+    mixed = space.keys(pairs).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+    return ((mixed >> np.uint64(40)) % np.uint64(GROUPS)).astype(np.int64)
+
+
+def _less_hidden_edges(
+    rows: Rows, forests: list[Forest], groups: NDArray[np.int64], is_close: NDArray[np.bool_], recorded_share: float
+) -> NDArray[np.float64]:
+    """Weights with those of the zeros times the probability that they hide no recorded edge.
+
+    If a share c of the edges was labelled at random, a pair with the odds o of being a labelled one, and without a label,
+    is an edge with probability (1 - c) / c * o.
+    """
+    weights = rows.weights.copy()
+    for group, forest in enumerate(forests):
+        zeros = np.flatnonzero(is_close & (groups == group) & ~rows.is_edge)
+        odds = np.exp(forest.logits(rows.inputs[zeros]))
+        weights[zeros] *= 1 - np.minimum((1 - recorded_share) / recorded_share * odds, 1.0)
+    return weights
 
 
 def _boost(
