@@ -18,11 +18,12 @@ import numpy as np
 from linkodds.config import FitConfig
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
+from linkodds.hidden_edges import Rows, training_rows
 from linkodds.metrics import average_precision
 from linkodds.non_edges import NonEdges
 from linkodds.pipeline import fit_graph
 from linkodds.split import split_edges
-from linkodds.stack import Rows, fit_trees, training_rows
+from linkodds.stack import fit_trees
 from linkodds.structural_counts import StructuralCounts
 
 HERE = Path(__file__).parent

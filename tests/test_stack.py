@@ -11,23 +11,14 @@ from linkodds.errors import BrokenRun, OptionError
 from linkodds.features import Features
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
+from linkodds.hidden_edges import Rows, StackOptions, training_rows
 from linkodds.metrics import roc_auc
 from linkodds.non_edges import NonEdges
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, load_run
 from linkodds.split import Split, split_edges
-from linkodds.stack import (
-    GROUPS,
-    Rows,
-    StackedModel,
-    StackOptions,
-    StackScorer,
-    _groups,
-    _less_hidden_edges,
-    fit_stack,
-    training_rows,
-)
+from linkodds.stack import GROUPS, StackedModel, StackScorer, _groups, _less_hidden_edges, fit_stack
 from linkodds.trees import BinaryTree, Forest, forests_text, read_forests
 
 
