@@ -29,10 +29,11 @@ class FitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: Literal["auto", AutoencoderName, BaselineName] = Field(
+    model: Literal["auto", AutoencoderName, "stack", BaselineName] = Field(
         "auto",
         description="auto: the best of gae, vgae, signed-gae and the baselines by validation average precision; or the name of "
-        "one of them, or linear-gae or linear-vgae",
+        "one of them, or linear-gae, linear-vgae or stack (boosted trees over counts of short walks, spectral products and "
+        "features)",
     )
     decoder: Literal["auto", "inner-product", "signed"] = Field(
         "auto",

@@ -25,6 +25,7 @@ from linkodds.pairs import Pairs
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
 from linkodds.scoring import DegreeAwareScorer, InnerProductScorer, MeanScorer, Scorer, mean_inner_product
 from linkodds.split import Split
+from linkodds.stack import StackedModel, fit_stack
 from linkodds.training import (
     ALL_PAIRS_LIMIT,
     PENALTIES,
@@ -37,6 +38,7 @@ from linkodds.training import (
 from linkodds.workload import Sizes
 
 TRIED_BY_AUTO = ("gae", "vgae", "signed-gae")
+STACK = "stack"
 HELD_OUT = ("validation", "calibration", "test")
 
 
@@ -47,7 +49,7 @@ class Contender:
     Args:
         name: of the model or baseline.
         scorer: logits of pairs.
-        trained: the trained model; None for a baseline.
+        trained: the trained or stacked model; None for a baseline.
         parts: validation, calibration and test edges, each against all non-edges; of a mean of models no calibration
             edges, since all but one of them were trained on each.
         degree_term: what was decided about it; None where that was not asked yet. In use, it is part of the scorer.
@@ -55,7 +57,7 @@ class Contender:
 
     name: str
     scorer: Scorer
-    trained: TrainedModel | None
+    trained: TrainedModel | StackedModel | None
     parts: dict[str, HeldOut]
     degree_term: DegreeTerm | None = None
 
@@ -142,12 +144,16 @@ class Contest:
             fold: number of the rotation; it seeds the training and names its checkpoint.
             like: a training whose weight decay is taken, and whether it has features; None: the config's, or a search.
         """
-        trained = self._trained(name, split, fold, like) if name in AUTOENCODERS else None
+        trained: TrainedModel | StackedModel | None = None
+        if name in AUTOENCODERS:
+            trained = self._trained(name, split, fold, like)
+        elif name == STACK:
+            trained = self._stacked(split, fold)
         scorer = baseline_scorer(name, split, self.features) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
             contender = Contender(name, scorer, trained, self._held_out(scorer, split, HELD_OUT))
-        kept = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained else ""
-        self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{kept}")
+        epochs = f", epoch {trained.best_epoch} of {len(trained.history)} kept" if trained and trained.history else ""
+        self.say(f"{name}: validation average precision {contender.validation_ap:.4g}{epochs}")
         return contender
 
     def mean_of_folds(self, winner: Contender) -> tuple[Contender, list[Contender]]:
@@ -163,10 +169,9 @@ class Contest:
         self.say(
             f"cross-fitting: {count:,} train and calibration edges in {len(rotations)} folds, each calibrates once"
         )
-        folds = [winner]
+        folds, like = [winner], winner.trained if isinstance(winner.trained, TrainedModel) else None
         folds += [
-            self.contend(winner.name, rotation, fold, winner.trained)
-            for fold, rotation in enumerate(rotations[1:], start=1)
+            self.contend(winner.name, rotation, fold, like) for fold, rotation in enumerate(rotations[1:], start=1)
         ]
         products = [fold.scorer for fold in folds if isinstance(fold.scorer, InnerProductScorer)]
         scorer: Scorer = MeanScorer(tuple(fold.scorer for fold in folds))
@@ -174,7 +179,7 @@ class Contest:
             scorer = mean_inner_product(products)
         elif isinstance(winner.scorer, CosineScorer):  # of features alone, the same in every fold
             scorer = winner.scorer
-        models = [fold.trained for fold in folds if fold.trained is not None]
+        models = [fold.trained for fold in folds if isinstance(fold.trained, TrainedModel)]
         with self.costs.stage("evaluation"):
             parts = self._held_out(scorer, self.split, ("validation", "test"))
         trained = mean_model(models, scorer) if models and isinstance(scorer, InnerProductScorer) else None
@@ -444,6 +449,17 @@ class Contest:
         if trained.was_cut_short:
             self.budget_findings.append(clock.finding(label, len(trained.history)))
         return trained
+
+    def _stacked(self, split: Split, fold: int) -> StackedModel:
+        if self.config.time_budget is not None and not fold:
+            message = "The time budget does not bound the stack: its work follows the size of the graph alone."
+            self.budget_findings.append(
+                Finding("training", "info", message, "Take another --model to keep a budget.", None)
+            )
+        with self.costs.stage("training"):
+            return fit_stack(
+                split, self.features, seeds=self._seeds(fold), threads=torch.get_num_threads(), say=self.say
+            )
 
     def _sizes(self, name: str) -> Sizes:
         is_listed = self.non_edges.design != "enumerated"

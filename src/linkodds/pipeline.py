@@ -16,12 +16,12 @@ from linkodds import __version__
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, FitConfig
-from linkodds.contest import TRIED_BY_AUTO, Contender, Contest, as_in_blocks
+from linkodds.contest import STACK, TRIED_BY_AUTO, Contender, Contest, as_in_blocks
 from linkodds.costs import Costs
 from linkodds.cross_fitting import choose_folds
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, scores_rng
-from linkodds.errors import InvertedRanking
+from linkodds.errors import InvertedRanking, OptionError
 from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.features import Features
 from linkodds.findings import Finding
@@ -41,7 +41,7 @@ from linkodds.search import MAX_LINKS
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.split import split_edges
 from linkodds.strata import Strata, draw_strata
-from linkodds.training import choose_device
+from linkodds.training import TrainedModel, choose_device
 
 Say = Callable[[str], None]
 OnStart = Callable[[str, int, Sequence[Epoch]], None]
@@ -287,7 +287,9 @@ class _Fit:
             4
         )
         split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(self.split_seed))
-        self.split = split.dealt(choose_folds(config.folds, split))
+        if config.model == STACK and (config.folds or 1) > 1:
+            raise OptionError("--folds averages models, and a mean of stacks is not saved yet; leave --folds out.")
+        self.split = split.dealt(1 if config.model == STACK else choose_folds(config.folds, split))
         recorded = self.split.recorded()
         parts = self.split
         self.strata: Strata | None = None
@@ -324,7 +326,7 @@ class _Fit:
             evaluation = self.evaluated(measured, ranks, baselines).to_json()
         history = history_columns(trained.history if trained else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
-        embeddings = None if trained is None else trained.scorer.source
+        embeddings = trained.scorer.source if isinstance(trained, TrainedModel) else None
         rng = scores_rng(self.config.seed)
         judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings)
         seen = diagnose_run(
@@ -499,6 +501,9 @@ class _Fit:
                 "objective": trained.objective,
                 "effective_odds": trained.effective_odds,
                 "best_epoch": trained.best_epoch,
+            }
+        if isinstance(trained, TrainedModel):
+            facts |= {
                 "weight_decay": trained.weight_decay,
                 "uses_features": trained.uses_features,
                 "decoder": {

@@ -32,6 +32,8 @@ from linkodds.non_edges import degrees_of
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
+from linkodds.stack import StackScorer
+from linkodds.trees import MAX_BYTES, forests_text, read_forests
 
 FORMAT = "linkodds.run/1"
 MANIFEST = "manifest.json"
@@ -41,7 +43,16 @@ _ALWAYS_THERE = (
 )
 _CHECKPOINTS = "checkpoints"
 _BEING_WRITTEN = ".new"
-_IN_A_PARTIAL_RUN = {*_ALWAYS_THERE, "model.safetensors", "embeddings.parquet", "report.html", MANIFEST, _CHECKPOINTS}
+_TREES = "trees.txt"
+_IN_A_PARTIAL_RUN = {
+    *_ALWAYS_THERE,
+    "model.safetensors",
+    _TREES,
+    "embeddings.parquet",
+    "report.html",
+    MANIFEST,
+    _CHECKPOINTS,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +106,7 @@ class Run:
     @property
     def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
         """Source and target embeddings, shape (nodes, dim) each; None for a baseline."""
-        scorer = self.scorer.base if isinstance(self.scorer, DegreeAwareScorer) else self.scorer
+        scorer = _base(self.scorer)
         return (scorer.source, scorer.target) if isinstance(scorer, InnerProductScorer) else None
 
 
@@ -184,6 +195,8 @@ def write_results(partial: PartialRun, run: Run) -> None:
         partial.write("model.safetensors", safetensors.numpy.save(dict(run.weights)))
     if run.embeddings is not None:
         partial.write("embeddings.parquet", parquet_bytes(_embedding_table(run)))
+    if isinstance(scorer := _base(run.scorer), StackScorer):
+        partial.write(_TREES, forests_text(scorer.forests).encode())
     partial.write("calibration.json", _json(run.calibrator.to_json()))
     partial.write("decision.json", _json(run.decision.to_json()))
     partial.write("history.csv", history_csv(run.history))
@@ -259,6 +272,9 @@ def _read(path: Path) -> Run:
     elif model in BASELINES:
         counts = [baseline_scorer(model, rotation) for rotation in split.rotations()]
         scorer = counts[0] if len(counts) == 1 else MeanScorer(tuple(counts))
+    elif model == "stack":
+        weights = safetensors.numpy.load_file(path / "model.safetensors")
+        scorer = StackScorer.from_arrays(split, weights, read_forests(_read_trees(path / _TREES)))
     else:
         weights = safetensors.numpy.load_file(path / "model.safetensors")
         scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])
@@ -281,6 +297,17 @@ def _read(path: Path) -> Run:
         cost=_load_json(path / "cost.json"),
         path=path,
     )
+
+
+def _base(scorer: Scorer) -> Scorer:
+    """The scorer under a degree term."""
+    return scorer.base if isinstance(scorer, DegreeAwareScorer) else scorer
+
+
+def _read_trees(path: Path) -> str:
+    if path.stat().st_size > MAX_BYTES:
+        raise BrokenRun(f"{path.name} has more than {MAX_BYTES:,} bytes.")
+    return path.read_text(encoding="ascii")
 
 
 def _read_ids(path: Path) -> NDArray[np.object_]:

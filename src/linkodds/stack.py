@@ -1,0 +1,342 @@
+"""Stack: boosted trees over structural counts, fitted on train edges hidden from the graph that made their inputs.
+
+Two stages. Every pair gets a few inputs and few trees (broad); the pairs that these leave near the top, one in twenty,
+get all inputs and many trees (close), whose logit takes the place of the first. A logit is a function of the pair alone,
+so evaluation, `predict` and `find` agree on it. A train edge keeps the logit that its inputs gave while it was hidden.
+
+Among the zeros are the links to be found: leaving just those out would tell the model which they are. What is known
+without them is the share of the recorded edges that are train edges. With it, models that were not shown a pair say how
+likely its zero hides an edge, and the zero counts that much less (Elkan and Noto, KDD 2008).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from linkodds.errors import BrokenRun, OptionError
+from linkodds.features import Features
+from linkodds.findings import Finding
+from linkodds.hidden_edges import AS_USUAL, Rows, StackOptions, training_rows
+from linkodds.history import Epoch
+from linkodds.pairs import Pairs, PairSpace
+from linkodds.spectral import Embedding
+from linkodds.split import PARTS, Split
+from linkodds.structural_counts import ROLES, StructuralCounts, Tile
+from linkodds.trees import Forest
+
+NUM_CLOSE, GROUPS = 3, 3
+CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
+MAX_NODES = 30_000
+_TREES = {
+    "objective": "binary",
+    "min_data_in_leaf": 100,
+    "min_sum_hessian_in_leaf": 1.0,
+    "lambda_l2": 10.0,
+    "bagging_fraction": 0.8,
+    "bagging_freq": 1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,
+    "verbose": -1,
+}
+_BROAD = _TREES | {"learning_rate": 0.15, "num_leaves": 15, "feature_fraction": 0.8}
+_CLOSE = _TREES | {"learning_rate": 0.06, "num_leaves": 15, "feature_fraction": 0.5}
+
+
+@dataclass(frozen=True, eq=False)
+class StackScorer:
+    """Logits of the trees; a train edge has the logit it had while it was hidden.
+
+    Args:
+        counts: inputs on the message graph.
+        broad: for every pair.
+        close: their mean is for the pairs near the top.
+        cut: broad logit from which on a pair is close.
+        train_logits: shape (nodes, nodes), CSR, float64: of the train edges, both ways where edges have no direction.
+    """
+
+    counts: StructuralCounts
+    broad: Forest
+    close: tuple[Forest, ...]
+    cut: float
+    train_logits: sp.csr_array
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Shape (rows, columns), float32; see `Scorer.block`."""
+        num_columns = columns.stop - columns.start
+        result = np.empty((rows.stop - rows.start, num_columns), dtype=np.float32)
+        step = self.counts.tile_rows(num_columns)
+        for start in range(rows.start, rows.stop, step):
+            nodes = np.arange(start, min(start + step, rows.stop))
+            tile = self.counts.tile(nodes, columns)
+            logits = self._of_cells(tile, None).reshape(num_columns, len(nodes)).T
+            known = self.train_logits[nodes][:, columns].tocoo()
+            logits[known.row, known.col] = known.data
+            result[nodes[0] - rows.start : nodes[-1] + 1 - rows.start] = logits
+        return result
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64; see `Scorer.logits`."""
+        result = np.empty(len(pairs))
+        for tile, places, cells in self.counts.tiles_of(pairs):
+            logits = self._of_cells(tile, cells)
+            known = self.train_logits[tile.rows].T.tocoo()
+            at = np.asarray(known.row, dtype=np.int64) * len(tile.rows) + known.col
+            order = np.argsort(at)
+            found = np.searchsorted(at, cells, sorter=order)
+            found = order[np.minimum(found, len(at) - 1)] if len(at) else found
+            is_known = at[found] == cells if len(at) else np.zeros(len(cells), dtype=np.bool_)
+            logits[is_known] = known.data[found[is_known]]
+            result[places] = logits
+        return result
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All but the message graph and the trees, by name."""
+        counts = self.counts
+        known = self.train_logits.tocoo()
+        keep = np.ones(known.nnz, dtype=np.bool_) if counts.space.directed else known.row < known.col
+        arrays: dict[str, NDArray[Any]] = {
+            "cut": np.array([self.cut]),
+            "train_edges": np.column_stack([known.row, known.col]).astype(np.int64)[keep],
+            "train_logits": known.data[keep],
+            "roles_source": counts.roles[0],
+            "roles_target": counts.roles[1],
+        }
+        for name, embedding in counts.embeddings.items():
+            arrays |= {f"{name}_left": embedding.left, f"{name}_right": embedding.right}
+        return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+    @staticmethod
+    def from_arrays(split: Split, arrays: Mapping[str, NDArray[Any]], forests: Sequence[Forest]) -> "StackScorer":
+        """The scorer again.
+
+        Args:
+            split: its train edges are the message graph.
+            arrays: as `to_arrays` gives them.
+            forests: as `forests` gives them.
+        Raises:
+            BrokenRun: arrays that do not belong to this graph, or forests that do not belong to these arrays.
+        """
+        space = split.space
+        by_side = {name.removesuffix("_left"): array for name, array in arrays.items() if name.endswith("_left")}
+        embeddings = {name: Embedding(left, arrays[f"{name}_right"]) for name, left in by_side.items()}
+        roles = arrays["roles_source"], arrays["roles_target"]
+        for array in (*roles, *(side for each in embeddings.values() for side in (each.left, each.right))):
+            if (
+                array.dtype != np.float32
+                or array.ndim != 2
+                or len(array) != space.num_nodes
+                or not np.isfinite(array).all()
+            ):
+                raise BrokenRun("model.safetensors does not fit the nodes of this graph.")
+        cut, edges, logits = arrays["cut"], arrays["train_edges"], arrays["train_logits"]
+        same = edges.shape == split.train.shape and np.array_equal(
+            np.sort(space.keys(edges)), np.sort(space.keys(split.train))
+        )
+        if not same or logits.shape != (len(edges),) or not np.isfinite([*cut, *logits]).all():
+            raise BrokenRun("model.safetensors does not fit the train edges of this graph.")
+        a: sp.csr_array = split.message_graph().astype(np.float64)
+        counts = StructuralCounts(a, space, (roles[0], roles[1]), embeddings)
+        widths = [len(counts.broad_names)] + [len(counts.names)] * NUM_CLOSE
+        if roles[0].shape[1] != len(ROLES) or roles[1].shape[1] != len(ROLES) or not counts.is_complete:
+            raise BrokenRun("model.safetensors lacks what the trees read.")
+        if [forest.num_inputs for forest in forests] != widths:
+            raise BrokenRun("trees.txt does not fit model.safetensors.")
+        return StackScorer(counts, forests[0], tuple(forests[1:]), float(cut[0]), edge_logits(edges, logits, space))
+
+    @property
+    def forests(self) -> tuple[Forest, ...]:
+        """The broad one, then the close ones."""
+        return self.broad, *self.close
+
+    def of_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logits from all inputs, shape (pairs,): what `block` and `logits` make of pairs that are no train edges."""
+        names = self.counts.names
+        logits = self.broad.logits(inputs[:, [names.index(name) for name in self.counts.broad_names]])
+        close = np.flatnonzero(logits >= self.cut)
+        logits[close] = self._close(inputs[close])
+        return logits
+
+    def _close(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        total = self.close[0].logits(inputs)
+        for forest in self.close[1:]:
+            total += forest.logits(inputs)
+        return total / len(self.close)
+
+    def _of_cells(self, tile: Tile, cells: NDArray[np.int64] | None) -> NDArray[np.float64]:
+        logits = self.broad.logits(tile.inputs(self.counts.broad_names, cells))
+        close = np.flatnonzero(logits >= self.cut)
+        logits[close] = self._close(tile.inputs(self.counts.names, close if cells is None else cells[close]))
+        return logits
+
+
+@dataclass(frozen=True, eq=False)
+class StackedModel:
+    """A fitted stack; the same fields as a trained autoencoder where both have them.
+
+    Args:
+        scorer: logits of pairs.
+        effective_odds: edges / non-edges that the trees were fitted at.
+        findings: what there is to say.
+    """
+
+    scorer: StackScorer
+    effective_odds: float
+    findings: tuple[Finding, ...] = ()
+    name: str = "stack"
+    objective: str = "boosting"
+    history: tuple[Epoch, ...] = ()
+    best_epoch: int = 0
+
+    @property
+    def num_parameters(self) -> int:
+        """Thresholds and leaf values of all trees."""
+        return sum(2 * len(tree.leaf_value) - 1 for forest in self.scorer.forests for tree in forest.trees)
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """What the trees read, and the logits of the train edges; see `StackScorer.to_arrays`."""
+        return self.scorer.to_arrays()
+
+
+def fit_stack(
+    split: Split,
+    features: Features | None,
+    *,
+    seeds: np.random.SeedSequence,
+    options: StackOptions = AS_USUAL,
+    threads: int = 1,
+    say: Callable[[str], None] = lambda _: None,
+) -> StackedModel:
+    """Fit the trees on the train edges of a split; held-out edges are zeros like all other pairs without a train edge.
+
+    Args:
+        split: its train edges are the message graph.
+        features: or None.
+        seeds: of the folds, the zeros, the spectral starts and the trees.
+        options: how much to do.
+        threads: for the trees; any number gives the same model.
+        say: called with one line a stage.
+    Raises:
+        OptionError: too many nodes, or too few train edges to hide some.
+    """
+    num_nodes, num_edges = split.space.num_nodes, len(split.train)
+    if num_nodes > MAX_NODES:
+        raise OptionError(
+            f"--model stack takes up to {MAX_NODES:,} nodes, and this graph has {num_nodes:,}; take vgae."
+        )
+    if num_edges < 2 * options.folds:
+        raise OptionError(f"--model stack needs {2 * options.folds} train edges at least, and there are {num_edges}.")
+    graph_seed, rows_seed, tree_seed = seeds.spawn(3)
+    counts = StructuralCounts.of(split.message_graph(), split.space, features, np.random.default_rng(graph_seed))
+    rows = training_rows(split, features, rows_seed, options, say)
+    say(f"stack: boosting on {int(rows.is_edge.sum()):,} hidden edges and {int((~rows.is_edge).sum()):,} zeros")
+    share = num_edges / sum(len(getattr(split, part)) for part in PARTS)
+    scorer = fit_trees(counts, rows, recorded_share=share, seeds=tree_seed, options=options, threads=threads)
+    return StackedModel(scorer, float(rows.is_edge.sum()) / float(rows.weights[~rows.is_edge].sum()))
+
+
+def fit_trees(
+    counts: StructuralCounts,
+    rows: Rows,
+    *,
+    recorded_share: float,
+    seeds: np.random.SeedSequence,
+    options: StackOptions = AS_USUAL,
+    threads: int = 1,
+) -> StackScorer:
+    """Fit both stages on training rows.
+
+    Args:
+        counts: of the message graph, which pairs are scored on.
+        rows: their inputs come from graphs that hid their edges.
+        recorded_share: train edges / recorded edges; 1 takes every zero for what it says.
+        seeds: of the trees.
+        options: how many trees.
+        threads: any number gives the same trees.
+    """
+    broad_seed, *further = (int(seed) >> 2 for seed in seeds.generate_state(1 + NUM_CLOSE + GROUPS))
+    places = [counts.names.index(name) for name in counts.broad_names]
+    broad_inputs = np.ascontiguousarray(rows.inputs[:, places])
+    every = np.ones(len(rows.is_edge), dtype=np.bool_)
+    broad = _boost(_BROAD, options.broad_rounds, broad_inputs, rows, every, broad_seed)
+    first = broad.logits(broad_inputs)
+    cut = _cut(first, rows, counts.space)
+    is_close = first >= cut
+
+    def boost(keep: NDArray[np.bool_], weighted: Rows, seed: int) -> Forest:
+        return _boost(_CLOSE, options.close_rounds, weighted.inputs, weighted, keep, seed)
+
+    with ThreadPoolExecutor(max_workers=min(threads, NUM_CLOSE)) as pool:  # one thread a forest: the same bits
+        weighted = rows
+        if recorded_share < 1:
+            groups = _groups(rows.pairs, counts.space)
+            others = [is_close & (groups != group) for group in range(GROUPS)]
+            shown = list(pool.map(boost, others, [rows] * GROUPS, further[NUM_CLOSE:]))
+            weighted = replace(rows, weights=_less_hidden_edges(rows, shown, groups, is_close, recorded_share))
+        close = list(pool.map(boost, [is_close] * NUM_CLOSE, [weighted] * NUM_CLOSE, further))
+    nothing = sp.csr_array((counts.space.num_nodes,) * 2, dtype=np.float64)
+    scorer, hidden = StackScorer(counts, broad, tuple(close), cut, nothing), rows.is_edge
+    logits = scorer.of_inputs(rows.inputs[hidden])
+    return replace(scorer, train_logits=edge_logits(rows.pairs[hidden], logits, counts.space))
+
+
+def edge_logits(edges: Pairs, logits: NDArray[np.float64], space: PairSpace) -> sp.csr_array:
+    """Logits of edges as a CSR matrix, shape (nodes, nodes), both ways where edges have no direction."""
+    source, target = edges[:, 0], edges[:, 1]
+    if not space.directed:
+        source, target = np.concatenate([source, target]), np.concatenate([target, source])
+        logits = np.concatenate([logits, logits])
+    return sp.csr_array((logits, (source, target)), shape=(space.num_nodes, space.num_nodes))
+
+
+def _cut(first: NDArray[np.float64], rows: Rows, space: PairSpace) -> float:
+    """The broad logit that the wanted share of all non-edges reaches, by the weighted zeros."""
+    share = max(CLOSE_SHARE, min(1.0, CLOSE_PAIRS / space.num_pairs))
+    zeros, weights = first[~rows.is_edge], rows.weights[~rows.is_edge]
+    order = np.argsort(-zeros, kind="stable")
+    reached = np.cumsum(weights[order]) / weights.sum()
+    place = int(np.searchsorted(reached, share))
+    return float(zeros[order[place]]) if place < len(order) and share < 1 else float(np.min(first)) - 1e3
+
+
+def _groups(pairs: Pairs, space: PairSpace) -> NDArray[np.int64]:
+    """A group for each pair, by a hash: the same pair is in the same group in every fold."""
+    mixed = space.keys(pairs).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0xBF58476D1CE4E5B9)
+    return ((mixed >> np.uint64(40)) % np.uint64(GROUPS)).astype(np.int64)
+
+
+def _less_hidden_edges(
+    rows: Rows, forests: list[Forest], groups: NDArray[np.int64], is_close: NDArray[np.bool_], recorded_share: float
+) -> NDArray[np.float64]:
+    """Weights with those of the zeros times the probability that they hide no recorded edge.
+
+    If a share c of the edges was labelled at random, a pair with the odds o of being a labelled one, and without a label,
+    is an edge with probability (1 - c) / c * o.
+    """
+    weights = rows.weights.copy()
+    for group, forest in enumerate(forests):
+        zeros = np.flatnonzero(is_close & (groups == group) & ~rows.is_edge)
+        odds = np.exp(forest.logits(rows.inputs[zeros]))
+        weights[zeros] *= 1 - np.minimum((1 - recorded_share) / recorded_share * odds, 1.0)
+    return weights
+
+
+def _boost(
+    parameters: dict[str, object],
+    rounds: int,
+    inputs: NDArray[np.float32],
+    rows: Rows,
+    keep: NDArray[np.bool_],
+    seed: int,
+) -> Forest:
+    import lightgbm  # it takes a second to load
+
+    data = lightgbm.Dataset(inputs[keep], label=rows.is_edge[keep], weight=rows.weights[keep], params=dict(parameters))
+    return Forest.of_booster(lightgbm.train(parameters | {"seed": seed}, data, num_boost_round=rounds))

@@ -1,0 +1,337 @@
+"""Structural counts: what a message graph says of a pair, for rows of the pair matrix, in bounded memory, exact.
+
+Walks are counted by sparse products from a few sources at a time, never through a matrix of all pairs. Weights of the
+nodes on a walk are rounded to a grid on which every sum is exact in float64, so a pair has the same bits in any block,
+and from either end where the graph has no direction. Cross-side pairs of a bipartite graph have no common neighbour;
+their walks of length 3 and 5 carry what the others carry elsewhere.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
+
+from linkodds.features import Features
+from linkodds.pairs import Pairs, PairSpace
+from linkodds.spectral import Embedding, Floats, low_rank
+
+RANKS = (8, 32, 128)
+CUBIC_RANK = 64
+FEATURE_RANKS = (16, 128)
+FEATURE_HOPS = (0, 1, 2, 4)
+RESTART = 0.15
+_EXACT_STEPS = 5
+_TILE = 1 << 16
+
+ROLES = ("degree", "mean_neighbor_degree", "max_neighbor_degree", "clustering", "pagerank")
+_WALKS = ("cn", "aa", "ra", "w3", "l3", "s3", "s4", "s5")
+_SPECTRAL = tuple(f"{name}_{rank}" for name in ("adjacency", "normalized") for rank in RANKS)
+_FEATURES = tuple(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS)
+_DERIVED = (
+    *("distance", "degree_product", "jaccard", "salton", "hub_promoted"),
+    *("n2", "n3", "n4", "n5", "l3_per_degrees", "ppr", "is_reciprocated"),
+)
+INPUTS = (
+    *(f"{which}_{role}" for which in ("low", "high") for role in ROLES),
+    *_WALKS,
+    *_SPECTRAL,
+    *("cubic", "ppr_tail"),
+    *_DERIVED,
+)
+BROAD_INPUTS = (
+    *("low_degree", "high_degree", "ra", "w3", "l3", "s4", "distance"),
+    *("adjacency_32", "adjacency_128", "normalized_32", "normalized_128", "ppr"),
+)
+BROAD_FEATURE_INPUTS = ("cosine_0_128", "cosine_2_128")
+
+
+@dataclass(frozen=True, eq=False)
+class StructuralCounts:
+    """Inputs of a pair from a message graph, and from node features where there are any.
+
+    Args:
+        adjacency: shape (nodes, nodes), CSR, float64, 0/1.
+        space: the admissible pairs.
+        roles: of each node as a source and as a target, shape (nodes, 5) each, float32, in the order of `ROLES`; twice the
+            same where edges have no direction.
+        embeddings: name -> adjacency, cubic, normalized, ppr_tail, and cosine_H for each number of hops where there are
+            features.
+    """
+
+    adjacency: sp.csr_array
+    space: PairSpace
+    roles: tuple[NDArray[np.float32], NDArray[np.float32]]
+    embeddings: dict[str, Embedding]
+
+    @staticmethod
+    def of(
+        adjacency: sp.csr_array, space: PairSpace, features: Features | None, rng: np.random.Generator
+    ) -> "StructuralCounts":
+        """Everything about the nodes that pairs need.
+
+        Args:
+            adjacency: of the message graph, as `Split.message_graph` gives it.
+            space: the admissible pairs.
+            features: or None.
+            rng: of the starts of the spectral approximations.
+        """
+        a: sp.csr_array = adjacency.astype(np.float64)
+        a.sort_indices()
+        symmetric = not space.directed
+        rank = min(RANKS[-1], space.num_nodes)
+        plain = low_rank(a, rank, rng, symmetric=symmetric)
+        normal_matrix = _normalized(a)
+        normal = low_rank(normal_matrix, rank, rng, symmetric=symmetric)
+        kept = (1 - RESTART) * normal.values
+        embeddings = {
+            "adjacency": plain.weighted(plain.values),
+            "cubic": plain.weighted((plain.values[:CUBIC_RANK] / max(abs(plain.values[0]), 1e-9)) ** 3),
+            "normalized": normal.weighted(normal.values),
+            "ppr_tail": normal.weighted(RESTART * kept ** (_EXACT_STEPS + 1) / (1 - kept)),
+        }
+        if features is not None:
+            embeddings |= _smoothed(features, normal_matrix, rng)
+        roles = _roles(a)
+        return StructuralCounts(a, space, (roles, _roles(a.T.tocsr()) if space.directed else roles), embeddings)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All inputs, in the order of the columns that trees split on."""
+        return INPUTS + (_FEATURES if self.has_features else ())
+
+    @property
+    def broad_names(self) -> tuple[str, ...]:
+        """The inputs that every pair gets, in the order of the columns."""
+        return BROAD_INPUTS + (BROAD_FEATURE_INPUTS if self.has_features else ())
+
+    @property
+    def has_features(self) -> bool:
+        """Whether there are node features."""
+        return "cosine_0" in self.embeddings
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every embedding is there, both sides alike."""
+        names = {"adjacency", "cubic", "normalized", "ppr_tail"}
+        names |= {f"cosine_{hops}" for hops in FEATURE_HOPS} if self.has_features else set()
+        return set(self.embeddings) == names and all(
+            each.left.shape == each.right.shape for each in self.embeddings.values()
+        )
+
+    def tile_rows(self, num_columns: int) -> int:
+        """How many rows to count at a time, so that what is held stays in the cache."""
+        return max(1, _TILE // max(num_columns, 1))
+
+    def tile(self, rows: NDArray[np.int64], columns: slice) -> "Tile":
+        """Counts of all pairs rows x columns.
+
+        Args:
+            rows: shape (rows,), node indices, any order.
+            columns: of the pair matrix.
+        """
+        back, weights = self._back, self._weights
+        last = back if columns == slice(0, self.space.num_nodes) else back[columns]
+        first = self.adjacency[rows].toarray().T.copy()  # what follows is (nodes, rows): one row of it a node
+        cn = back @ first
+        ra = back @ (weights["inverse"] * first)
+        s3 = back @ (weights["inverse"] * ra)
+        s4 = back @ (weights["inverse"] * s3)
+        against = self.adjacency if self.space.directed else back
+        counts = {
+            "cn": cn[columns],
+            "aa": last @ (weights["log"] * first),
+            "ra": ra[columns],
+            "w3": last @ cn,
+            "l3": last @ (weights["root_out"] * (against @ (weights["root_in"] * first))),
+            "s3": s3[columns],
+            "s4": s4[columns],
+            "s5": last @ (weights["inverse"] * s4),
+        }
+        for name in ("adjacency", "normalized"):
+            products = self.embeddings[name].products(rows, columns, RANKS)
+            counts |= {f"{name}_{rank}": product for rank, product in zip(RANKS, products, strict=True)}
+        for name in ("cubic", "ppr_tail"):
+            (counts[name],) = self.embeddings[name].products(rows, columns, (RANKS[-1],))
+        if self.has_features:
+            for hops in FEATURE_HOPS:
+                products = self.embeddings[f"cosine_{hops}"].products(rows, columns, FEATURE_RANKS)
+                counts |= {f"cosine_{hops}_{rank}": each for rank, each in zip(FEATURE_RANKS, products, strict=True)}
+        if self.space.directed:
+            counts["is_reciprocated"] = back[columns][:, rows].toarray()
+        return Tile(self, rows, columns, counts)
+
+    def of_pairs(self, pairs: Pairs) -> NDArray[np.float32]:
+        """Shape (pairs, inputs), float32: all inputs of the given pairs."""
+        matrix = np.empty((len(pairs), len(self.names)), dtype=np.float32)
+        for tile, places, cells in self.tiles_of(pairs):
+            matrix[places] = tile.inputs(self.names, cells)
+        return matrix
+
+    def tiles_of(self, pairs: Pairs) -> Iterator[tuple["Tile", NDArray[np.intp], NDArray[np.int64]]]:
+        """Yield (tile, places, cells): pairs by their sources; `places` of the pairs, and their `cells` in the tile."""
+        everything = slice(0, self.space.num_nodes)
+        order = np.argsort(pairs[:, 0], kind="stable")
+        sources, starts = np.unique(pairs[order, 0], return_index=True)
+        starts = np.append(starts, len(pairs))
+        step = self.tile_rows(self.space.num_nodes)
+        for begin in range(0, len(sources), step):
+            rows = sources[begin : begin + step]
+            places = order[starts[begin] : starts[min(begin + step, len(sources))]]
+            cells = pairs[places, 1] * len(rows) + np.searchsorted(rows, pairs[places, 0])
+            yield self.tile(rows, everything), places, cells
+
+    @cached_property
+    def _back(self) -> sp.csr_array:
+        """The transposed adjacency: counts of one step more are this times the counts so far."""
+        return self.adjacency.T.tocsr() if self.space.directed else self.adjacency
+
+    @cached_property
+    def components(self) -> NDArray[np.int32]:
+        """Connected component of each node, shape (nodes,)."""
+        labels: NDArray[np.int32] = connected_components(self.adjacency, directed=False)[1]
+        return labels
+
+    @cached_property
+    def _weights(self) -> dict[str, Floats]:
+        """Weights of the nodes on a walk, shape (nodes, 1) each, on grids on which the counts are exact.
+
+        s5 has four weights of 1 / degree, and is at most the largest degree: 4 b + log2(degree) <= 52 bits. l3 has two
+        weights, and at most degree^2 walks.
+        """
+        out, into = (np.asarray(self.adjacency.sum(axis=axis), dtype=np.float64) for axis in (1, 0))
+        both = out if not self.space.directed else (self.adjacency + self.adjacency.T).astype(bool).sum(axis=1)
+        bits = int(np.ceil(np.log2(max(out.max(initial=1), into.max(initial=1), 2))))
+
+        def on_grid(weights: Floats, num_bits: int) -> Floats:
+            scale = 2.0 ** max(num_bits, 0)
+            return (np.floor(weights * scale) / scale)[:, None]
+
+        return {
+            "log": on_grid(1 / np.log(np.maximum(both, 2.0)), 20),
+            "inverse": on_grid(1 / np.maximum(out, 1.0), (52 - bits) // 4),
+            "root_in": on_grid(1 / np.sqrt(np.maximum(into, 1.0)), min(20, (52 - 2 * bits) // 2)),
+            "root_out": on_grid(1 / np.sqrt(np.maximum(out, 1.0)), min(20, (52 - 2 * bits) // 2)),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """Counts of some rows x columns of the pair matrix; cell c is column c // rows and row c % rows.
+
+    Args:
+        of: the graph's.
+        rows: shape (rows,), node indices.
+        columns: of the pair matrix.
+        counts: name -> shape (columns, rows), float64.
+    """
+
+    of: StructuralCounts
+    rows: NDArray[np.int64]
+    columns: slice
+    counts: dict[str, Floats]
+
+    def inputs(self, names: tuple[str, ...], cells: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
+        """Shape (cells, names), float32: inputs of the given cells, or of all."""
+        num_rows = len(self.rows)
+        if cells is None:
+            cells = np.arange((self.columns.stop - self.columns.start) * num_rows)
+            picked = {name: count.ravel() for name, count in self.counts.items()}
+        else:
+            picked = {name: count.ravel()[cells] for name, count in self.counts.items()}
+        column, row = np.divmod(cells, num_rows)
+        ends = self.rows[row], column + self.columns.start
+        derived = _derived(self.of, picked, ends, names)
+        matrix = np.empty((len(cells), len(names)), dtype=np.float32)
+        for place, name in enumerate(names):
+            matrix[:, place] = derived[name] if name in derived else picked[name]
+        return matrix
+
+
+def _derived(
+    of: StructuralCounts,
+    counts: dict[str, Floats],
+    ends: tuple[NDArray[np.int64], NDArray[np.int64]],
+    names: tuple[str, ...],
+) -> dict[str, NDArray[np.floating]]:
+    """What follows from the counts and the nodes, by operations whose result IEEE 754 fixes to the last bit."""
+    source, target = (side[end] for side, end in zip(of.roles, ends, strict=True))
+    symmetric = not of.space.directed
+    result: dict[str, NDArray[np.floating]] = {}
+    for place, role in enumerate(ROLES):
+        a, b = source[:, place], target[:, place]
+        result[f"low_{role}"] = np.minimum(a, b) if symmetric else a
+        result[f"high_{role}"] = np.maximum(a, b) if symmetric else b
+    a, b = (np.maximum(side[:, 0].astype(np.float64), 1.0) for side in (source, target))
+    product = a * b
+    root = np.sqrt(product)
+    connected = of.components[ends[0]] == of.components[ends[1]]
+    result["distance"] = np.select(
+        [counts["cn"] > 0, counts["w3"] > 0, counts["s4"] > 0, counts["s5"] > 0, connected],
+        [2.0, 3.0, 4.0, 5.0, 6.0],
+        7.0,
+    )
+    steps = [counts[name] / root for name in ("ra", "s3", "s4", "s5")]
+    ppr = RESTART * (1 - RESTART) ** 2 * steps[0]
+    for power, step in enumerate(steps[1:], start=3):
+        ppr = ppr + RESTART * (1 - RESTART) ** power * step
+    result["ppr"] = ppr + counts["ppr_tail"]
+    if "jaccard" in names:
+        cn = counts["cn"]
+        result["degree_product"] = product
+        result["jaccard"] = cn / np.maximum(a + b - cn, 1.0)
+        result["salton"] = cn / root
+        result["hub_promoted"] = cn / np.minimum(a, b)
+        result |= {f"n{power}": step for power, step in enumerate(steps, start=2)}
+        result["l3_per_degrees"] = counts["l3"] / root
+        result["is_reciprocated"] = counts.get("is_reciprocated", np.zeros(len(a)))
+    return result
+
+
+def _normalized(a: sp.csr_array) -> sp.csr_array:
+    """D^-1/2 A D^-1/2."""
+    left, right = (1 / np.sqrt(np.maximum(np.asarray(a.sum(axis=axis)), 1.0)) for axis in (1, 0))
+    return sp.csr_array(sp.diags_array(left) @ a @ sp.diags_array(right))
+
+
+def _roles(a: sp.csr_array) -> NDArray[np.float32]:
+    """Degree, mean and largest degree of the neighbours, clustering and PageRank; shape (nodes, 5), float32."""
+    num_nodes = a.shape[0]
+    degree = np.asarray(a.sum(axis=1), dtype=np.float64)
+    divisor = np.maximum(degree, 1.0)
+    largest = np.zeros(num_nodes)
+    np.maximum.at(largest, np.repeat(np.arange(num_nodes), np.diff(a.indptr)), degree[a.indices])
+    undirected = (a + a.T).astype(bool).astype(np.float64).tocsr()
+    width = np.asarray(undirected.sum(axis=1), dtype=np.float64)
+    triangles = np.asarray((undirected @ undirected).multiply(undirected).sum(axis=1), dtype=np.float64)
+    step = a.T.tocsr()
+    rank = np.full(num_nodes, 1 / num_nodes)
+    for _ in range(50):
+        rank = 0.85 * (step @ (rank / divisor) + rank[degree == 0].sum() / num_nodes) + 0.15 / num_nodes
+    columns = [
+        degree,
+        (a @ degree) / divisor,
+        largest,
+        triangles / np.maximum(width * (width - 1), 1.0),
+        rank * num_nodes,
+    ]
+    return np.column_stack(columns).astype(np.float32)
+
+
+def _smoothed(features: Features, normal: sp.csr_array, rng: np.random.Generator) -> dict[str, Embedding]:
+    """Node features cut down to their leading directions, smoothed over the message graph, rows of unit length."""
+    x = sp.csr_array(features.matrix.astype(np.float64))
+    reduced = low_rank(x, min(FEATURE_RANKS[-1], *x.shape), rng, symmetric=False)
+    z = reduced.left * reduced.values
+    result = {}
+    for hops in range(FEATURE_HOPS[-1] + 1):
+        if hops:
+            z = 0.5 * (z + normal @ z)
+        if hops in FEATURE_HOPS:
+            length = np.sqrt(np.einsum("nd,nd->n", z, z))[:, None]
+            unit = np.divide(z, length, out=np.zeros_like(z), where=length > 0)
+            result[f"cosine_{hops}"] = Embedding.rounded(unit, unit)
+    return result

@@ -1,0 +1,226 @@
+"""Trees: boosted trees as checked numbers, written as text, read back without trusting a byte of it.
+
+LightGBM's own reader believes what a model file says: a child index out of range makes it read memory that is not its
+own. So its reader never sees a file. What is read here must be trees (every child named once, every split on an input that
+exists, every number finite), within sizes that a fit keeps; LightGBM then gets text that is written anew from the numbers.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkodds.errors import BrokenRun
+
+if TYPE_CHECKING:
+    import lightgbm  # it takes a second to load, so only what needs it loads it
+
+HEADER = "linkodds.trees/1"
+MAX_BYTES = 64_000_000
+MAX_TREES = 5_000
+MAX_LEAVES = 256
+_FIELDS = ("split_feature", "threshold", "left_child", "right_child", "leaf_value")
+
+
+@dataclass(frozen=True)
+class BinaryTree:
+    """One tree; a value at or below its threshold goes left.
+
+    Args:
+        split_feature: of each split, the root first: column of the inputs.
+        threshold: of each split.
+        left_child: of each split: another split, or -1 - leaf.
+        right_child: the same.
+        leaf_value: one more than splits.
+    """
+
+    split_feature: tuple[int, ...]
+    threshold: tuple[float, ...]
+    left_child: tuple[int, ...]
+    right_child: tuple[int, ...]
+    leaf_value: tuple[float, ...]
+
+    def refuse_malformed(self, num_inputs: int) -> None:
+        """Raise unless this is a tree over `num_inputs` inputs.
+
+        Raises:
+            BrokenRun: with what is wrong.
+        """
+        leaves, splits = len(self.leaf_value), len(self.split_feature)
+        if not 1 <= leaves <= MAX_LEAVES or splits != leaves - 1:
+            raise BrokenRun(f"a tree has {leaves} leaves and {splits} splits.")
+        if any(len(each) != splits for each in (self.threshold, self.left_child, self.right_child)):
+            raise BrokenRun("a tree's lists are not of one length.")
+        if not all(0 <= each < num_inputs for each in self.split_feature):
+            raise BrokenRun(f"a tree splits on an input that is not among the {num_inputs}.")
+        if not all(map(math.isfinite, (*self.threshold, *self.leaf_value))):
+            raise BrokenRun("a tree holds a number that is not finite.")
+        # Each split but the root, and each leaf, is the child of exactly one split that comes before it.
+        children = sorted((*self.left_child, *self.right_child))
+        if children != [*range(-leaves, 0), *range(1, splits)] and splits:
+            raise BrokenRun("a tree's children are not its splits and leaves, once each.")
+        if any(0 <= child <= i for side in (self.left_child, self.right_child) for i, child in enumerate(side)):
+            raise BrokenRun("a tree's split comes before its parent.")
+
+    def lines(self) -> Iterator[str]:
+        """The fields as text, numbers in the shortest form that reads back as the same."""
+        for name in _FIELDS:
+            yield f"{name}={' '.join(map(repr, getattr(self, name)))}"
+
+    @staticmethod
+    def of_fields(fields: dict[str, str]) -> "BinaryTree":
+        """From the fields of a text; other fields are left aside.
+
+        Raises:
+            ValueError, KeyError: a number that is none; a field that is missing.
+        """
+
+        def numbers(name: str, kind: type[Any]) -> tuple[Any, ...]:
+            words = fields.get(name, "").split(" ") if fields.get(name) else []
+            if len(words) > MAX_LEAVES:
+                raise ValueError(f"{name} has {len(words)} entries")
+            return tuple(kind(word) for word in words)
+
+        return BinaryTree(
+            numbers("split_feature", int),
+            numbers("threshold", float),
+            numbers("left_child", int),
+            numbers("right_child", int),
+            numbers("leaf_value", float),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Forest:
+    """Trees whose values add up to a logit.
+
+    Args:
+        trees: at least one.
+        num_inputs: columns that they may split on.
+    Raises:
+        BrokenRun: no trees, too many, or one that is none.
+    Example:
+        >>> stump = BinaryTree((0,), (0.5,), (-1,), (-2,), (-1.0, 2.0))
+        >>> Forest((stump, stump), num_inputs=1).logits(np.array([[0.0], [1.0]], dtype=np.float32))
+        array([-2.,  4.])
+    """
+
+    trees: tuple[BinaryTree, ...]
+    num_inputs: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.trees) <= MAX_TREES or not 1 <= self.num_inputs <= 10_000:
+            raise BrokenRun(f"a forest has {len(self.trees)} trees over {self.num_inputs} inputs.")
+        for tree in self.trees:
+            tree.refuse_malformed(self.num_inputs)
+
+    @staticmethod
+    def of_booster(booster: "lightgbm.Booster") -> "Forest":
+        """The trees of a trained booster with one output."""
+        blocks = booster.model_to_string().split("\nTree=")[1:]
+        trees = []
+        for block in blocks:
+            lines = block.split("\n\n", 1)[0].splitlines()[1:]
+            trees.append(BinaryTree.of_fields(dict(line.split("=", 1) for line in lines if "=" in line)))
+        return Forest(tuple(trees), booster.num_feature())
+
+    def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Sum over the trees for each row of the inputs, shape (pairs,), float64; one thread, whoever calls.
+
+        Args:
+            inputs: shape (pairs, num_inputs), float32, every value finite.
+        """
+        if not len(inputs):
+            return np.empty(0)
+        return np.asarray(self._booster.predict(inputs, raw_score=True, num_threads=1), dtype=np.float64)
+
+    @cached_property
+    def _booster(self) -> "lightgbm.Booster":
+        import lightgbm
+
+        return lightgbm.Booster(model_str=self._text())
+
+    def _text(self) -> str:
+        """What LightGBM reads, with the fields that it asks for and no others."""
+        blocks = []
+        for i, tree in enumerate(self.trees):
+            splits = len(tree.split_feature)
+            lines = [f"Tree={i}", f"num_leaves={len(tree.leaf_value)}", "num_cat=0"]
+            if splits:
+                lines += [*tree.lines(), f"decision_type={' '.join(['2'] * splits)}"]
+                lines += [f"split_gain={' '.join(['0'] * splits)}", f"internal_value={' '.join(['0'] * splits)}"]
+                lines += [f"internal_weight={' '.join(['0'] * splits)}", f"internal_count={' '.join(['0'] * splits)}"]
+            else:
+                lines.append(f"leaf_value={tree.leaf_value[0]!r}")
+            zeros = " ".join(["0"] * (splits + 1))
+            lines += [f"leaf_weight={zeros}", f"leaf_count={zeros}", "is_linear=0", "shrinkage=1"]
+            blocks.append("\n".join(lines) + "\n\n\n")
+        names = [f"x{i}" for i in range(self.num_inputs)]
+        head = [
+            *("tree", "version=v4", "num_class=1", "num_tree_per_iteration=1", "label_index=0"),
+            f"max_feature_idx={self.num_inputs - 1}",
+            f"feature_names={' '.join(names)}",
+            f"feature_infos={' '.join(['[-1e308:1e308]'] * self.num_inputs)}",
+            f"tree_sizes={' '.join(str(len(block)) for block in blocks)}",
+        ]
+        return "\n".join(head) + "\n\n" + "".join(blocks) + "end of trees\n"
+
+
+def forests_text(forests: Sequence[Forest]) -> str:
+    """Forests as text, for trees.txt.
+
+    Example:
+        >>> forest = Forest((BinaryTree((0,), (0.5,), (-1,), (-2,), (-1.0, 2.0)),), num_inputs=1)
+        >>> text = forests_text([forest])
+        >>> read_forests(text)[0].trees == forest.trees
+        True
+        >>> read_forests(text.replace("left_child=-1", "left_child=70"))
+        Traceback (most recent call last):
+        linkodds.errors.BrokenRun: trees.txt: a tree's children are not its splits and leaves, once each.
+    """
+    lines = [HEADER]
+    for forest in forests:
+        lines.append(f"forest num_inputs={forest.num_inputs}")
+        for tree in forest.trees:
+            lines += ["tree", *tree.lines()]
+    return "\n".join([*lines, "end", ""])
+
+
+def read_forests(text: str) -> list[Forest]:
+    """Forests of a text that nobody vouches for.
+
+    Raises:
+        BrokenRun: it is not what `forests_text` writes, or larger than a fit makes it.
+    """
+    if len(text) > MAX_BYTES:
+        raise BrokenRun(f"trees.txt has more than {MAX_BYTES:,} bytes.")
+    lines = text.split("\n")
+    if lines[0] != HEADER or lines[-2:] != ["end", ""]:
+        raise BrokenRun(f"trees.txt is no complete file in the format {HEADER}.")
+    forests: list[tuple[int, list[BinaryTree]]] = []
+    try:
+        at = 1
+        while lines[at] != "end":
+            word, _, rest = lines[at].partition(" num_inputs=")
+            if word == "forest":
+                forests.append((int(rest), []))
+                at += 1
+            elif word == "tree" and not rest:
+                fields = [line.partition("=") for line in lines[at + 1 : at + 1 + len(_FIELDS)]]
+                if tuple(name for name, _, _ in fields) != _FIELDS:
+                    raise ValueError(f"line {at + 1}")
+                forests[-1][1].append(BinaryTree.of_fields({name: value for name, _, value in fields}))
+                at += 1 + len(_FIELDS)
+            else:
+                raise ValueError(f"line {at + 1}")
+        if at != len(lines) - 2:
+            raise ValueError(f"line {at + 1}")
+        return [Forest(tuple(trees), num_inputs) for num_inputs, trees in forests]
+    except BrokenRun as error:
+        raise BrokenRun(f"trees.txt: {error}") from error
+    except (ValueError, IndexError, OverflowError) as error:
+        raise BrokenRun(f"trees.txt cannot be read: {error}") from error

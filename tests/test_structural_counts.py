@@ -1,0 +1,98 @@
+"""Structural counts against dense products, and bit for bit in any block."""
+
+import numpy as np
+import pytest
+
+from linkodds.features import Features
+from linkodds.pairs import PairSpace
+from linkodds.spectral import Embedding, low_rank
+from linkodds.split import adjacency, split_edges
+from linkodds.structural_counts import BROAD_INPUTS, StructuralCounts
+
+
+@pytest.fixture(params=["communities", "directed_ring", "two_sides"])
+def counts(request) -> StructuralCounts:
+    split = split_edges(request.getfixturevalue(request.param), rng=np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    features = Features(rng.normal(size=(split.space.num_nodes, 30)).astype(np.float32), "none")
+    return StructuralCounts.of(split.message_graph(), split.space, features, rng)
+
+
+def test_counts_equal_dense_products(counts):
+    a = counts.adjacency.toarray()
+    out, into = (np.maximum(a.sum(axis), 1) for axis in (1, 0))
+    both = np.maximum(((a + a.T) > 0).sum(1), 2)
+    w = np.diag(1 / out)
+    expected = {
+        "cn": a @ a,
+        "aa": a @ np.diag(1 / np.log(both)) @ a,
+        "ra": a @ w @ a,
+        "w3": a @ a @ a,
+        "l3": a @ np.diag(1 / np.sqrt(into)) @ a.T @ np.diag(1 / np.sqrt(out)) @ a,
+        "s3": a @ w @ a @ w @ a,
+        "s4": a @ w @ a @ w @ a @ w @ a,
+        "s5": a @ w @ a @ w @ a @ w @ a @ w @ a,
+    }
+    n = len(a)
+    tile = counts.tile(np.arange(n), slice(0, n))
+    for name, count in expected.items():
+        # The weights are rounded down to multiples of 2^-11 (2^-20 for aa and l3): at most four of 1 / 12 and above here.
+        np.testing.assert_allclose(
+            tile.counts[name].T, count, rtol=4 * 2**-11 * max(out.max(), into.max()), err_msg=name
+        )
+
+
+def test_every_block_has_the_bits_of_every_other(counts):
+    n = counts.space.num_nodes
+    whole = counts.tile(np.arange(n), slice(0, n)).inputs(counts.names).reshape(n, n, -1)  # (column, row, input)
+    some = counts.tile(np.array([5, 17, 3]), slice(11, 40)).inputs(counts.names).reshape(29, 3, -1)
+    np.testing.assert_array_equal(some, whole[11:40][:, [5, 17, 3]])
+    pairs = np.random.default_rng(2).integers(0, n, size=(500, 2))
+    np.testing.assert_array_equal(counts.of_pairs(pairs), whole[pairs[:, 1], pairs[:, 0]])
+    if not counts.space.directed:
+        np.testing.assert_array_equal(whole, whole.transpose(1, 0, 2))
+    places = [counts.names.index(name) for name in BROAD_INPUTS]
+    tile = counts.tile(np.array([5, 17, 3]), slice(11, 40))
+    np.testing.assert_array_equal(tile.inputs(BROAD_INPUTS), some.reshape(87, -1)[:, places])
+
+
+def test_without_the_grid_the_bits_depend_on_the_block():
+    """The control of the test above: the same products of embeddings that were not rounded."""
+    z = np.random.default_rng(0).normal(size=(300, 128))
+    whole = z @ z.T
+    assert any((z[i : i + 1] @ z[: i + 3].T != whole[i, : i + 3]).any() for i in range(50))
+    grid = Embedding.rounded(z, z)
+    (exact,) = grid.products(np.arange(300), slice(0, 300), (128,))
+    for i in range(50):
+        (row,) = grid.products(np.array([i]), slice(0, i + 3), (128,))
+        np.testing.assert_array_equal(row[:, 0], exact[: i + 3, i])
+
+
+def test_rounding_to_the_grid_moves_a_product_by_no_more_than_the_grid_says():
+    z = np.random.default_rng(0).normal(size=(50, 128))
+    (rounded,) = Embedding.rounded(z, z).products(np.arange(50), slice(0, 50), (128,))
+    length = np.sqrt((z**2).sum(1).max())
+    step = 2.0 ** (np.ceil(np.log2(length)) - 24)
+    # |<a + e, b + f> - <a, b>| <= |a||f| + |e||b| + |e||f|, where each of 128 entries of e and f is half a step at most.
+    error = np.sqrt(128) * step / 2
+    np.testing.assert_allclose(rounded, z @ z.T, atol=2 * length * error + error**2, rtol=0)
+
+
+@pytest.mark.parametrize("directed", [False, True])
+def test_low_rank_finds_the_leading_part(directed, communities):
+    a = adjacency(communities.edges, PairSpace(150, directed)).astype(np.float64)
+    found = low_rank(a, 6, np.random.default_rng(0), symmetric=not directed)
+    values = np.linalg.svd(a.toarray(), compute_uv=False)
+    np.testing.assert_allclose(np.abs(found.values), values[:6], rtol=1e-6)
+    error = a.toarray() - found.left * found.values @ found.right.T
+    assert np.linalg.norm(error, 2) == pytest.approx(values[6], rel=1e-3)
+
+
+def test_bipartite_pairs_have_walks_of_odd_length_only(two_sides):
+    split = split_edges(two_sides, rng=np.random.default_rng(0))
+    counts = StructuralCounts.of(split.message_graph(), split.space, None, np.random.default_rng(0))
+    tile = counts.tile(np.arange(80), slice(80, 140))
+    for name in ("cn", "aa", "ra", "s4"):
+        assert not tile.counts[name].any()
+    for name in ("w3", "l3", "s3", "s5"):
+        assert tile.counts[name].any()
