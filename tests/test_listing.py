@@ -65,7 +65,7 @@ def test_the_files_hold_the_same_links(run, tmp_path):
     for suffix in ("csv", "jsonl", "graphml"):
         said = []
         find_run(run, tmp_path / f"links.{suffix}", top=10, on_start=said.append)
-        assert "pairs: at most about" in said[0]
+        assert said[0].startswith(f"{run.split.space.num_pairs:,} pairs: at most about")
     assert not list(tmp_path.glob("*.partial"))
     rows = [json.loads(line) for line in (tmp_path / "links.jsonl").read_text().splitlines()]
     assert rows == whole.to_dicts()

@@ -117,7 +117,8 @@ class LinkSearch:
 
     def announcement(self) -> str:
         """What the search takes at most."""
-        return search_announcement(*self._search.expected())
+        num_cells, seconds, num_bytes = self._search.expected()  # tiles on the diagonal hold a pair twice
+        return search_announcement(min(num_cells, self._run.split.space.num_pairs), seconds, num_bytes)
 
     def resume(self, partial: Path) -> None:
         """Go on from a list that `run_to_end` left.
