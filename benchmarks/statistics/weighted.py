@@ -35,7 +35,7 @@ from linkodds.strata import draw_strata
 
 HERE = Path(__file__).parents[1]
 RESULTS, PAGE = HERE / "results" / "statistics" / "weighted", HERE.parent / "docs" / "weighted-estimates.md"
-GRAPHS = ("seal_celegans", "seal_usair")
+GRAPHS = ("seal_celegans", "seal_usair", "genelink_mdc500_string")
 CONFIG = FitConfig(model="gae", epochs=60, folds=1, degree_calibration="no", threads=1)
 SHARE, WITHIN, ENOUGH = 4, 3.0, 296 / 300
 Figures = dict[str, tuple[float, tuple[float, float]]]
