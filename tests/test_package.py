@@ -81,7 +81,9 @@ def test_no_pickle_and_no_print_outside_the_command_line(path: Path) -> None:
 
 def test_constraints_pin_every_dependency() -> None:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    pinned = [line.split("==") for line in lines if line and not line.startswith("#")]
+    pins = dict(pinned)
+    assert len(pins) == len(pinned)  # pip refuses a package that is pinned twice
     wanted = [
         *PROJECT["dependencies"],
         *(each for extra in PROJECT["optional-dependencies"].values() for each in extra),
