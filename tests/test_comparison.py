@@ -17,7 +17,8 @@ from linkodds.cli.fitting import fit
 from linkodds.comparison import METRICS, Plan, compare_models, compared
 from linkodds.config import BASELINES, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
-from linkodds.pipeline import fit_graph
+from linkodds.evaluation import Evaluation
+from linkodds.pipeline import evaluate_models, fit_graph
 from linkodds.repeats import differences, half_width, repeated
 
 QUICK: dict[str, Any] = {"hidden": 16, "dim": 8, "epochs": 10, "threads": 1, "folds": 1}
@@ -86,6 +87,17 @@ class TestAComparison:
         gap = next(each for each in found["differences"] if (each["model"], each["role"]) == ("gae", "best baseline"))
         ours, theirs = (rows[name]["metrics"]["roc_auc"]["splits"] for name in ("gae", best))
         assert gap["metrics"]["roc_auc"]["splits"] == [a - b for a, b in zip(ours, theirs, strict=True)]
+
+    @pytest.mark.parametrize("names", [["auto"], ["linear-gae", "auto"]])
+    def test_auto_is_what_a_fit_takes(self, communities, names: list[str]) -> None:
+        config = FitConfig(seed=6, **QUICK)
+        found = evaluate_models(communities, names, config)
+        run = fit_graph(communities, config)
+        auto = found["auto"]
+        assert isinstance(auto, Evaluation)
+        assert auto.model["name"] == run.model
+        assert auto.metrics["roc_auc"].value == run.evaluation["metrics"]["roc_auc"]["value"]
+        assert {*names} <= {*found} <= {*names, *BASELINES, run.model}
 
     def test_the_best_baseline_is_chosen_on_validation_and_an_inverted_one_has_no_figures(self) -> None:
         def split(seed: int) -> dict[str, Any]:

@@ -342,8 +342,7 @@ class Contest:
             winner = contenders[self.config.model]
             return winner, winner.findings
         ranked = sorted(contenders.values(), key=lambda each: -each.validation_ap)
-        expected = {each.name: self._ap_with_degrees(each) for each in ranked[:LOOKED_AT_TWICE]}
-        winner = max(ranked[:LOOKED_AT_TWICE], key=lambda each: expected[each.name])  # the first of equals
+        winner, expected = self.best(ranked)
         lost = ", ".join(
             f"{each.name} {each.validation_ap:.4g}{self._said_of_degrees(each, expected)}"
             for each in ranked
@@ -355,6 +354,16 @@ class Contest:
         self.say(message)
         remedy = "Name one with --model to have it whatever the validation says."
         return winner, [Finding("model", "info", message, remedy, winner.validation_ap), *winner.findings]
+
+    def best(self, contenders: Iterable[Contender]) -> tuple[Contender, dict[str, float]]:
+        """What auto takes, and the validation average precision of those that were looked at twice.
+
+        The best by validation average precision are looked at again with the degree term that they would get; the first of
+        equals is taken.
+        """
+        ranked = sorted(contenders, key=lambda each: -each.validation_ap)[:LOOKED_AT_TWICE]
+        expected = {each.name: self._ap_with_degrees(each) for each in ranked}
+        return max(ranked, key=lambda each: expected[each.name]), expected
 
     def _ap_with_degrees(self, contender: Contender) -> float:
         """Validation average precision with the degree term that it would get, if any.

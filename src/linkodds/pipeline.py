@@ -219,8 +219,8 @@ def evaluate_models(
 
     Args:
         graph: what to learn.
-        names: of models; "auto" is the best of them and of the baselines, on the validation edges, and comes under that
-            name too. All baselines are measured whether they are named or not.
+        names: of models; "auto" is what a fit would take: one of those it tries, or a baseline. All baselines are measured
+            whether they are named or not.
         config: all options of the fit but `model`.
         progress: called with one line a stage.
         on_start: called as each training starts.
@@ -234,10 +234,16 @@ def evaluate_models(
     with _torch_threads(config.threads):
         fit = _Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
         fit.announce()
-        contest = fit.contest([name for name in names if name != "auto"] or TRIED_BY_AUTO)
+        tried = TRIED_BY_AUTO if "auto" in names else ()
+        contest = fit.contest(list(dict.fromkeys([*(name for name in names if name != "auto"), *tried])))
         contenders = contest.contenders()
+        best = ""
+        if "auto" in names:
+            best = contest.best([each for each in contenders.values() if each.name in (*tried, *BASELINES)])[0].name
         result: dict[str, Evaluation | str] = {}
         for name, contender in contenders.items():
+            if name not in (*names, *BASELINES, best):
+                continue
             try:
                 measured = fit.measured(contest, contender, contender.findings)
                 with fit.costs.stage("evaluation"):
@@ -247,10 +253,7 @@ def evaluate_models(
                 continue
             ap = measured.contender.validation_ap
             result[name] = replace(evaluation, model={**evaluation.model, "validation_average_precision": ap})
-    if "auto" in names:
-        best = max(contenders, key=lambda name: contenders[name].validation_ap)
-        result = {"auto": result[best], **result}
-    return result
+    return {"auto": result[best], **result} if best else result
 
 
 @dataclass(frozen=True, eq=False)
