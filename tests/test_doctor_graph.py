@@ -1,11 +1,10 @@
 """Rules on features, edge lists and splits: what triggers each, and what nearly does."""
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from numpy.typing import NDArray
 
 from linkodds.doctor import (
     constant_features,
@@ -15,9 +14,6 @@ from linkodds.doctor import (
 from linkodds.findings import Finding
 from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
-
-Floats = NDArray[np.float64]
-Kind = Literal["logit", "probability"]
 
 
 def ids(findings: list[Finding]) -> list[str]:

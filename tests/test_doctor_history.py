@@ -1,7 +1,7 @@
 """Rules on histories and latent variables: what triggers each, and what nearly does."""
 
 import json
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from linkodds.doctor.history_rules import reachable_loss, sigmoid_band
 from linkodds.findings import Finding, Severity
 
 Floats = NDArray[np.float64]
-Kind = Literal["logit", "probability"]
 
 
 def ids(findings: list[Finding]) -> list[str]:

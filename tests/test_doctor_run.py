@@ -1,20 +1,20 @@
 """Rules on a run: what triggers each, and what nearly does."""
 
-from typing import Any, Literal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from linkodds.doctor import (
     diagnose_run,
+    examine,
 )
 from linkodds.findings import Finding, Severity
 from linkodds.pairs import PairSpace
+from linkodds.scoring import InnerProductScorer
 from linkodds.split import Split
-
-Floats = NDArray[np.float64]
-Kind = Literal["logit", "probability"]
 
 
 def ids(findings: list[Finding]) -> list[str]:
@@ -48,6 +48,25 @@ def split_of_a_run() -> Split:
 
 
 class TestRun:
+    def test_a_saved_run_is_judged_anew_and_keeps_what_its_fit_said(self, tmp_path: Path) -> None:
+        (tmp_path / "evaluation.json").write_text("{}")
+        stored = [Finding("calibration", "info", "few edges", "more"), Finding("D06", "warning", "as seen in fit", "-")]
+        embeddings = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+        run = SimpleNamespace(
+            evaluation=evaluation(calibration_slope={"value": 0.5, "low": 0.4, "high": 0.6})
+            | {"findings": [f.to_json() for f in stored]},
+            history={},
+            split=split_of_a_run(),
+            decision=SimpleNamespace(rule="f1"),
+            config={"options": {"seed": 0}},
+            scorer=InnerProductScorer(embeddings, embeddings, 1.0, -2.0),
+            embeddings=(embeddings, embeddings),
+        )
+        found = examine(tmp_path, load_run=lambda _: run)
+        assert ids(found)[0] == "D06"
+        assert "calibration" in ids(found)
+        assert "slope is 0.500" in found[0].message
+
     def judge(
         self,
         decision: str = "f1",

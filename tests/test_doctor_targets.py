@@ -2,8 +2,7 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,12 +13,8 @@ from sklearn.metrics import classification_report
 from linkodds.doctor import examine, order, read_history, read_report, read_table
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.findings import Finding, Severity
-from linkodds.pairs import PairSpace
-from linkodds.scoring import InnerProductScorer
-from linkodds.split import Split
 
 Floats = NDArray[np.float64]
-Kind = Literal["logit", "probability"]
 
 
 def ids(findings: list[Finding]) -> list[str]:
@@ -36,32 +31,6 @@ def spread(low: float, high: float, num_rows: int = 400) -> Floats:
 
 
 HALF = np.arange(400) % 2 == 1  # labels without any relation to `spread`
-
-
-def evaluation(**changes: Any) -> dict[str, Any]:
-    """The numbers of evaluation.json that the doctor reads, of a run with nothing wrong."""
-    metrics = {
-        "roc_auc": {"value": 0.9},
-        "average_precision": {"value": 0.3},
-        "observed_over_expected": {"value": 1.02},
-        "calibration_slope": {"value": 1.0, "low": 0.9, "high": 1.1},
-        "calibration_intercept": {"value": 0.0},
-    }
-    half = {"rule": "half", "confusion": {"tn": 9900, "fp": 0, "fn": 100, "tp": 0}, "balanced_accuracy": {"value": 0.5}}
-    return {
-        "graph": {"num_edges": 1000, "num_pairs": 10_900},
-        "candidates": {"num_edges": 100, "num_pairs": 10_000, "prevalence": 0.01},
-        "model": {"name": "vgae"},
-        "metrics": metrics | changes,
-        "baselines": {"degree": {"roc_auc": 0.8}, "l3": {"roc_auc": 0.85}},
-        "decisions": [half],
-        "findings": [],
-    }
-
-
-def split_of_a_run() -> Split:
-    parts = ([[0, 1], [1, 2]], [[0, 2]], [[1, 3]], [[2, 3]])
-    return Split(*(np.array(part) for part in parts), PairSpace(5))
 
 
 class TestExamine:
@@ -261,25 +230,6 @@ class TestExamine:
         again = {"source": ["hub"], "target": ["n1"], "label": [0], "logit": [0.5]}
         pl.concat([rows, pl.DataFrame(again)]).write_csv(tmp_path / "table.csv")
         assert ids(self.look(tmp_path / "table.csv"))[:1] == ["D19"]
-
-    def test_run(self, tmp_path: Path) -> None:
-        (tmp_path / "evaluation.json").write_text("{}")
-        stored = [Finding("calibration", "info", "few edges", "more"), Finding("D06", "warning", "as seen in fit", "-")]
-        embeddings = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
-        run = SimpleNamespace(
-            evaluation=evaluation(calibration_slope={"value": 0.5, "low": 0.4, "high": 0.6})
-            | {"findings": [f.to_json() for f in stored]},
-            history={},
-            split=split_of_a_run(),
-            decision=SimpleNamespace(rule="f1"),
-            config={"options": {"seed": 0}},
-            scorer=InnerProductScorer(embeddings, embeddings, 1.0, -2.0),
-            embeddings=(embeddings, embeddings),
-        )
-        found = examine(tmp_path, load_run=lambda _: run)
-        assert ids(found)[0] == "D06"
-        assert "calibration" in ids(found)
-        assert "slope is 0.500" in found[0].message
 
     def test_what_is_nothing_of_this(self, tmp_path: Path) -> None:
         noise = tmp_path / "noise.csv"

@@ -48,7 +48,7 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
             f"{plain_text(fifth['name'], 20)} {quantity_text(fifth['observed_over_expected'])}"
             for fifth in evaluation["degree_bins"]
         )
-        console.print(Text(f"observed / expected by fifths of the degree product: {', '.join(fifths)}\n"))
+        console.print(Text(f"observed / expected in fifths of the edges by degree: {', '.join(fifths)}\n"))
     if evaluation.get("baselines"):
         console.print(_baselines_table(evaluation))
     if evaluation.get("decisions"):
