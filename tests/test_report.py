@@ -395,6 +395,15 @@ def test_a_model_without_epochs_has_no_history() -> None:
     assert sum(attributes.get("role") == "img" for _, attributes in page.elements) == 4
 
 
+def test_with_folds_it_does_not_claim_one_message_graph() -> None:
+    run = PlantedRun()
+    assert "the same message graph" in Document(render_report(run)).text
+    run.evaluation["model"]["folds"] = 5
+    text = Document(render_report(run)).text
+    assert "the first of 5 folds" in text
+    assert "the same message graph" not in text
+
+
 def test_numbers_that_are_missing_say_why() -> None:
     run = PlantedRun()
     missing = {"value": None, "low": None, "high": None, "kind": "S", "reason": "too coarse for the top of the list"}

@@ -89,6 +89,7 @@ def render_report(run: ReportSource) -> str:
         ratio=ratio_text,
         metrics=_metric_groups(evaluation),
         split=_split_rows(evaluation),
+        folds=evaluation["model"].get("folds", 1),
         figures=_figures(run),
         decisions=_decision_cards(run),
         audit=evaluation.get("audit", []),
