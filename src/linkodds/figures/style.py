@@ -12,6 +12,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
+Figure = go.Figure
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
 NEUTRAL = "#7A828C"  # reference lines: readable on white and on near-black
 
@@ -58,6 +59,7 @@ def figure_rows(figure: go.Figure) -> Iterator[tuple[Any, ...]]:
         x_name, y_name = (figure.layout[f"{end}axis{(trace[f'{end}axis'] or end)[1:]}"].title.text for end in "xy")
         if x_name is None and "xaxis2" in figure.layout:  # of two rows that share an axis the last one names it
             x_name = figure.layout["xaxis2"].title.text
+        x_name, y_name = (name and name.split(" (")[0] for name in (x_name, y_name))  # without what explains it
         x, y = _column(trace.x), _column(trace.y)
         above, below = _column(trace.error_y.array), _column(trace.error_y.arrayminus)
         texts, numbers = _column(trace.text if not isinstance(trace.text, str) else None), _column(trace.customdata)

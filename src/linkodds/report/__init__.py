@@ -71,7 +71,7 @@ def render_report(run: ReportSource, exhibits: Exhibits) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(plain=plain_text, number=number_text, quantity=quantity_text, bounds=bounds_text)
-    scripts = [figures.plotly_js(), _asset("threshold.js"), _source(environment, "report.js")]
+    scripts = [_asset("threshold.js"), figures.plotly_js(), _source(environment, "report.js")]
     evaluation = run.evaluation
     return environment.get_template("report.html.j2").render(
         evaluation=evaluation,

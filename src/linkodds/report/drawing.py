@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import plotly.graph_objects as go
 from markupsafe import Markup
 
 from linkodds import figures
@@ -73,7 +72,7 @@ def threshold_csv(threshold: Mapping[str, Any]) -> str:
     return data_url(csv_text(list(columns), zip(*columns.values(), strict=True)))
 
 
-def _drawn(title: str, figure: go.Figure, caption: str, more: Sequence[Sequence[Any]] = ()) -> Drawn:
+def _drawn(title: str, figure: figures.Figure, caption: str, more: Sequence[Sequence[Any]] = ()) -> Drawn:
     csv = csv_text(figures.HEADER, [*figures.figure_rows(figure), *more])
     return Drawn(title, Markup(figures.figure_json(figure)), caption, data_url(csv))
 
@@ -272,7 +271,7 @@ def _embedding_map(exhibits: Exhibits) -> Drawn:
     shown = exhibits.embedding_map
     assert not isinstance(shown, str)
     degrees = exhibits.degrees[shown.nodes]
-    names = [plain_text(exhibits.node_ids[node], 60) for node in shown.nodes]
+    names = [plain_text(exhibits.node_ids[node], 40) for node in shown.nodes]
     count = f"All {number_text(shown.num_nodes)} nodes"
     if len(shown.nodes) < shown.num_nodes:
         left_out = number_text(shown.num_nodes - len(shown.nodes))

@@ -12,7 +12,11 @@ function drawFigure(plot, theme, width) {
   spec.layout.width = width || plot.clientWidth;
   const narrow = spec.layout.width < 520;
   spec.layout.font = { ...spec.layout.font, color: theme.ink, size: narrow ? 11 : 13 };
-  if (narrow) {
+  const hasLegend = spec.data.some((trace) => trace.showlegend !== false);
+  if (narrow && !hasLegend) {
+    spec.layout.margin = { ...spec.layout.margin, l: 8, r: 8 };
+    spec.layout.height = spec.layout.width;
+  } else if (narrow) {
     // Legends take more rows here: give them room below instead of taking it from the curves.
     spec.layout.margin = { ...spec.layout.margin, l: 48, r: 8, b: 150 };
     spec.layout.height += 20;
@@ -59,7 +63,7 @@ const current = () => (darkness.matches ? PALETTE.dark : PALETTE.light);
 setTimeout(drawNext);
 darkness.addEventListener("change", () => drawAll(current()));
 window.addEventListener("beforeprint", () => {
-  document.querySelectorAll("details").forEach((fold) => (fold.open = true));
+  document.querySelectorAll("details:not(.long)").forEach((fold) => (fold.open = true));
   document.querySelectorAll(".plot").forEach((plot) => drawn.add(plot));
   drawAll(PALETTE.light, 680);
 });
