@@ -59,22 +59,25 @@ class Exhibits:
 
 def exhibits_of(run: Run) -> Exhibits:
     """Make the exhibits of a run; the same run gives the same ones, but for a search that is near its limit of seconds."""
-    evaluation = Evaluation.from_json(run.evaluation)
-    decisions = [each.decision for each in evaluation.decisions]
-    graph = run.evaluation["graph"]
     return Exhibits(
-        threshold=threshold_json(
-            run.test,
-            run.calibrator,
-            decisions,
-            graph_prevalence=graph["num_edges"] / graph["num_pairs"],
-            applied=run.decision.rule,
-        ),
+        threshold=threshold_of(run),
         precision_band=precision_band(run.test),
         embedding_map=_mapped(run),
         node_ids=run.ids,
         degrees=np.diff(neighbor_matrix(run.split.recorded()).indptr).astype(np.int64),
         top_links=_top_links(run),
+    )
+
+
+def threshold_of(run: Run) -> dict[str, Any]:
+    """What the threshold control shows of a run, from its saved counts alone (`threshold_json`)."""
+    graph = run.evaluation["graph"]
+    return threshold_json(
+        run.test,
+        run.calibrator,
+        [each.decision for each in Evaluation.from_json(run.evaluation).decisions],
+        graph_prevalence=graph["num_edges"] / graph["num_pairs"],
+        applied=run.decision.rule,
     )
 
 
