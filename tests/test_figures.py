@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from linkodds.figures import (
-    OperatingPoint,
+    MarkedThreshold,
     draw_gains,
     draw_history,
     draw_precision_recall,
@@ -15,12 +15,12 @@ from linkodds.figures import (
     plotly_js,
 )
 
-HALF = OperatingPoint("half", 0.5, 0.25, 1e-3, 0.5)
+HALF = MarkedThreshold("half", 0.5, 0.25, 1e-3, 0.5)
 RECALL, PRECISION = np.array([0.25, 0.5, 1.0]), np.array([0.8, 0.3, 0.01])
 
 
 def test_precision_recall_has_the_prevalence_line_and_the_thresholds() -> None:
-    nothing_taken = OperatingPoint("budget:0", 0.0, None, 0.0, 1.0)
+    nothing_taken = MarkedThreshold("budget:0", 0.0, None, 0.0, 1.0)
     figure = draw_precision_recall(RECALL, PRECISION, prevalence=0.005, points=[HALF, nothing_taken])
     curve, chance, half = figure.data
     np.testing.assert_array_equal(curve.x, RECALL)
@@ -53,7 +53,7 @@ def test_every_axis_names_its_quantity() -> None:
 
 def test_thresholds_have_different_symbols_so_that_colour_is_not_needed() -> None:
     rules = ["half", "balanced_accuracy", "f1", "mcc", "precision>=0.5", "recall>=0.8", "cost:20:1"]
-    points = [OperatingPoint(rule, 0.5, 0.25, 1e-3, 0.5) for rule in rules]
+    points = [MarkedThreshold(rule, 0.5, 0.25, 1e-3, 0.5) for rule in rules]
     traces = draw_precision_recall(RECALL, PRECISION, prevalence=0.1, points=points).data[2:]
     assert len({trace.marker.symbol for trace in traces}) == len(rules)
 
@@ -62,7 +62,7 @@ def test_roc_leaves_out_what_a_log_axis_cannot_show() -> None:
     figure = draw_roc(
         np.array([0.0, 0.0, 0.01, 1.0]),
         np.array([0.1, 0.2, 0.6, 1.0]),
-        points=[HALF, OperatingPoint("x", 0.1, 1.0, 0.0, 0.9)],
+        points=[HALF, MarkedThreshold("x", 0.1, 1.0, 0.0, 0.9)],
     )
     assert list(figure.data[0].y) == [0.6, 1.0]
     assert [trace.name for trace in figure.data[2:]] == ["half"]
@@ -110,7 +110,7 @@ def test_a_spike_of_the_loss_is_put_on_a_log_axis() -> None:
 
 
 def test_foreign_text_brings_no_markup_and_no_template() -> None:
-    hostile = OperatingPoint('<a href="https://example.org">%{x}</a>' + "x" * 500, 0.5, 0.25, 1e-3, 0.5)
+    hostile = MarkedThreshold('<a href="https://example.org">%{x}</a>' + "x" * 500, 0.5, 0.25, 1e-3, 0.5)
     trace = draw_precision_recall(RECALL, PRECISION, prevalence=0.1, points=[hostile]).data[2]
     assert "<a" not in trace.name
     assert "&lt;a href" in trace.name

@@ -77,7 +77,7 @@ def curves(held_out: HeldOut, calibrator: Calibrator) -> Curves:
         ([0.5, 1.0], [1.0, 0.67], [1.0, 3.0])
     """
     ladder = held_out.ladder
-    kept = _thinned(len(ladder.logits))
+    kept = ladder.choice(MAX_POINTS)
     found, false = ladder.edges_at_least[kept], ladder.non_edges_at_least[kept]
     bins = metrics.reliability(held_out, calibrator.calibrated_logit)
     low, high = poisson_interval(bins.num_edges)
@@ -100,12 +100,3 @@ def curves(held_out: HeldOut, calibrator: Calibrator) -> Curves:
         degree_ranges=held_out.degree_ranges,
         degree_bins=metrics.degree_bins(held_out, calibrator.calibrated_logit),
     )
-
-
-def _thinned(rungs: int) -> NDArray[np.intp]:
-    """Indices of at most MAX_POINTS rungs: half evenly, half dense at the top, where precision changes fastest."""
-    if rungs <= MAX_POINTS:
-        return np.arange(rungs)
-    even = np.linspace(0, rungs - 1, MAX_POINTS // 2)
-    dense = np.geomspace(1, rungs, MAX_POINTS // 2) - 1
-    return np.unique(np.round(np.concatenate([even, dense])).astype(np.intp))

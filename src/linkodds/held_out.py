@@ -39,6 +39,15 @@ class Ladder:
     non_edges_at_least: Floats
     non_edges_above: Floats
 
+    def choice(self, most: int) -> NDArray[np.intp]:
+        """Indices of at most so many rungs: half evenly, half dense at the top, where precision changes fastest."""
+        rungs = len(self.logits)
+        if rungs <= most:
+            return np.arange(rungs)
+        even = np.linspace(0, rungs - 1, most // 2)
+        dense = np.geomspace(1, rungs, most // 2) - 1
+        return np.unique(np.round(np.concatenate([even, dense])).astype(np.intp))
+
 
 @dataclass(frozen=True, eq=False)
 class HeldOut:

@@ -91,7 +91,7 @@ def verdict(evaluation: Mapping[str, Any]) -> Verdict:
         ('mixed', 'vgae does not clearly earn its keep: its average precision of 0.200 [0.100, 0.300] is no better than
         the 0.250 of the best baseline, l3 (the interval covers it).')
         >>> said.details[0]
-        '41 of its first 100 candidates were held-out edges, where a random order finds 0.100.'
+        'In the rehearsal, at 1 : 999, 41 of its first 100 candidates were held-out edges, where a random order finds 0.100.'
     """
     headline, ranking = _ranking(evaluation)
     calibration, is_calibrated = _calibration(evaluation)
@@ -231,7 +231,11 @@ def _first_hundred(evaluation: Mapping[str, Any]) -> str:
     found, by_chance = number_text(round(100 * share, 1)), number_text(100 * candidates["prevalence"])
     if "restated" in evaluation:  # an expectation at another base rate: nobody has seen it
         return f"{found} of its first 100 candidates would be edges, where a random order finds {by_chance}."
-    return f"{found} of its first 100 candidates were held-out edges{few}, where a random order finds {by_chance}."
+    rate = ratio_text(candidates["prevalence"])
+    return (
+        f"In the rehearsal, at {rate}, {found} of its first 100 candidates were held-out edges{few}, "
+        f"where a random order finds {by_chance}."
+    )
 
 
 def _calibration(evaluation: Mapping[str, Any]) -> tuple[str, bool]:

@@ -12,10 +12,17 @@ function drawFigure(plot, theme, width) {
   spec.layout.width = width || plot.clientWidth;
   const narrow = spec.layout.width < 520;
   spec.layout.font = { ...spec.layout.font, color: theme.ink, size: narrow ? 11 : 13 };
-  if (narrow) {
+  const hasLegend = spec.data.some((trace) => trace.showlegend !== false);
+  if (narrow && !hasLegend) {
+    spec.layout.margin = { ...spec.layout.margin, l: 8, r: 8 };
+    spec.layout.height = spec.layout.width;
+  } else if (narrow) {
     // Legends take more rows here: give them room below instead of taking it from the curves.
     spec.layout.margin = { ...spec.layout.margin, l: 48, r: 8, b: 150 };
     spec.layout.height += 20;
+  }
+  for (const trace of spec.data) {
+    if (trace.marker && trace.marker.colorbar) Object.assign(trace.marker.colorbar, { tickcolor: theme.line, tickfont: { color: theme.ink } });
   }
   for (const name of Object.keys(spec.layout)) {
     if (/^[xy]axis\d*$/.test(name)) {
@@ -26,11 +33,20 @@ function drawFigure(plot, theme, width) {
   return Plotly.react(plot, spec.data, spec.layout, { displayModeBar: false, responsive: false });
 }
 
+// One figure a task, from the top: the page can be read and used while those below are still to come.
+const drawn = new Set();
+
 function drawAll(theme, width) {
-  for (const plot of document.querySelectorAll(".plot")) {
-    const folded = plot.closest("details:not([open])");
-    if (!folded) drawFigure(plot, theme, width);
-  }
+  for (const plot of drawn) drawFigure(plot, theme, width && Math.min(width, plot.closest(".beside") ? 330 : width));
+}
+
+function drawNext() {
+  const plot = [...document.querySelectorAll(".plot")].find((each) => !drawn.has(each));
+  if (!plot) return;
+  drawn.add(plot);
+  drawFigure(plot, current());
+  followWidth(plot);
+  setTimeout(drawNext);
 }
 
 // A figure is redrawn when its column changes width: a turned phone, a resized window, an opened fold.
@@ -44,11 +60,11 @@ function followWidth(plot) {
 }
 
 const current = () => (darkness.matches ? PALETTE.dark : PALETTE.light);
-drawAll(current());
+setTimeout(drawNext);
 darkness.addEventListener("change", () => drawAll(current()));
-document.querySelectorAll(".plot").forEach(followWidth);
 window.addEventListener("beforeprint", () => {
-  document.querySelectorAll("details").forEach((fold) => (fold.open = true));
+  document.querySelectorAll("details:not(.long)").forEach((fold) => (fold.open = true));
+  document.querySelectorAll(".plot").forEach((plot) => drawn.add(plot));
   drawAll(PALETTE.light, 680);
 });
 window.addEventListener("afterprint", () => drawAll(current()));
