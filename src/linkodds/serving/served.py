@@ -187,9 +187,8 @@ class ServedRun:
         found = find_partners(
             run.scorer, run.recorded, per_node=num_partners, ends=Ends(np.array([index], dtype=np.int64), None)
         )
-        pairs = run.split.space.canonical(np.column_stack([found.nodes, found.partners]))
         probabilities, bounds = self.deployment.probability(found.logits), self.deployment.bounds(found.logits)
-        lines = evidence(run.ids, run.split, pairs)
+        lines = evidence(run.ids, run.split, np.column_stack([found.nodes, found.partners]))
         partners = [
             self._node(partner)
             | {"logit": float(found.logits[i]), "evidence": lines[i]}

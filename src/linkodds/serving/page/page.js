@@ -2,7 +2,7 @@
 import { element, id, numberText, oddsText, pairsOf, shown } from "./text.js";
 import { drawNetwork } from "./network.js";
 
-const PER_PAGE = 25;
+const PER_PAGE = 10;
 const at = (name) => document.getElementById(name);
 const state = { runs: [], run: 0, minLogit: null, offset: 0, asked: null, searchNumber: 0, nodeNumber: 0, linkNumber: 0, timer: 0 };
 
@@ -142,7 +142,7 @@ async function showNode(index) {
       element("div", { class: "around" },
         element("figure", {}, drawNetwork(found, showNode), element("figcaption", {},
           element("span", { class: "key likely" }, "likely link"), " ", element("span", { class: "key recorded" }, "recorded edge"), " The inner ring: neighbours that they share.")),
-        table("Likely partners", [["Partner", ""], ["Probability", "num"], ["Odds", "num"], ["Evidence", "evidence"]],
+        table("Likely partners", [["Partner", "name"], ["Probability", "num"], ["Odds", "num"], ["Evidence", "evidence"]],
           found.partners.map((each) => [nodeButton(each), chance(each), oddsText(each.probability), shown(each.evidence, 1500)]))));
     view.focus({ preventScroll: true });
   } catch (error) {
@@ -185,7 +185,7 @@ async function predict() {
     if (found.rows.length > 500) parts.push("The first 500 are shown; the CSV has all.");
     say(said, parts.join(" "));
     at("pairs-table").replaceChildren(table("Your pairs",
-      [["Source", ""], ["Target", ""], ["Probability", "num"], ["Odds", "num"], ["Logit", "num"], ["Decision", ""]],
+      [["Source", "name"], ["Target", "name"], ["Probability", "num"], ["Odds", "num"], ["Logit", "num"], ["Decision", ""]],
       found.rows.slice(0, 500).map((each) => [id(each.source), id(each.target), chance(each), oddsText(each.probability), each.logit === null ? "" : numberText(each.logit), decisionText(each)])));
   } catch (error) { if (run === state.run) failed(said, error); }
 }
@@ -228,7 +228,7 @@ async function showLinks() {
     const span = found.num_links ? ` Shown: ${numberText(found.offset + 1)} to ${numberText(found.offset + found.links.length)}.` : "";
     say(at("links-said"), `${found.note} ${numberText(found.num_links)} ${above ? "at or above the threshold" : "in the list"}, ${numberText(found.expected_links)} of them expected to be true, not guaranteed.${span}`);
     at("links-table").replaceChildren(table("New links",
-      [["Source", ""], ["Target", ""], ["Probability", "num"], ["Odds", "num"], ["Evidence", "evidence"]],
+      [["Source", "name"], ["Target", "name"], ["Probability", "num"], ["Odds", "num"], ["Evidence", "evidence"]],
       found.links.map((each) => [id(each.source, 60), id(each.target, 60), chance(each), oddsText(each.probability), shown(each.evidence, 1500)])));
   } catch (error) { if (mine === state.linkNumber) failed(at("links-said"), error); }
 }
