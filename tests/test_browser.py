@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from linkodds.record import load_run
 from linkodds.report import write_report
@@ -33,6 +34,7 @@ def browser() -> Iterator[Browser]:
         if os.environ.get("CI") == "true":
             pytest.fail("there is no Chromium, and CI must have it")
         pytest.skip("needs Chromium on the path; 'make test' installs Debian's where it may")
+    expect.set_options(timeout=20_000)
     with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=list(FLAGS)) as found:
         yield found
 
@@ -129,9 +131,9 @@ def test_the_list_follows_the_threshold_and_can_be_downloaded(watched, live):
     asked = httpx.get(live.url + "/api/runs/0/links", params={"limit": 10, "min_logit": threshold[at]})
     assert above == asked.json()
     page.uncheck("#links-above")
-    page.wait_for_function("!document.querySelector('#links-download').href.includes('min_logit')")
+    expect(page.locator("#links-download")).to_have_attribute("href", "/api/runs/0/links.csv")
     page.click("#links-on")
-    page.wait_for_function("document.querySelector('#links-said').textContent.includes('11 to 20')")
+    expect(page.locator("#links-said")).to_contain_text("11 to 20")
     with page.expect_download() as downloaded:
         page.click("#links-download")
     content = Path(downloaded.value.path()).read_bytes()
@@ -144,17 +146,15 @@ def test_a_node_with_a_hostile_id_is_found_and_drawn_as_text(watched, live, host
     for name in hostile_ids:
         page.fill("#query", name[:500])
         page.press("#query", "Enter")
-        page.wait_for_function(
-            "name => document.querySelector('#node-view h3 bdi')?.textContent.startsWith(name)",
-            arg=name.replace("\u202e", "\\u202e").replace("\t", "\\u0009")[:100],
-        )
+        shown = re.escape(name.replace("\u202e", "\\u202e").replace("\t", "\\u0009")[:100])
+        expect(page.locator("#node-view h3 bdi")).to_have_text(re.compile(f"^{shown}"))
         page.wait_for_selector("svg.network")
     assert page.locator("script").count() == scripts
     assert page.locator("main img, main iframe").count() == 0
     page.locator("svg.network g.partner").first.press("Enter")  # with the keyboard, to the first partner
     index = live.runs[0].run.index[hostile_ids[-1]]
     best = httpx.get(f"{live.url}/api/runs/0/nodes/{index}").json()["partners"][0]["index"]
-    page.wait_for_function("index => location.hash === `#run=0&node=${index}`", arg=best)
+    page.wait_for_url(f"**/#run=0&node={best}")
     partners = httpx.get(f"{live.url}/api/runs/0/nodes/{best}").json()["partners"]
     page.wait_for_selector("#node-view table")
     shown = page.locator("#node-view tbody tr td:nth-child(2)").all_inner_texts()
