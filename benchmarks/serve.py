@@ -2,7 +2,8 @@
 
 A graph of 20,000 nodes (Holme and Kim, 5 edges a node) is fitted once, kept in --work, and served by a process of its own.
 Phases: one client that asks for 100 pairs at a time; 16 of them; 12 of them beside 4 that look at nodes, look ids up and
-turn the pages of the list. Each answer is read whole, its status is checked and every 50th is held against the answer of
+turn the pages of the list. Every fifth request of a client is /healthz, which computes nothing: the time that it takes is
+what the machine and the connection cost, and no request can take less. Each answer is read whole, its status is checked and every 50th is held against the answer of
 `linkodds predict`'s function. One JSON a phase in benchmarks/results/serve/, one table in docs/serve.md; a phase that is
 there is skipped. The program ends with 1 where a request failed or a bar is missed.
 
@@ -108,7 +109,7 @@ def cpu_seconds(pid: int) -> float:
 async def phase(run: Run, at: tuple[str, int, int], clients: int, others: int, seconds: float) -> dict[str, Any]:
     host, port, pid = at
     deployment = Assumption().deployment(run)
-    times: dict[str, list[float]] = {"predict": [], "others": []}
+    times: dict[str, list[float]] = {"predict": [], "healthz": [], "others": []}
     errors: list[str] = []
     num_checked = 0
     until = time.perf_counter() + seconds
@@ -132,6 +133,12 @@ async def phase(run: Run, at: tuple[str, int, int], clients: int, others: int, s
                 np.testing.assert_array_equal(np.array(given, dtype=float), expected.logits)
                 num_checked += 1
             asked += 1
+            if asked % 4 == 0:
+                begun = time.perf_counter()
+                status, _ = await client.ask("GET", "/healthz")
+                times["healthz"].append(time.perf_counter() - begun)
+                if status != 200:
+                    errors.append(f"/healthz: {status}")
 
     async def looks_around(number: int) -> None:
         rng, client = np.random.default_rng(1000 + number), await Client.open(host, port)
@@ -181,10 +188,11 @@ def page(results: dict[str, dict[str, Any]]) -> tuple[str, bool]:
     """The table, and whether all bars are met."""
     rows, growths = [], []
     for name, each in results.items():
-        memory_mb, predict = each["memory_mb"], each["milliseconds"]["predict"]
+        memory_mb, predict, idle = each["memory_mb"], each["milliseconds"]["predict"], each["milliseconds"]["healthz"]
         growths.append(memory_mb["last_quarter"] / memory_mb["first_quarter"] - 1)
         rows.append(
             f"| {name} | {predict['count']:,} | {predict['p50']:.1f} | {predict['p99']:.1f} | {predict['p100']:.0f} | "
+            f"{idle['p50']:.1f} | {idle['p99']:.1f} | "
             f"{each['server_cpu_milliseconds_a_request']:.2f} | {each['errors']} | {memory_mb['first_quarter']:,.0f} to "
             f"{memory_mb['last_quarter']:,.0f} | {each['load_average']:.0f} |"
         )
@@ -201,10 +209,11 @@ def page(results: dict[str, dict[str, Any]]) -> tuple[str, bool]:
         f"`/predict` with {PAIRS} pairs against a `gae` run of {NUM_NODES:,} nodes on loopback, "
         f"{'/'.join(f'{each:g}' for each in sorted(seconds))} seconds a phase, made by `benchmarks/serve.py` on "
         f"{next(iter(results.values()))['cores']} cores that server, clients and the machine's other work share (load: how "
-        "many processes wanted a core). Memory: resident MB of the server in the first and in the last quarter of the phase. "
+        "many processes wanted a core). /healthz, asked by the same "
+        "clients, computes nothing: its times are the machine's. Memory: resident MB of the server in the first and in the last quarter of the phase. "
         f"{checked:,} answers were held against the logits of `linkodds predict` and were equal.\n\n"
-        "| clients | requests | median ms | p99 ms | longest ms | server CPU ms a request | errors | memory | load |\n"
-        "|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "| clients | requests | median ms | p99 ms | longest ms | /healthz median ms | its p99 ms | server CPU ms a request | errors | memory | load |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
         f"Bars: p99 of one client at most {MOST_MILLISECONDS:g} ms (here {one:.1f}); of 16 at most {MOST_TIMES:g} times that "
         f"(here {many / one:.1f}); memory grows at most {MOST_GROWTH:.0%} (here {max(growths):.1%}); no error. "
         f"{'All are met.' if is_met else 'NOT all are met.'}\n",

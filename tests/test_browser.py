@@ -5,6 +5,7 @@ import io
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,9 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from linkodds.record import load_run
 from linkodds.report import write_report
+from linkodds.serving.api import guarded_app
+from linkodds.serving.guard import Access
+from linkodds.serving.server import address, bound_socket, uvicorn_server
 from linkodds.wording import number_text
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -182,6 +186,28 @@ def test_pasted_pairs_get_their_odds(watched, live, hostile_ids):
         page.click("#pairs-download")
     table = list(csv.DictReader(io.StringIO(Path(downloaded.value.path()).read_text(encoding="utf-8"))))
     assert [row["source"] for row in table] == ["node20", hostile_ids[0], "'=1+1", "node5"]
+
+
+def test_an_address_with_the_token_opens_the_page(browser, live):
+    bound, token = bound_socket("127.0.0.1", 0), "correct-horse-battery"
+    server = uvicorn_server(guarded_app(live.runs, access=Access("127.0.0.1", token), top=10))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    try:
+        url = address(bound)
+        found = opened(browser, f"{url}?token={token}", url)
+        found.page.wait_for_selector("#links-table table")
+        assert token not in found.page.url
+        assert token not in found.page.evaluate("document.cookie")
+        assert found.faults == []
+        found.page.context.close()
+        stranger = opened(browser, url, url)
+        assert "needs its token" in stranger.page.locator("body").inner_text()
+        stranger.page.context.close()
+    finally:
+        server.should_exit = True
+        thread.join()
+        bound.close()
 
 
 @pytest.mark.parametrize("width", WIDTHS)

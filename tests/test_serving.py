@@ -23,14 +23,19 @@ from schemathesis import GenerationMode
 from typer.testing import CliRunner
 
 from linkodds.cli import app as command_line
+from linkodds.config import FitConfig
 from linkodds.errors import OptionError
-from linkodds.inference import Assumption, evaluate_run, find_run, predict_run
+from linkodds.inference import Assumption, evaluate_run, find_links, find_run, predict_run
 from linkodds.listing import Scope
+from linkodds.nearby import NearPairs
+from linkodds.pipeline import fit_graph
 from linkodds.record import load_run
+from linkodds.search import PairSearch
 from linkodds.serving.api import build_app, guarded_app
 from linkodds.serving.guard import COOKIE, Access
 from linkodds.serving.limits import LIMITS
 from linkodds.serving.links import LinkLists
+from linkodds.serving.served import ServedRun
 from linkodds.serving.work import Busy, Work
 
 BAND = Assumption(expected_missing=(20.0, 80.0))
@@ -131,6 +136,23 @@ class TestTheNumbersOfTheCommands:
         exact = get(live, "/api/runs/0/nodes", q="node14")
         assert exact["num_matches"] == 10  # node14 itself has a hostile id
         assert get(live, "/api/runs/0/nodes", q="ode20", limit=1)["matches"][0]["id"] == "node20"
+
+
+@pytest.mark.parametrize("graph", ["directed_ring", "two_sides"])
+def test_partners_where_edges_have_a_direction_or_two_sides(graph, request, tmp_path):
+    run = fit_graph(request.getfixturevalue(graph), FitConfig(model="l3", threads=1))
+    served = ServedRun.of(run, graph, Assumption())
+    for node in (3, 59):
+        scope = Scope(from_nodes=[run.ids[node]], per_node=5)
+        find_run(run, tmp_path / "partners.parquet", scope=scope)
+        expected = pl.read_parquet(tmp_path / "partners.parquet")
+        view = served.node(node, 5)
+        assert [each["id"] for each in view["partners"]] == expected["target"].to_list()
+        assert [each["probability"] for each in view["partners"]] == expected["probability"].to_list()
+        assert [each["evidence"] for each in view["partners"]] == expected["evidence"].to_list()
+        known = [tuple(pair) for pair in run.ids[run.recorded.pairs].tolist()]
+        drawn = [[view["network"]["nodes"][end]["id"] for end in edge] for edge in view["network"]["edges"]]
+        assert all((u, v) in known or (v, u) in known for u, v in drawn)
 
 
 class TestHostileIds:
@@ -400,8 +422,21 @@ class TestSizes:
         assert lists[0].state == "refused"
         assert "linkodds find" in lists[0].note
 
+    def test_a_search_of_all_pairs_that_takes_too_long_keeps_to_nearby_ones(self, live, monkeypatch):
+        def expected(search: PairSearch) -> tuple[int, float, float]:
+            return 0, 1.0 if isinstance(search._parts[0], NearPairs) else 1000.0, 0.0
 
-FUZZ = settings(max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+        monkeypatch.setattr(PairSearch, "expected", expected)
+        lists = LinkLists(live.runs[:1], top=10, seconds=60.0)
+        lists.start()
+        lists._thread.join()
+        served = live.runs[0]
+        near = find_links(served.run, served.deployment, top=10, scope=Scope(within_hops=2))
+        assert [row["logit"] for row in lists[0].rows] == near["logit"].to_list()
+        assert "about 1,000 seconds" in lists[0].note
+
+
+FUZZ = settings(max_examples=5, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 
 
 class TestFuzzed:
@@ -426,7 +461,7 @@ class TestFuzzed:
 
             ask()
         assert set(statuses) <= {200, 400, 404, 405, 422}
-        assert statuses.count(200 if mode is GenerationMode.POSITIVE else 422) > 30
+        assert statuses.count(200 if mode is GenerationMode.POSITIVE else 422) > 15
 
 
 class TestTheCommand:

@@ -57,8 +57,12 @@ export function drawNetwork(view, choose) {
     const chance = probability.has(each.index) ? `, probability ${numberText(probability.get(each.index))}` : "";
     group.setAttribute("aria-label", `${shown(each.id, 60)}, ${each.kind}${chance}`);
     group.append(shape("circle", { cx: x, cy: y, r: i === 0 ? 9 : each.kind === "partner" ? 7 : 5 }));
-    const label = shape("text", { x, y: y + (below ? (i === 0 ? 22 : 19) : -11), "text-anchor": "middle" });
-    label.textContent = shown(each.id, 400).length > 13 ? `${shown(each.id, 400).slice(0, 12)}…` : shown(each.id);
+    const text = shown(each.id, 400);
+    const name = text.length > 13 ? `${text.slice(0, 12)}…` : text;
+    const half = 4.5 * name.length; // about, so that no name leaves the drawing
+    const middle = Math.min(Math.max(x, half), WIDTH - half);
+    const label = shape("text", { x: middle, y: y + (below ? (i === 0 ? 22 : 19) : -11), "text-anchor": "middle" });
+    label.textContent = name;
     group.append(label);
     const title = shape("title", {});
     title.textContent = `${shown(each.id, 300)}${chance}`;
