@@ -84,6 +84,7 @@ HOSTILE_IDS = (
     "__proto__",
     "#fragment?token=1&q=2",
     "%00%2e%2e%2f",
+    "a;=1+1",
 )
 
 
@@ -104,7 +105,7 @@ class LiveServer:
 
 @pytest.fixture(scope="session")
 def saved_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    """A trained model and a count of neighbours on a graph of 150 nodes, 17 of which have ids that mean harm."""
+    """A trained model and a count of neighbours on a graph of 150 nodes, 18 of which have ids that mean harm."""
     from linkodds.config import FitConfig
     from linkodds.pipeline import fit_graph
     from linkodds.record import PartialRun, write_results

@@ -177,10 +177,11 @@ class TestHostileIds:
         rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
         assert len(rows) == (300 if of_links else len(hostile_ids))
         cells = [row[column] for row in rows for column in ("source", "target", *(["evidence"] if of_links else []))]
-        assert not [cell for cell in cells if cell.lstrip().startswith(FORMULA)]
+        for cell in cells:  # as a program sees it that parts lines at other signs
+            assert not [part for part in re.split('[;,|\t"]', cell) if part.lstrip().startswith(FORMULA)]
         assert any(cell.startswith("'") for cell in cells)
         if not of_links:  # the apostrophe is all that differs
-            assert [row["source"].removeprefix("'") for row in rows] == list(hostile_ids)
+            assert [row["source"].replace("'", "") for row in rows] == [name.replace("'", "") for name in hostile_ids]
 
     def test_half_a_character_is_refused_in_words(self, live):
         body = b'{"pairs": [["\\ud800", "node100"]]}'

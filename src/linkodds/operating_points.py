@@ -9,12 +9,14 @@ import numpy as np
 from linkodds.calibration import Calibrator
 from linkodds.decision import Decision
 from linkodds.held_out import HeldOut
+from linkodds.intervals import confusion_interval
 from linkodds.logit_bins import Floats
 from linkodds.metrics import Confusion, confusion_at
 
 FORMAT = "linkodds.operating-points/1"
 MAX_POINTS = 380
 """Rungs of the ladder that are kept; thresholds of decisions come on top."""
+_COUNTS = ("probability", "tp", "fp", "fn", "tn", "list_length")
 _SHOWN = ("precision", "recall", "f1", "mcc", "balanced_accuracy")
 
 
@@ -98,18 +100,24 @@ class OperatingPoints:
         return max(int(np.searchsorted(-self.threshold_logit, -threshold, side="right")) - 1, 0)
 
     def to_json(self) -> dict[str, Any]:
-        """Counts, and what follows from them, as columns of plain numbers."""
+        """Counts, and what follows from them, as columns of plain numbers with ten digits."""
         return {
             "prevalence": self.prevalence,
             "num_pairs": float(self.tp[0] + self.fp[0] + self.fn[0] + self.tn[0]),
             "num_edges": float(self.tp[0] + self.fn[0]),
-            **{name: getattr(self, name).tolist() for name in ("probability", "tp", "fp", "fn", "tn", "list_length")},
-            **{name: self.measure(name) for name in _SHOWN},
+            **{name: _short(getattr(self, name).tolist()) for name in _COUNTS},
+            **{name: _short(self.measure(name)) for name in _SHOWN},
         }
 
     def _tables(self) -> list[Confusion]:
         counts = zip(self.tn.tolist(), self.fp.tolist(), self.fn.tolist(), self.tp.tolist(), strict=True)
         return [Confusion(*each) for each in counts]
+
+
+def _short(values: Sequence[float | None]) -> list[float | None]:
+    """Ten digits each, whole numbers as such: a page of four hundred points would else be twice as long."""
+    short = [None if value is None else float(f"{value:.10g}") for value in values]
+    return [int(value) if value is not None and value.is_integer() else value for value in short]
 
 
 def threshold_json(
@@ -136,7 +144,7 @@ def threshold_json(
         >>> shown = threshold_json(held_out, Calibrator(1.0, 0.0, "platt", 0.5, 2, 2), [rule], graph_prevalence=0.25)
         >>> shown["rules"], shown["threshold_logit"], [(each["name"], each["fp"]) for each in shown["rates"]]
         ([{'rule': 'f1', 'index': 2, 'applied': False}], [2.0, 0.5, 0.25],
-        [('rehearsal', [0.0, 1.0, 1.0]), ('graph', [0.0, 3.0, 3.0])])
+        [('rehearsal', [0, 1, 1]), ('graph', [0, 3, 3])])
     """
     thresholds = {each.rule: each.threshold_logit for each in decisions if each.threshold_logit is not None}
     points = OperatingPoints.of(test, calibrator, list(thresholds.values()))
@@ -152,3 +160,43 @@ def threshold_json(
         "threshold_logit": points.threshold_logit.tolist(),
         "rates": [{"name": name, **each.to_json()} for name, each in rates.items()],
     }
+
+
+@dataclass(frozen=True, eq=False)
+class PrecisionBand:
+    """95 % intervals of the precision, each at a threshold of its own, as if that one had been fixed before.
+
+    Args:
+        recall: shape (points,), increasing.
+        low: shape (points,).
+        high: shape (points,).
+    """
+
+    recall: Floats
+    low: Floats
+    high: Floats
+
+
+def precision_band(held_out: HeldOut, num_points: int = 24) -> PrecisionBand:
+    """Intervals of the precision at thresholds that are spread evenly over the recall, and a few at the top of the list.
+
+    They are those of decisions (`confusion_interval`), one by one: the curve as a whole may leave them more often.
+
+    Args:
+        held_out: the test edges.
+        num_points: at most so many, without those at the top.
+    Example:
+        >>> band = precision_band(HeldOut.from_logits([2.0, 0.5], [1.0, 0.0], 2))
+        >>> band.recall.tolist(), bool((band.low <= [1.0, 2 / 3]).all())
+        ([0.5, 1.0], True)
+    """
+    ladder = held_out.ladder
+    even = np.linspace(1.0 / num_points, 1.0, num_points) * held_out.num_edges
+    wanted = np.concatenate([even, np.geomspace(1.0, even[0], 5)]) if even[0] > 1 else even
+    rungs = np.unique(np.searchsorted(ladder.edges_at_least, wanted * (1 - 1e-12)))
+    ends = [
+        confusion_interval(held_out, float(ladder.logits[rung]), lambda table: table.precision)
+        for rung in rungs.tolist()
+    ]
+    low, high = np.clip(np.array(ends), 0.0, 1.0).T
+    return PrecisionBand(ladder.edges_at_least[rungs] / held_out.num_edges, low, high)

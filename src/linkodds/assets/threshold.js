@@ -7,7 +7,7 @@
   const RATES = { rehearsal: "in the rehearsal", graph: "at the graph’s ratio" };
   const MEASURES = [
     ["precision", "precision"], ["recall", "recall"], ["f1", "F1"], ["mcc", "MCC"],
-    ["list_length", "length of the list"], ["cost", "cost"],
+    ["list_length", "length of the list"], ["cost", "cost, in missed edges"],
   ];
   const LINES = [["precision", ""], ["recall", "7 4"], ["f1", "2 3"]];
   const WIDTH = 720, HEIGHT = 170;
@@ -79,10 +79,10 @@
     const table = element("table", { class: "confusion" },
       element("caption", {}, "Candidates at this threshold"),
       element("thead", {}, element("tr", {}, element("td", {}),
-        element("th", { scope: "col", class: "num" }, "called an edge"), element("th", { scope: "col", class: "num" }, "not"))),
+        element("th", { scope: "col", class: "num" }, "edge"), element("th", { scope: "col", class: "num" }, "no recorded edge"))),
       element("tbody", {},
-        element("tr", {}, element("th", { scope: "row" }, "held-out edge"), cell("tp", "right"), cell("fn", "wrong")),
-        element("tr", {}, element("th", { scope: "row" }, "no recorded edge"), cell("fp", "wrong"), cell("tn", "right"))));
+        element("tr", {}, element("th", { scope: "row" }, "taken"), cell("tp", "right"), cell("fp", "wrong")),
+        element("tr", {}, element("th", { scope: "row" }, "left"), cell("fn", "wrong"), cell("tn", "right"))));
 
     const chart = drawing("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-hidden": "true", class: "threshold-chart" });
     const curves = LINES.map(([key, dash]) => {
@@ -110,7 +110,7 @@
     function show() {
       for (const [name] of MEASURES) if (name !== "cost") values[name].textContent = numberText(rate[name][index]);
       const isPrice = ratio.value !== "" && Number(ratio.value) >= 0;
-      values.cost.textContent = isPrice ? `${numberText(cost(index))} missed edges’ worth` : "n/a";
+      values.cost.textContent = isPrice ? numberText(cost(index)) : "n/a";
       cheapest.disabled = !isPrice;
       for (const name of Object.keys(cells)) cells[name].textContent = numberText(rate[name][index]);
       const x = String((last ? placeOf(index) / last : 0.5) * WIDTH);

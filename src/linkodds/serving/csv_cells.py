@@ -2,25 +2,22 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-_STARTS_A_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+# What makes a cell a formula, at its begin or behind anything that some program takes for a separator or a quote.
+_FORMULA = re.compile(r"(^|[;,|\t\r\n\"'])(\s*)(?=[=+\-@＝＋－＠])")
 
 
 def safe_cell(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula, with an apostrophe before it; all else as it is.
+    """Text with an apostrophe before what a spreadsheet would take for a formula; nothing is cut. All else as it is.
 
     Example:
-        >>> safe_cell("=HYPERLINK(1)"), safe_cell("-5"), safe_cell(-5.0), safe_cell("TP53"), safe_cell(" +1")
-        ("'=HYPERLINK(1)", "'-5", -5.0, 'TP53', "' +1")
+        >>> safe_cell("=HYPERLINK(1)"), safe_cell("-5"), safe_cell(-5.0), safe_cell("TP53"), safe_cell("a;=1")
+        ("'=HYPERLINK(1)", "'-5", -5.0, 'TP53', "a;'=1")
     """
-    return f"'{value}" if isinstance(value, str) and _is_formula(value) else value
-
-
-def _is_formula(text: str) -> bool:
-    """Some programs skip blanks before the sign."""
-    return text.startswith(_STARTS_A_FORMULA) or text.lstrip().startswith(_STARTS_A_FORMULA)
+    return _FORMULA.sub(r"\1\2'", value) if isinstance(value, str) else value
 
 
 def safe_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
