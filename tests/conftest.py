@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
 from linkodds.serving.served import ServedRun
 
+fetch = partial(httpx.get, timeout=60.0, verify=False)
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -138,7 +140,7 @@ def live(saved_runs: tuple[Path, ...]) -> Iterator[LiveServer]:
     url = address(bound).rstrip("/")
     deadline = time.monotonic() + 60
     for i in range(len(runs)):
-        while not server.started or httpx.get(f"{url}/api/runs/{i}/links").json()["state"] != "ready":
+        while not server.started or fetch(f"{url}/api/runs/{i}/links").json()["state"] != "ready":
             assert time.monotonic() < deadline
             time.sleep(0.02)
     yield LiveServer(url, runs, saved_runs)

@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from linkodds.serving.api import guarded_app
 from linkodds.serving.guard import Access
 from linkodds.serving.server import address, bound_socket, uvicorn_server
 from linkodds.wording import number_text
+
+fetch = partial(httpx.get, timeout=60.0, verify=False)
+post = partial(httpx.post, timeout=60.0, verify=False)
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 # Alone, without a profile to keep and without asking its maker anything. As root there is no sandbox to be had.
@@ -99,7 +103,7 @@ def test_the_verdict_comes_first_and_runs_stand_side_by_side(watched, live):
 
 
 def test_dragging_the_threshold_shows_the_numbers_of_the_api(watched, live):
-    page, table = watched.page, httpx.get(live.url + "/api/runs/0/thresholds").json()
+    page, table = watched.page, fetch(live.url + "/api/runs/0/thresholds").json()
     slider, last = page.locator("#threshold-control input[type=range]"), len(table["threshold_logit"]) - 1
 
     def expected() -> dict[str, str]:
@@ -127,12 +131,12 @@ def test_dragging_the_threshold_shows_the_numbers_of_the_api(watched, live):
 def test_the_list_follows_the_threshold_and_can_be_downloaded(watched, live):
     page = watched.page
     page.wait_for_selector("#links-table table")
-    threshold = httpx.get(live.url + "/api/runs/0/thresholds").json()["threshold_logit"]
+    threshold = fetch(live.url + "/api/runs/0/thresholds").json()["threshold_logit"]
     with page.expect_response(lambda answer: "min_logit=" in answer.url) as answered:
         page.check("#links-above")
     above = answered.value.json()
     at = len(threshold) - 1 - int(page.locator("#threshold-control input[type=range]").input_value())
-    asked = httpx.get(live.url + "/api/runs/0/links", params={"limit": 10, "min_logit": threshold[at]})
+    asked = fetch(live.url + "/api/runs/0/links", params={"limit": 10, "min_logit": threshold[at]})
     assert above == asked.json()
     page.uncheck("#links-above")
     expect(page.locator("#links-download")).to_have_attribute("href", "/api/runs/0/links.csv")
@@ -141,7 +145,7 @@ def test_the_list_follows_the_threshold_and_can_be_downloaded(watched, live):
     with page.expect_download() as downloaded:
         page.click("#links-download")
     content = Path(downloaded.value.path()).read_bytes()
-    assert content == httpx.get(live.url + "/api/runs/0/links.csv").content
+    assert content == fetch(live.url + "/api/runs/0/links.csv").content
 
 
 def test_a_node_with_a_hostile_id_is_found_and_drawn_as_text(watched, live, hostile_ids):
@@ -157,9 +161,9 @@ def test_a_node_with_a_hostile_id_is_found_and_drawn_as_text(watched, live, host
     assert page.locator("main img, main iframe").count() == 0
     page.locator("svg.network g.partner").first.press("Enter")  # with the keyboard, to the first partner
     index = live.runs[0].run.index[hostile_ids[14]]
-    best = httpx.get(f"{live.url}/api/runs/0/nodes/{index}").json()["partners"][0]["index"]
+    best = fetch(f"{live.url}/api/runs/0/nodes/{index}").json()["partners"][0]["index"]
     page.wait_for_url(f"**/#run=0&node={best}")
-    partners = httpx.get(f"{live.url}/api/runs/0/nodes/{best}").json()["partners"]
+    partners = fetch(f"{live.url}/api/runs/0/nodes/{best}").json()["partners"]
     page.wait_for_selector("#node-view table")
     shown = page.locator("#node-view tbody tr td:nth-child(2)").all_inner_texts()
     assert [each.split()[0] for each in shown] == [number_text(each["probability"]) for each in partners]
@@ -176,7 +180,7 @@ def test_pasted_pairs_get_their_odds(watched, live, hostile_ids):
     assert said.startswith("4 pairs. 1 line has no two ids")
     rows = [row.locator("th, td").all_inner_texts() for row in page.locator("#pairs-table tbody tr").all()]
     pairs = [*pairs[:3], ("node5", "node5")]
-    answer = httpx.post(live.url + "/api/runs/0/predict", json={"pairs": pairs}).json()["rows"]
+    answer = post(live.url + "/api/runs/0/predict", json={"pairs": pairs}).json()["rows"]
     assert [row[:2] for row in rows] == [list(pair) for pair in pairs]
     for row, expected in zip(rows, answer, strict=True):
         ends = [expected[f"probability{end}"] for end in ("", "_low", "_high")]

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from threading import Event
 from typing import Any
 
@@ -38,13 +39,17 @@ from linkodds.serving.links import LinkLists
 from linkodds.serving.served import ServedRun
 from linkodds.serving.work import Busy, Work
 
+# Patient, and without reading certificates for plain HTTP.
+fetch = partial(httpx.get, timeout=60.0, verify=False)
+post = partial(httpx.post, timeout=60.0, verify=False)
+
 BAND = Assumption(expected_missing=(20.0, 80.0))
 TOKEN = "correct-horse-battery"
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def get(live: Any, path: str, **params: Any) -> Any:
-    answer = httpx.get(live.url + path, params=params)
+    answer = fetch(live.url + path, params=params)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -57,7 +62,7 @@ class TestTheNumbersOfTheCommands:
         for i, path in enumerate(live.paths):
             predict_run(load_run(path), tmp_path / "pairs.parquet", tmp_path / "out.parquet", assumption=BAND)
             expected = pl.read_parquet(tmp_path / "out.parquet").to_dicts()
-            answer = httpx.post(f"{live.url}/api/runs/{i}/predict", json={"pairs": pairs}).json()
+            answer = post(f"{live.url}/api/runs/{i}/predict", json={"pairs": pairs}).json()
             assert (answer["num_unknown"], answer["num_inadmissible"]) == (1, 1)
             assert [row["problem"] for row in answer["rows"][-2:]] == ["unknown id", "no pair of this graph"]
             for row in answer["rows"]:
@@ -67,8 +72,8 @@ class TestTheNumbersOfTheCommands:
     def test_predict_by_another_rule(self, live):
         ids = live.runs[0].run.ids.tolist()
         pairs = [(ids[i], ids[j]) for i in range(20, 60) for j in range(i)]
-        answer = httpx.post(f"{live.url}/api/runs/0/predict", json={"pairs": pairs, "decision": "recall>=0.8"}).json()
-        f1 = httpx.post(f"{live.url}/api/runs/0/predict", json={"pairs": pairs}).json()
+        answer = post(f"{live.url}/api/runs/0/predict", json={"pairs": pairs, "decision": "recall>=0.8"}).json()
+        f1 = post(f"{live.url}/api/runs/0/predict", json={"pairs": pairs}).json()
         counts = [sum(row["decision"] for row in each["rows"]) for each in (answer, f1)]
         assert answer["decision"] == "recall>=0.8"
         assert counts[0] > counts[1] > 0
@@ -161,17 +166,17 @@ class TestHostileIds:
             found = get(live, "/api/runs/0/nodes", q=name[: LIMITS.query_characters])
             assert found["matches"][0] | {"degree": 0} == {"index": i, "id": name, "degree": 0}
         pairs = [[name, "node100"] for name in hostile_ids]
-        answer = httpx.post(f"{live.url}/api/runs/1/predict", json={"pairs": pairs}).json()
+        answer = post(f"{live.url}/api/runs/1/predict", json={"pairs": pairs}).json()
         assert [row["source"] for row in answer["rows"]] == list(hostile_ids)
         assert all(row["problem"] is None for row in answer["rows"])
 
     @pytest.mark.parametrize("of_links", [True, False])
     def test_no_cell_of_a_download_is_a_formula(self, live, hostile_ids, of_links):
         if of_links:
-            answer = httpx.get(f"{live.url}/api/runs/1/links.csv")
+            answer = fetch(f"{live.url}/api/runs/1/links.csv")
         else:
             pairs = [[name, "node100"] for name in hostile_ids]
-            answer = httpx.post(f"{live.url}/api/runs/1/predict.csv", json={"pairs": pairs})
+            answer = post(f"{live.url}/api/runs/1/predict.csv", json={"pairs": pairs})
         assert answer.headers["content-type"].startswith("text/csv")
         assert answer.headers["content-disposition"].startswith("attachment")
         rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
@@ -185,9 +190,7 @@ class TestHostileIds:
 
     def test_half_a_character_is_refused_in_words(self, live):
         body = b'{"pairs": [["\\ud800", "node100"]]}'
-        answer = httpx.post(
-            f"{live.url}/api/runs/0/predict", content=body, headers={"content-type": "application/json"}
-        )
+        answer = post(f"{live.url}/api/runs/0/predict", content=body, headers={"content-type": "application/json"})
         assert answer.status_code == 422
         assert answer.json()["error"]["code"] == "invalid"
 
@@ -195,7 +198,7 @@ class TestHostileIds:
 class TestThePage:
     def test_it_has_no_inline_script_and_names_no_other_host(self, live):
         for path in ("/", "/docs"):
-            answer = httpx.get(live.url + path)
+            answer = fetch(live.url + path)
             assert answer.headers["content-type"].startswith("text/html")
             policy = answer.headers["content-security-policy"]
             assert "default-src 'none'" in policy
@@ -203,23 +206,23 @@ class TestThePage:
             assert not re.search(r"<script(?![^>]* src=)|<style|\son\w+=|style=|javascript:", answer.text)
             assert not re.search(r"(?:src|href)=[\"'](?!/|#)", answer.text)
             for asset in re.findall(r"(?:src|href)=[\"'](/static/[^\"']+)", answer.text):
-                assert httpx.get(live.url + asset).status_code == 200
+                assert fetch(live.url + asset).status_code == 200
 
     def test_the_report_runs_apart(self, live):
-        answer = httpx.get(f"{live.url}/runs/1/report")
+        answer = fetch(f"{live.url}/runs/1/report")
         assert answer.status_code == 200
         assert "sandbox allow-scripts" in answer.headers["content-security-policy"]
         assert "same-origin" not in answer.headers["content-security-policy"]
 
     def test_docs_name_every_route(self, live):
-        text = httpx.get(live.url + "/docs").text
+        text = fetch(live.url + "/docs").text
         paths = get(live, "/openapi.json")["paths"]
         assert {"/healthz", "/api/runs", "/api/runs/{index}/predict", "/api/runs/{index}/links"} <= set(paths)
         assert all(path in text for path in paths)
 
     def test_every_answer_has_the_headers(self, live):
         for path in ("/", "/healthz", "/nothing", "/api/runs/99", "/api/runs/x"):
-            headers = httpx.get(live.url + path).headers
+            headers = fetch(live.url + path).headers
             assert headers["x-content-type-options"] == "nosniff"
             assert headers["content-security-policy"]
             assert headers["cache-control"] == "no-store"
@@ -231,22 +234,22 @@ class TestWhoMayAsk:
         "host", ["evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost@evil", "a b", ""]
     )
     def test_another_host_is_refused(self, live, host):
-        answer = httpx.get(live.url + "/api/runs", headers={"host": host})
+        answer = fetch(live.url + "/api/runs", headers={"host": host})
         assert answer.status_code == 400
         assert answer.json()["error"]["code"] == "host"
 
     @pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1", "[::1]:80", "LOCALHOST"])
     def test_names_of_this_machine_are_not(self, live, host):
-        assert httpx.get(live.url + "/api/runs", headers={"host": host}).status_code == 200
+        assert fetch(live.url + "/api/runs", headers={"host": host}).status_code == 200
 
     @pytest.mark.parametrize(
         "headers", [{"origin": "http://evil.example"}, {"origin": "null"}, {"sec-fetch-site": "cross-site"}]
     )
     def test_pages_of_other_sites_are_refused(self, live, headers):
         question = {"pairs": [["node20", "node100"]]}
-        answer = httpx.post(live.url + "/api/runs/0/predict", json=question, headers=headers)
+        answer = post(live.url + "/api/runs/0/predict", json=question, headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "origin")
-        own = httpx.post(live.url + "/api/runs/0/predict", json=question, headers={"origin": live.url})
+        own = post(live.url + "/api/runs/0/predict", json=question, headers={"origin": live.url})
         assert own.status_code == 200
 
     @pytest.mark.parametrize(
@@ -334,30 +337,30 @@ class TestSizes:
                 yield large[start : start + (1 << 20)]
 
         for content in (large, in_parts()):
-            answer = httpx.post(url, content=content, headers=header)
+            answer = post(url, content=content, headers=header)
             assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")
 
     def test_pairs_queries_and_pages(self, live):
         pairs = [["a", "b"]] * (LIMITS.pairs + 1)
         answers = [
-            httpx.post(live.url + "/api/runs/0/predict", json={"pairs": pairs}),
-            httpx.post(live.url + "/api/runs/0/predict", json={"pairs": [["a" * (LIMITS.id_characters + 1), "b"]]}),
-            httpx.post(live.url + "/api/runs/0/predict", json={"pairs": [], "decision": "no such rule"}),
-            httpx.post(live.url + "/api/runs/0/predict", content=b'{"pairs": []}'),
-            httpx.get(live.url + "/api/runs/0/nodes", params={"q": "a" * (LIMITS.query_characters + 1)}),
-            httpx.get(live.url + "/api/runs/0/links", params={"limit": LIMITS.links_per_page + 1}),
-            httpx.get(live.url + "/api/runs/0/links", params={"min_logit": "nan"}),
-            httpx.get(live.url + "/api/runs/0/nodes/1", params={"partners": LIMITS.partners + 1}),
+            post(live.url + "/api/runs/0/predict", json={"pairs": pairs}),
+            post(live.url + "/api/runs/0/predict", json={"pairs": [["a" * (LIMITS.id_characters + 1), "b"]]}),
+            post(live.url + "/api/runs/0/predict", json={"pairs": [], "decision": "no such rule"}),
+            post(live.url + "/api/runs/0/predict", content=b'{"pairs": []}'),
+            fetch(live.url + "/api/runs/0/nodes", params={"q": "a" * (LIMITS.query_characters + 1)}),
+            fetch(live.url + "/api/runs/0/links", params={"limit": LIMITS.links_per_page + 1}),
+            fetch(live.url + "/api/runs/0/links", params={"min_logit": "nan"}),
+            fetch(live.url + "/api/runs/0/nodes/1", params={"partners": LIMITS.partners + 1}),
         ]
         assert [each.status_code for each in answers] == [422] * len(answers)
         assert all(set(each.json()["error"]) == {"code", "message"} for each in answers)
         assert all(len(each.content) < 2000 for each in answers)
-        full = httpx.post(live.url + "/api/runs/0/predict", json={"pairs": pairs[:-1]}).json()
+        full = post(live.url + "/api/runs/0/predict", json={"pairs": pairs[:-1]}).json()
         assert full["num_unknown"] == LIMITS.pairs
 
     def test_there_are_no_such_runs_and_nodes(self, live):
         for path in ("/api/runs/2", "/api/runs/0/nodes/150", "/runs/7/report", "/api/runs/3/links.csv", "/api"):
-            answer = httpx.get(live.url + path)
+            answer = fetch(live.url + path)
             assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
         assert httpx.delete(live.url + "/api/runs").json()["error"]["code"] == "method_not_allowed"
 
@@ -489,12 +492,12 @@ class TestTheCommand:
             url = process.stdout.readline().strip()
             for _ in range(100):
                 try:
-                    health = httpx.get(url + "healthz")
+                    health = fetch(url + "healthz")
                     break
                 except httpx.ConnectError:
                     pass
             assert health.json()["status"] == "ok"
-            names = [each["name"] for each in httpx.get(url + "api/runs").json()["runs"]]
+            names = [each["name"] for each in fetch(url + "api/runs").json()["runs"]]
             assert names == ["gae", "resource-allocation"]
             process.send_signal(signal.SIGINT)
             _, said = process.communicate(timeout=30)
