@@ -1,14 +1,22 @@
 """Small named graphs, and the folder of real ones."""
 
 import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
 from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
+from linkodds.serving.served import ServedRun
 
+fetch = partial(httpx.get, timeout=60.0, verify=False)
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -25,6 +33,10 @@ def real_data() -> Path:
 @pytest.fixture
 def communities() -> Graph:
     """Six groups of 25 nodes; pairs are edges with probability 0.3 inside a group and 0.01 across (about 650 edges)."""
+    return _communities()
+
+
+def _communities() -> Graph:
     rng = np.random.default_rng(7)
     group = np.repeat(np.arange(6), 25)
     u, v = np.triu_indices(len(group), k=1)
@@ -54,3 +66,84 @@ def two_sides() -> Graph:
     edges = np.column_stack([drug[is_edge], disease[is_edge]]).astype(np.int64)
     ids = np.array([f"drug{i}" for i in range(80)] + [f"disease{i}" for i in range(60)], dtype=object)
     return Graph(ids, edges, PairSpace(140, sides=(80, 60)))
+
+
+HOSTILE_IDS = (
+    "<script>alert(1)</script>",
+    "\"';DROP TABLE nodes;--",
+    "<img src=x onerror=alert(1)>",
+    '=HYPERLINK("http://evil.example";"x")',
+    "@SUM(1+1)",
+    "+1",
+    "-5",
+    " =1+1",
+    "x" * 10_000,
+    "שלום עולם",
+    "gpj.\u202eexe",
+    "../../../etc/passwd",
+    "a,b;c\td",
+    "{{7*7}}${7*7}",
+    "__proto__",
+    "#fragment?token=1&q=2",
+    "%00%2e%2e%2f",
+    "a;=1+1",
+)
+
+
+@pytest.fixture(scope="session")
+def hostile_ids() -> tuple[str, ...]:
+    """The first ids of the graph of `saved_runs`."""
+    return HOSTILE_IDS
+
+
+@dataclass(frozen=True)
+class LiveServer:
+    """A server on loopback, its runs in their order, and where they lie."""
+
+    url: str
+    runs: tuple[ServedRun, ...]
+    paths: tuple[Path, ...]
+
+
+@pytest.fixture(scope="session")
+def saved_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
+    """A trained model and a count of neighbours on a graph of 150 nodes, 18 of which have ids that mean harm."""
+    from linkodds.config import FitConfig
+    from linkodds.pipeline import fit_graph
+    from linkodds.record import PartialRun, write_results
+
+    graph = _communities()
+    graph.ids[: len(HOSTILE_IDS)] = HOSTILE_IDS
+    folder, paths = tmp_path_factory.mktemp("served"), []
+    for model in ("gae", "resource-allocation"):
+        run = fit_graph(graph, FitConfig(model=model, hidden=16, dim=8, epochs=30, threads=1, folds=1))
+        with PartialRun(folder / model, force=False) as partial:
+            write_results(partial, run)
+            paths.append(partial.commit())
+    return tuple(paths)
+
+
+@pytest.fixture(scope="session")
+def live(saved_runs: tuple[Path, ...]) -> Iterator[LiveServer]:
+    """The runs of `saved_runs` under a band of 20 to 80 missing links, served without a token; lists are ready."""
+    from linkodds.inference import Assumption
+    from linkodds.serving.api import guarded_app
+    from linkodds.serving.guard import Access
+    from linkodds.serving.served import open_runs
+    from linkodds.serving.server import address, bound_socket, uvicorn_server
+
+    runs = open_runs(saved_runs, Assumption(expected_missing=(20.0, 80.0)))
+    bound = bound_socket("127.0.0.1", 0)
+    server = uvicorn_server(guarded_app(runs, access=Access(), top=300))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+    thread.start()
+    url = address(bound).rstrip("/")
+    deadline = time.monotonic() + 60
+    for i in range(len(runs)):
+        while not server.started or fetch(f"{url}/api/runs/{i}/links").json()["state"] != "ready":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    yield LiveServer(url, runs, saved_runs)
+    server.should_exit = True
+    thread.join()
+    bound.close()

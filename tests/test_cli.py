@@ -25,7 +25,7 @@ from linkodds.config import FitConfig
 from linkodds.demo import demo_graph
 from linkodds.errors import DataError, OptionError
 
-COMMANDS = ("compare", "config", "demo", "doctor", "evaluate", "find", "fit", "predict", "report")
+COMMANDS = ("compare", "config", "demo", "doctor", "evaluate", "find", "fit", "predict", "report", "serve")
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 
 
@@ -92,7 +92,9 @@ class TestWithoutWork:
             assert "linkodds" in done.stdout
 
     def test_importing_the_command_line_loads_nothing_heavy(self) -> None:
-        heavy = "{'torch', 'numpy', 'scipy', 'polars', 'pandas', 'networkx', 'pydantic', 'plotly', 'sklearn'}"
+        heavy = (
+            "{'torch', 'numpy', 'scipy', 'polars', 'pandas', 'networkx', 'pydantic', 'plotly', 'sklearn', 'fastapi'}"
+        )
         code = f"import sys, linkodds.cli; print(sorted({heavy} & set(sys.modules)))"
         done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
         assert done.stdout.strip() == "[]"

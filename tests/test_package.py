@@ -43,7 +43,10 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
         "training",
     }
     names = {path.stem for path in (ROOT / "src" / "linkodds").glob("*.py")} - with_torch - {"__init__", "__main__"}
-    imports = "; ".join(f"import linkodds.{name}" for name in [*sorted(names), "cli", "doctor", "figures", "report"])
+    imports = "; ".join(
+        f"import linkodds.{name}"
+        for name in [*sorted(names), "cli", "doctor", "figures", "report", "serving.api", "serving.server"]
+    )
     code = f"import sys; {imports}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "False"

@@ -245,7 +245,7 @@ def score_pairs(run: Run, source: Any, target: Any, deployment: Deployment) -> P
     logits[usable] = run.scorer.logits(canonical[usable])
     probabilities, bounds = deployment.probability(logits), deployment.bounds(logits)
     known = np.zeros(len(pairs), dtype=np.bool_)
-    known[usable] = space.contains(run.split.recorded().pairs, canonical[usable])
+    known[usable] = run.recorded.contains(canonical[usable])
     return PairTable(logits, probabilities, bounds, known, unknown, inadmissible)
 
 

@@ -167,6 +167,18 @@ class KnownPairs:
         """Number of admissible pairs that are not in the set."""
         return self.space.num_pairs - len(self.pairs)
 
+    def contains(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Shape (pairs,): which canonical, admissible `pairs` are in the set.
+
+        Example:
+            >>> KnownPairs(PairSpace(3), np.array([[0, 2], [1, 2]])).contains(np.array([[0, 1], [1, 2]])).tolist()
+            [False, True]
+        """
+        gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]
+        known, ranks = gaps + np.arange(len(gaps)), self.space.rank_of_pair(pairs)
+        is_known: NDArray[np.bool_] = np.searchsorted(known, ranks, side="right") > np.searchsorted(known, ranks)
+        return is_known
+
     def absent_pairs(self, ranks: NDArray[np.int64]) -> Pairs:
         """Shape (ranks, 2): the absent pairs of these ranks, counting only absent pairs, from 0 to `num_absent - 1`."""
         gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]

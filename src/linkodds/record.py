@@ -29,7 +29,7 @@ from linkodds.evaluation import Evaluation
 from linkodds.held_out import HeldOut
 from linkodds.history import history_csv
 from linkodds.non_edges import degrees_of
-from linkodds.pairs import Pairs, PairSpace
+from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
 from linkodds.stack import StackScorer
@@ -102,6 +102,11 @@ class Run:
     def curves(self) -> Curves:
         """Precision-recall, ROC, reliability and gains of the test edges, from the saved counts."""
         return curves(self.test, self.calibrator)
+
+    @cached_property
+    def recorded(self) -> KnownPairs:
+        """All recorded edges, made once: asking about a few pairs should not sort all edges again."""
+        return self.split.recorded()
 
     @property
     def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
