@@ -85,7 +85,7 @@ class StackScorer:
         result = np.empty(len(pairs))
         for tile, places, cells in self.counts.tiles_of(pairs):
             logits = self._of_cells(tile, cells)
-            known = self.train_logits[tile.rows].T.tocoo()
+            known = self.train_logits[tile.rows][:, tile.columns].T.tocoo()
             at = np.asarray(known.row, dtype=np.int64) * len(tile.rows) + known.col
             order = np.argsort(at)
             found = np.searchsorted(at, cells, sorter=order)

@@ -31,6 +31,14 @@ ROLES = ("degree", "mean_neighbor_degree", "max_neighbor_degree", "clustering", 
 _WALKS = ("cn", "aa", "ra", "w3", "l3", "s3", "s4", "s5")
 _SPECTRAL = tuple(f"{name}_{rank}" for name in ("adjacency", "normalized") for rank in RANKS)
 _FEATURES = tuple(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS)
+_PRODUCTS = {
+    **{name: tuple(f"{name}_{rank}" for rank in RANKS) for name in ("adjacency", "normalized")},
+    **{name: (name,) for name in ("cubic", "ppr_tail")},
+    **{f"cosine_{hops}": tuple(f"cosine_{hops}_{rank}" for rank in FEATURE_RANKS) for hops in FEATURE_HOPS},
+}
+"""Inputs that are inner products, by their embedding."""
+_FEW = 16
+"""A product is taken pair by pair where fewer than one in so many cells is asked for."""
 _DERIVED = (
     *("distance", "degree_product", "jaccard", "salton", "hub_promoted"),
     *("n2", "n3", "n4", "n5", "l3_per_degrees", "ppr", "is_reciprocated"),
@@ -133,6 +141,12 @@ class StructuralCounts:
             rows: shape (rows,), node indices, any order.
             columns: of the pair matrix.
         """
+        counts = self._across(rows, columns) if self._is_across(rows, columns) else self._walks(rows, columns)
+        if self.space.directed:
+            counts["is_reciprocated"] = self._back[columns][:, rows].toarray()
+        return Tile(self, rows, columns, counts)
+
+    def _walks(self, rows: NDArray[np.int64], columns: slice) -> dict[str, Floats]:
         back, weights = self._back, self._weights
         last = back if columns == slice(0, self.space.num_nodes) else back[columns]
         first = self.adjacency[rows].toarray().T.copy()  # what follows is (nodes, rows): one row of it a node
@@ -141,7 +155,7 @@ class StructuralCounts:
         s3 = back @ (weights["inverse"] * ra)
         s4 = back @ (weights["inverse"] * s3)
         against = self.adjacency if self.space.directed else back
-        counts = {
+        return {
             "cn": cn[columns],
             "aa": last @ (weights["log"] * first),
             "ra": ra[columns],
@@ -151,18 +165,37 @@ class StructuralCounts:
             "s4": s4[columns],
             "s5": last @ (weights["inverse"] * s4),
         }
-        for name in ("adjacency", "normalized"):
-            products = self.embeddings[name].products(rows, columns, RANKS)
-            counts |= {f"{name}_{rank}": product for rank, product in zip(RANKS, products, strict=True)}
-        for name in ("cubic", "ppr_tail"):
-            (counts[name],) = self.embeddings[name].products(rows, columns, (RANKS[-1],))
-        if self.has_features:
-            for hops in FEATURE_HOPS:
-                products = self.embeddings[f"cosine_{hops}"].products(rows, columns, FEATURE_RANKS)
-                counts |= {f"cosine_{hops}_{rank}": each for rank, each in zip(FEATURE_RANKS, products, strict=True)}
-        if self.space.directed:
-            counts["is_reciprocated"] = back[columns][:, rows].toarray()
-        return Tile(self, rows, columns, counts)
+
+    def _across(self, rows: NDArray[np.int64], columns: slice) -> dict[str, Floats]:
+        """The same where each row is on one side of a bipartite graph, and each column on the other: half of the work."""
+        num_left = (self.space.sides or (0, 0))[0]
+        left, right = slice(0, num_left), slice(num_left, self.space.num_nodes)
+        near, far = (left, right) if columns.start >= num_left else (right, left)  # of the rows, of the columns
+        to_far, to_near = (self._across_adjacency if near == right else self._across_adjacency[::-1])
+        some = slice(columns.start - far.start, columns.stop - far.start)
+        last = to_far if columns == far else to_far[some]
+        weights = {name: (each[near], each[far]) for name, each in self._weights.items()}
+        inverse_near, inverse_far = weights["inverse"]
+        first = to_near[rows - near.start].toarray().T.copy()
+        s3 = to_far @ (inverse_near * (to_near @ (inverse_far * first)))
+        s4 = to_near @ (inverse_far * s3)
+        root_near, root_far = weights["root_out"][0], weights["root_in"][1]
+        nothing = np.zeros((some.stop - some.start, len(rows)))
+        return {
+            **dict.fromkeys(("cn", "aa", "ra", "s4"), nothing),
+            "w3": last @ (to_near @ first),
+            "l3": last @ (root_near * (to_near @ (root_far * first))),
+            "s3": s3[some],
+            "s5": last @ (inverse_near * s4),
+        }
+
+    def _is_across(self, rows: NDArray[np.int64], columns: slice) -> bool:
+        if self.space.sides is None or not len(rows):
+            return False
+        num_left = self.space.sides[0]
+        if columns.start >= num_left:
+            return bool(rows.max() < num_left)
+        return bool(rows.min() >= num_left and columns.stop <= num_left)
 
     def of_pairs(self, pairs: Pairs) -> NDArray[np.float32]:
         """Shape (pairs, inputs), float32: all inputs of the given pairs."""
@@ -172,22 +205,42 @@ class StructuralCounts:
         return matrix
 
     def tiles_of(self, pairs: Pairs) -> Iterator[tuple["Tile", NDArray[np.intp], NDArray[np.int64]]]:
-        """Yield (tile, places, cells): pairs by their sources; `places` of the pairs, and their `cells` in the tile."""
-        everything = slice(0, self.space.num_nodes)
-        order = np.argsort(pairs[:, 0], kind="stable")
-        sources, starts = np.unique(pairs[order, 0], return_index=True)
+        """Yield (tile, places, cells): pairs by one of their ends; `places` of the pairs, and their `cells` in the tile.
+
+        Where edges have no direction either end may be the row: the one that more of the pairs have, or the one on the
+        smaller side of a bipartite graph, so that there are few rows to count.
+        """
+        space, columns = self.space, slice(0, self.space.num_nodes)
+        rows, others = pairs[:, 0], pairs[:, 1]
+        if space.sides is not None and space.is_admissible(pairs).all():
+            smaller_is_right = space.sides[1] < space.sides[0]
+            columns = slice(0, space.sides[0]) if smaller_is_right else slice(space.sides[0], space.num_nodes)
+            turned = (rows >= space.sides[0]) != smaller_is_right
+            rows, others = np.where(turned, others, rows), np.where(turned, rows, others)
+        elif not space.directed:
+            uses = np.bincount(pairs.ravel(), minlength=space.num_nodes)
+            turned = uses[others] > uses[rows]
+            rows, others = np.where(turned, others, rows), np.where(turned, rows, others)
+        order = np.argsort(rows, kind="stable")
+        sources, starts = np.unique(rows[order], return_index=True)
         starts = np.append(starts, len(pairs))
-        step = self.tile_rows(self.space.num_nodes)
+        step = self.tile_rows(columns.stop - columns.start)
         for begin in range(0, len(sources), step):
-            rows = sources[begin : begin + step]
+            some = sources[begin : begin + step]
             places = order[starts[begin] : starts[min(begin + step, len(sources))]]
-            cells = pairs[places, 1] * len(rows) + np.searchsorted(rows, pairs[places, 0])
-            yield self.tile(rows, everything), places, cells
+            cells = (others[places] - columns.start) * len(some) + np.searchsorted(some, rows[places])
+            yield self.tile(some, columns), places, cells
 
     @cached_property
     def _back(self) -> sp.csr_array:
         """The transposed adjacency: counts of one step more are this times the counts so far."""
         return self.adjacency.T.tocsr() if self.space.directed else self.adjacency
+
+    @cached_property
+    def _across_adjacency(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """Of a bipartite graph: left x right, and right x left."""
+        num_left = (self.space.sides or (0, 0))[0]
+        return self.adjacency[:num_left][:, num_left:], self.adjacency[num_left:][:, :num_left]
 
     @cached_property
     def components(self) -> NDArray[np.int32]:
@@ -226,7 +279,7 @@ class Tile:
         of: the graph's.
         rows: shape (rows,), node indices.
         columns: of the pair matrix.
-        counts: name -> shape (columns, rows), float64.
+        counts: name -> shape (columns, rows), float64: walks, and the spectral products that all cells were asked for.
     """
 
     of: StructuralCounts
@@ -237,18 +290,31 @@ class Tile:
     def inputs(self, names: tuple[str, ...], cells: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Shape (cells, names), float32: inputs of the given cells, or of all."""
         num_rows = len(self.rows)
-        if cells is None:
-            cells = np.arange((self.columns.stop - self.columns.start) * num_rows)
-            picked = {name: count.ravel() for name, count in self.counts.items()}
-        else:
-            picked = {name: count.ravel()[cells] for name, count in self.counts.items()}
+        wanted = [each for each in _PRODUCTS if any(name in names for name in _PRODUCTS[each])]
+        if "ppr" in names and "ppr_tail" not in wanted:
+            wanted.append("ppr_tail")
+        missing = [each for each in wanted if _PRODUCTS[each][0] not in self.counts]
+        size = (self.columns.stop - self.columns.start) * num_rows
+        if cells is None or len(cells) > size // _FEW:
+            for each in missing:
+                products = self.of.embeddings[each].products(self.rows, self.columns, _ranks(each))
+                self.counts.update(zip(_PRODUCTS[each], products, strict=True))
+            missing = []
+        is_all, cells = cells is None, np.arange(size) if cells is None else cells
+        picked = {name: count.ravel() if is_all else count.ravel()[cells] for name, count in self.counts.items()}
         column, row = np.divmod(cells, num_rows)
         ends = self.rows[row], column + self.columns.start
+        for each in missing:
+            picked |= zip(_PRODUCTS[each], self.of.embeddings[each].of_pairs(*ends, _ranks(each)), strict=True)
         derived = _derived(self.of, picked, ends, names)
         matrix = np.empty((len(cells), len(names)), dtype=np.float32)
         for place, name in enumerate(names):
             matrix[:, place] = derived[name] if name in derived else picked[name]
         return matrix
+
+
+def _ranks(embedding: str) -> tuple[int, ...]:
+    return FEATURE_RANKS if embedding.startswith("cosine") else RANKS if len(_PRODUCTS[embedding]) > 1 else RANKS[-1:]
 
 
 def _derived(
