@@ -30,6 +30,8 @@ from linkodds.structural_counts import ROLES, StructuralCounts, Tile
 from linkodds.trees import Forest
 
 NUM_CLOSE, GROUPS = 3, 3
+FEWER = 3
+"""Trees that only say how likely a zero hides an edge are so many times fewer, and larger steps."""
 CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
 MAX_NODES = 30_000
 _TREES = {
@@ -41,11 +43,13 @@ _TREES = {
     "bagging_freq": 1,
     "deterministic": True,
     "force_row_wise": True,
+    "max_bin": 63,
     "num_threads": 1,
     "verbose": -1,
 }
 _BROAD = _TREES | {"learning_rate": 0.15, "num_leaves": 15, "feature_fraction": 0.8}
-_CLOSE = _TREES | {"learning_rate": 0.06, "num_leaves": 15, "feature_fraction": 0.5}
+_CLOSE_RATE = 0.06
+_CLOSE = _TREES | {"learning_rate": _CLOSE_RATE, "num_leaves": 15, "feature_fraction": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,17 +273,23 @@ def fit_trees(
     cut = _cut(first, rows, counts.space)
     is_close = first >= cut
 
-    def boost(keep: NDArray[np.bool_], weighted: Rows, seed: int) -> Forest:
-        return _boost(_CLOSE, options.close_rounds, weighted.inputs, weighted, keep, seed)
+    few_rounds = max(1, options.close_rounds // FEWER)
+    quick = _CLOSE | {"learning_rate": _CLOSE_RATE * options.close_rounds / few_rounds}
+
+    def boost_few(keep: NDArray[np.bool_], seed: int) -> Forest:
+        return _boost(quick, few_rounds, rows.inputs, rows, keep, seed)
+
+    def boost(seed: int) -> Forest:
+        return _boost(_CLOSE, options.close_rounds, weighted.inputs, weighted, is_close, seed)
 
     with ThreadPoolExecutor(max_workers=min(threads, NUM_CLOSE)) as pool:  # one thread a forest: the same bits
         weighted = rows
         if recorded_share < 1:
             groups = _groups(rows.pairs, counts.space)
             others = [is_close & (groups != group) for group in range(GROUPS)]
-            shown = list(pool.map(boost, others, [rows] * GROUPS, further[NUM_CLOSE:]))
+            shown = list(pool.map(boost_few, others, further[NUM_CLOSE:]))
             weighted = replace(rows, weights=_less_hidden_edges(rows, shown, groups, is_close, recorded_share))
-        close = list(pool.map(boost, [is_close] * NUM_CLOSE, [weighted] * NUM_CLOSE, further))
+        close = list(pool.map(boost, further[:NUM_CLOSE]))
     nothing = sp.csr_array((counts.space.num_nodes,) * 2, dtype=np.float64)
     scorer, hidden = StackScorer(counts, broad, tuple(close), cut, nothing), rows.is_edge
     logits = scorer.of_inputs(rows.inputs[hidden])

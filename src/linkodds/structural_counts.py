@@ -21,7 +21,7 @@ from linkodds.spectral import Embedding, Floats, low_rank
 
 RANKS = (8, 32, 128)
 CUBIC_RANK = 64
-FEATURE_RANKS = (16, 128)
+FEATURE_RANKS = (16, 128, 384)
 FEATURE_HOPS = (0, 1, 2, 4)
 RESTART = 0.15
 _EXACT_STEPS = 5
@@ -30,11 +30,12 @@ _TILE = 1 << 16
 ROLES = ("degree", "mean_neighbor_degree", "max_neighbor_degree", "clustering", "pagerank")
 _WALKS = ("cn", "aa", "ra", "w3", "l3", "s3", "s4", "s5")
 _SPECTRAL = tuple(f"{name}_{rank}" for name in ("adjacency", "normalized") for rank in RANKS)
-_FEATURES = tuple(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS)
+_FEATURES = (*(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS), "cosine_to_neighbors")
 _PRODUCTS = {
     **{name: tuple(f"{name}_{rank}" for rank in RANKS) for name in ("adjacency", "normalized")},
     **{name: (name,) for name in ("cubic", "ppr_tail")},
     **{f"cosine_{hops}": tuple(f"cosine_{hops}_{rank}" for rank in FEATURE_RANKS) for hops in FEATURE_HOPS},
+    "cosine_to_neighbors": ("cosine_to_neighbors",),
 }
 """Inputs that are inner products, by their embedding."""
 _FEW = 16
@@ -54,7 +55,7 @@ BROAD_INPUTS = (
     *("low_degree", "high_degree", "ra", "w3", "l3", "s4", "distance"),
     *("adjacency_32", "adjacency_128", "normalized_32", "normalized_128", "ppr"),
 )
-BROAD_FEATURE_INPUTS = ("cosine_0_128", "cosine_2_128")
+BROAD_FEATURE_INPUTS = ("cosine_0_384", "cosine_2_384")
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +67,8 @@ class StructuralCounts:
         space: the admissible pairs.
         roles: of each node as a source and as a target, shape (nodes, 5) each, float32, in the order of `ROLES`; twice the
             same where edges have no direction.
-        embeddings: name -> adjacency, cubic, normalized, ppr_tail, and cosine_H for each number of hops where there are
-            features.
+        embeddings: name -> adjacency, cubic, normalized, ppr_tail, and cosine_H for each number of hops and
+            cosine_to_neighbors where there are features.
     """
 
     adjacency: sp.csr_array
@@ -77,7 +78,12 @@ class StructuralCounts:
 
     @staticmethod
     def of(
-        adjacency: sp.csr_array, space: PairSpace, features: Features | None, rng: np.random.Generator
+        adjacency: sp.csr_array,
+        space: PairSpace,
+        features: Features | None,
+        rng: np.random.Generator,
+        *,
+        directions: Floats | None = None,
     ) -> "StructuralCounts":
         """Everything about the nodes that pairs need.
 
@@ -86,6 +92,7 @@ class StructuralCounts:
             space: the admissible pairs.
             features: or None.
             rng: of the starts of the spectral approximations.
+            directions: `feature_directions` of the features, where they are there already.
         """
         a: sp.csr_array = adjacency.astype(np.float64)
         a.sort_indices()
@@ -102,7 +109,8 @@ class StructuralCounts:
             "ppr_tail": normal.weighted(RESTART * kept ** (_EXACT_STEPS + 1) / (1 - kept)),
         }
         if features is not None:
-            embeddings |= _smoothed(features, normal_matrix, rng)
+            directions = feature_directions(features, rng) if directions is None else directions
+            embeddings |= _smoothed(directions, normal_matrix, symmetric=symmetric)
         roles = _roles(a)
         return StructuralCounts(a, space, (roles, _roles(a.T.tocsr()) if space.directed else roles), embeddings)
 
@@ -125,7 +133,8 @@ class StructuralCounts:
     def is_complete(self) -> bool:
         """Whether every embedding is there, both sides alike."""
         names = {"adjacency", "cubic", "normalized", "ppr_tail"}
-        names |= {f"cosine_{hops}" for hops in FEATURE_HOPS} if self.has_features else set()
+        if self.has_features:
+            names |= {f"cosine_{hops}" for hops in FEATURE_HOPS} | {"cosine_to_neighbors"}
         return set(self.embeddings) == names and all(
             each.left.shape == each.right.shape for each in self.embeddings.values()
         )
@@ -314,7 +323,9 @@ class Tile:
 
 
 def _ranks(embedding: str) -> tuple[int, ...]:
-    return FEATURE_RANKS if embedding.startswith("cosine") else RANKS if len(_PRODUCTS[embedding]) > 1 else RANKS[-1:]
+    if len(_PRODUCTS[embedding]) == 1:
+        return (2 * FEATURE_RANKS[-1],)  # all dimensions, however many there are
+    return RANKS if embedding in ("adjacency", "normalized") else FEATURE_RANKS
 
 
 def _derived(
@@ -387,17 +398,42 @@ def _roles(a: sp.csr_array) -> NDArray[np.float32]:
     return np.column_stack(columns).astype(np.float32)
 
 
-def _smoothed(features: Features, normal: sp.csr_array, rng: np.random.Generator) -> dict[str, Embedding]:
-    """Node features cut down to their leading directions, smoothed over the message graph, rows of unit length."""
+def feature_directions(features: Features, rng: np.random.Generator) -> Floats:
+    """Node features cut down to their leading directions, rows of unit length, shape (nodes, at most 384), float64.
+
+    Columns of sparse features count by log(nodes / nodes that have them): a rare word in common says more than a common one.
+
+    Args:
+        features: of the nodes.
+        rng: of the start of the spectral approximation.
+    """
     x = sp.csr_array(features.matrix.astype(np.float64))
+    if sp.issparse(features.matrix):
+        nodes_with = np.bincount(x.indices[x.data != 0], minlength=x.shape[1])
+        x = sp.csr_array(x @ sp.diags_array(np.log(x.shape[0] / np.maximum(nodes_with, 1))))
+    lengths = np.sqrt(np.asarray(x.multiply(x).sum(axis=1)))
+    x = sp.csr_array(sp.diags_array(1 / np.where(lengths > 0, lengths, 1.0)) @ x)
     reduced = low_rank(x, min(FEATURE_RANKS[-1], *x.shape), rng, symmetric=False)
-    z = reduced.left * reduced.values
-    result = {}
+    return _unit(reduced.left * reduced.values)
+
+
+def _smoothed(directions: Floats, normal: sp.csr_array, *, symmetric: bool) -> dict[str, Embedding]:
+    """Directions smoothed over the message graph, rows of unit length; and those of a node beside its neighbours'."""
+    z, result = directions, {}
     for hops in range(FEATURE_HOPS[-1] + 1):
         if hops:
             z = 0.5 * (z + normal @ z)
         if hops in FEATURE_HOPS:
-            length = np.sqrt(np.einsum("nd,nd->n", z, z))[:, None]
-            unit = np.divide(z, length, out=np.zeros_like(z), where=length > 0)
+            unit = _unit(z)
             result[f"cosine_{hops}"] = Embedding.rounded(unit, unit)
+    out = _unit(normal @ directions)
+    into = out if symmetric else _unit(normal.T @ directions)
+    # A source's own against what links to the target, and what the source links to against the target's own.
+    result["cosine_to_neighbors"] = Embedding.rounded(np.hstack([directions, out]), np.hstack([into, directions]))
     return result
+
+
+def _unit(rows: Floats) -> Floats:
+    """Rows of length 1, or 0 where there is nothing."""
+    length = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
+    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
