@@ -29,7 +29,11 @@ from linkodds.structural_counts import StructuralCounts
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "stack"
 QUALITY = HERE / "results" / "quality"
-GRAPHS = (*("seal_yeast", "seal_pb", "ppi_shs27k_seq", "lglp_yst", "cora", "citeseer", "seal_router", "lglp_grq"),)
+GRAPHS = (
+    *("seal_usair", "seal_celegans", "seal_ns", "seal_yeast", "cora", "citeseer", "seal_router", "seal_power"),
+    *("seal_pb", "ppi_shs27k_seq", "lglp_yst", "lglp_grq", "skipgnn_dti", "skipgnn_ppi", "lastfm_asia"),
+    *("bionev_ndfrt_dda", "bionev_ctd_dda"),
+)
 CONTROL = "seal_yeast"
 
 

@@ -90,9 +90,7 @@ class Embedding:
             start = stop
         return result
 
-    def of_pairs(
-        self, sources: NDArray[np.int64], targets: NDArray[np.int64], ranks: tuple[int, ...]
-    ) -> list[Floats]:
+    def of_pairs(self, sources: NDArray[np.int64], targets: NDArray[np.int64], ranks: tuple[int, ...]) -> list[Floats]:
         """The same for listed pairs, shape (pairs,) each, with the same bits.
 
         Example:

@@ -180,7 +180,7 @@ class StructuralCounts:
         num_left = (self.space.sides or (0, 0))[0]
         left, right = slice(0, num_left), slice(num_left, self.space.num_nodes)
         near, far = (left, right) if columns.start >= num_left else (right, left)  # of the rows, of the columns
-        to_far, to_near = (self._across_adjacency if near == right else self._across_adjacency[::-1])
+        to_far, to_near = self._across_adjacency if near == right else self._across_adjacency[::-1]
         some = slice(columns.start - far.start, columns.stop - far.start)
         last = to_far if columns == far else to_far[some]
         weights = {name: (each[near], each[far]) for name, each in self._weights.items()}
