@@ -1,7 +1,7 @@
 """Hidden edges: training rows for the stack, from graphs that hide the edges that it is to learn from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -33,8 +33,28 @@ class StackOptions:
     broad_rounds: int = 25
     close_rounds: int = 150
 
+    @staticmethod
+    def of_size(num_edges: int, num_pairs: int) -> "StackOptions":
+        """As usual; with few train edges twice the folds, and in a small graph fewer zeros.
 
-AS_USUAL = StackOptions()
+        Args:
+            num_edges: to train on.
+            num_pairs: admissible ones.
+        Example:
+            >>> few, many = StackOptions.of_size(1_700, 54_946), StackOptions.of_size(9_354, 2_819_125)
+            >>> (few.folds, few.zeros), (many.folds, many.zeros)
+            ((20, 7849), (10, 40000))
+        """
+        usual = StackOptions()
+        return replace(
+            usual,
+            folds=2 * usual.folds if num_edges < FEW_EDGES else usual.folds,
+            zeros=min(usual.zeros, max(5_000, num_pairs // 7)),
+        )
+
+
+FEW_EDGES = 3_000
+"""Below so many train edges a fold costs little, and each hides too many of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +78,7 @@ def training_rows(
     split: Split,
     features: Features | None,
     seeds: np.random.SeedSequence,
-    options: StackOptions = AS_USUAL,
+    options: StackOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Rows:
     """Hide each fold of the train edges in turn, and take their inputs, and those of zeros, from what is left.
@@ -68,6 +88,7 @@ def training_rows(
     """
     rng = np.random.default_rng(seeds)
     train, space = split.train, split.space
+    options = options or StackOptions.of_size(len(train), space.num_pairs)
     known = KnownPairs(space, train)
     directions = None if features is None else feature_directions(features, rng)  # no edge has a part in them
     fold_of = rng.permutation(len(train)) % options.folds

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.features import Features
 from linkodds.findings import Finding
-from linkodds.hidden_edges import AS_USUAL, Rows, StackOptions, training_rows
+from linkodds.hidden_edges import Rows, StackOptions, training_rows
 from linkodds.history import Epoch
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.spectral import Embedding
@@ -33,6 +33,8 @@ NUM_CLOSE, GROUPS = 3, 3
 FEWER = 3
 """Trees that only say how likely a zero hides an edge are so many times fewer, and larger steps."""
 CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
+MANY_EDGES = 6_000
+"""With fewer edges to learn from, leaves are held closer to zero."""
 MAX_NODES = 30_000
 _TREES = {
     "objective": "binary",
@@ -213,7 +215,7 @@ def fit_stack(
     features: Features | None,
     *,
     seeds: np.random.SeedSequence,
-    options: StackOptions = AS_USUAL,
+    options: StackOptions | None = None,
     threads: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> StackedModel:
@@ -223,13 +225,14 @@ def fit_stack(
         split: its train edges are the message graph.
         features: or None.
         seeds: of the folds, the zeros, the spectral starts and the trees.
-        options: how much to do.
+        options: how much to do; None: by the size of the graph.
         threads: for the trees; any number gives the same model.
         say: called with one line a stage.
     Raises:
         OptionError: too many nodes, or too few train edges to hide some.
     """
     num_nodes, num_edges = split.space.num_nodes, len(split.train)
+    options = options or StackOptions.of_size(num_edges, split.space.num_pairs)
     if num_nodes > MAX_NODES:
         raise OptionError(
             f"--model stack takes up to {MAX_NODES:,} nodes, and this graph has {num_nodes:,}; take vgae."
@@ -251,7 +254,7 @@ def fit_trees(
     *,
     recorded_share: float,
     seeds: np.random.SeedSequence,
-    options: StackOptions = AS_USUAL,
+    options: StackOptions | None = None,
     threads: int = 1,
 ) -> StackScorer:
     """Fit both stages on training rows.
@@ -261,9 +264,10 @@ def fit_trees(
         rows: their inputs come from graphs that hid their edges.
         recorded_share: train edges / recorded edges; 1 takes every zero for what it says.
         seeds: of the trees.
-        options: how many trees.
+        options: how many trees; None: as usual.
         threads: any number gives the same trees.
     """
+    options = options or StackOptions()
     broad_seed, *further = (int(seed) >> 2 for seed in seeds.generate_state(1 + NUM_CLOSE + GROUPS))
     places = [counts.names.index(name) for name in counts.broad_names]
     broad_inputs = np.ascontiguousarray(rows.inputs[:, places])
@@ -274,13 +278,14 @@ def fit_trees(
     is_close = first >= cut
 
     few_rounds = max(1, options.close_rounds // FEWER)
-    quick = _CLOSE | {"learning_rate": _CLOSE_RATE * options.close_rounds / few_rounds}
+    close_trees = _CLOSE | ({"lambda_l2": 50.0} if int(rows.is_edge.sum()) < MANY_EDGES else {})
+    quick = close_trees | {"learning_rate": _CLOSE_RATE * options.close_rounds / few_rounds}
 
     def boost_few(keep: NDArray[np.bool_], seed: int) -> Forest:
         return _boost(quick, few_rounds, rows.inputs, rows, keep, seed)
 
     def boost(seed: int) -> Forest:
-        return _boost(_CLOSE, options.close_rounds, weighted.inputs, weighted, is_close, seed)
+        return _boost(close_trees, options.close_rounds, weighted.inputs, weighted, is_close, seed)
 
     with ThreadPoolExecutor(max_workers=min(threads, NUM_CLOSE)) as pool:  # one thread a forest: the same bits
         weighted = rows

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import exp
 
 from linkodds.features import Features
-from linkodds.hidden_edges import AS_USUAL, StackOptions
+from linkodds.hidden_edges import StackOptions
 from linkodds.split import Split
 from linkodds.stack import CLOSE_PAIRS, CLOSE_SHARE, FEWER, GROUPS, NUM_CLOSE
 from linkodds.structural_counts import BROAD_FEATURE_INPUTS, BROAD_INPUTS, FEATURE_HOPS, FEATURE_RANKS, INPUTS, RANKS
@@ -91,8 +91,14 @@ class StackSizes:
         return min(options.zeros, options.zeros_per_edge * self.edges / options.folds, seen)
 
 
-def stack_work(sizes: StackSizes, options: StackOptions = AS_USUAL) -> Work:
-    """Folds, trees, and one pass over all pairs, which an evaluation needs too."""
+def stack_work(sizes: StackSizes, options: StackOptions | None = None) -> Work:
+    """Folds, trees, and one pass over all pairs, which an evaluation needs too.
+
+    Args:
+        sizes: of the graph.
+        options: how much to do; None: by the size of the graph.
+    """
+    options = options or StackOptions.of_size(sizes.edges, sizes.pairs)
     return (
         (options.folds + 1) * spectral_work(sizes)
         + options.folds * fold_work(sizes, options)
