@@ -436,4 +436,5 @@ def _smoothed(directions: Floats, normal: sp.csr_array, *, symmetric: bool) -> d
 def _unit(rows: Floats) -> Floats:
     """Rows of length 1, or 0 where there is nothing."""
     length = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    return np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
+    result: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
+    return result
