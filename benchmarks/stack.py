@@ -112,6 +112,9 @@ def page(rows: list[dict], checked: dict | None) -> str:
             f"| {statistics.mean(row['processor_seconds'] for row in group):.0f} "
             f"| {max(row['peak_bytes'] for row in group) / 1e9:.1f} |"
         )
+    missing = [graph for graph in GRAPHS if all(row["graph"] != graph for row in rows)]
+    if missing:
+        lines += ["", f"Not measured: {', '.join(missing)}."]
     if checked is not None:
         hidden, shown = (checked["average_precision"][name] for name in ("hidden", "shown"))
         lines += [
