@@ -29,7 +29,11 @@ from linkodds.structural_counts import StructuralCounts
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "stack"
 QUALITY = HERE / "results" / "quality"
-GRAPHS = (*("seal_yeast", "seal_pb", "ppi_shs27k_seq", "lglp_yst", "cora", "citeseer", "seal_router", "lglp_grq"),)
+GRAPHS = (
+    *("seal_usair", "seal_celegans", "seal_ns", "seal_yeast", "cora", "citeseer", "seal_router", "seal_power"),
+    *("seal_pb", "ppi_shs27k_seq", "lglp_yst", "lglp_grq", "skipgnn_dti", "skipgnn_ppi", "lastfm_asia"),
+    *("bionev_ndfrt_dda", "bionev_ctd_dda"),
+)
 CONTROL = "seal_yeast"
 
 
@@ -108,6 +112,9 @@ def page(rows: list[dict], checked: dict | None) -> str:
             f"| {statistics.mean(row['processor_seconds'] for row in group):.0f} "
             f"| {max(row['peak_bytes'] for row in group) / 1e9:.1f} |"
         )
+    missing = [graph for graph in GRAPHS if all(row["graph"] != graph for row in rows)]
+    if missing:
+        lines += ["", f"Not measured: {', '.join(missing)}."]
     if checked is not None:
         hidden, shown = (checked["average_precision"][name] for name in ("hidden", "shown"))
         lines += [

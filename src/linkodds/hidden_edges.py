@@ -1,17 +1,16 @@
 """Hidden edges: training rows for the stack, from graphs that hide the edges that it is to learn from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.features import Features
-from linkodds.non_edges import draw_non_edges
-from linkodds.pairs import KnownPairs, Pairs
+from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.split import Split, adjacency
-from linkodds.structural_counts import StructuralCounts
+from linkodds.structural_counts import StructuralCounts, feature_directions
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class StackOptions:
         folds: each hides as large a part of the train edges; more of them cost time and help.
         zeros: in each fold, at most.
         zeros_per_edge: of the hidden edges of a fold, at most.
+        sources: in each fold, nodes that the zeros have an end among.
         broad_rounds: trees in the model of all pairs.
         close_rounds: trees in the model of the pairs near the top.
     """
@@ -29,11 +29,32 @@ class StackOptions:
     folds: int = 10
     zeros: int = 40_000
     zeros_per_edge: int = 100
-    broad_rounds: int = 40
+    sources: int = 256
+    broad_rounds: int = 25
     close_rounds: int = 150
 
+    @staticmethod
+    def of_size(num_edges: int, num_pairs: int) -> "StackOptions":
+        """As usual; with few train edges twice the folds, and in a small graph fewer zeros.
 
-AS_USUAL = StackOptions()
+        Args:
+            num_edges: to train on.
+            num_pairs: admissible ones.
+        Example:
+            >>> few, many = StackOptions.of_size(1_700, 54_946), StackOptions.of_size(9_354, 2_819_125)
+            >>> (few.folds, few.zeros), (many.folds, many.zeros)
+            ((20, 7849), (10, 40000))
+        """
+        usual = StackOptions()
+        return replace(
+            usual,
+            folds=2 * usual.folds if num_edges < FEW_EDGES else usual.folds,
+            zeros=min(usual.zeros, max(5_000, num_pairs // 7)),
+        )
+
+
+FEW_EDGES = 3_000
+"""Below so many train edges a fold costs little, and each hides too many of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,25 +78,27 @@ def training_rows(
     split: Split,
     features: Features | None,
     seeds: np.random.SeedSequence,
-    options: StackOptions = AS_USUAL,
+    options: StackOptions | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Rows:
     """Hide each fold of the train edges in turn, and take their inputs, and those of zeros, from what is left.
 
     Half of the zeros are drawn from the pairs with a common neighbour (paths of length 3 in a bipartite graph), half from
-    all pairs, where those near are left out; each is weighted to its true pool.
+    the others; each is weighted to its true pool.
     """
     rng = np.random.default_rng(seeds)
     train, space = split.train, split.space
+    options = options or StackOptions.of_size(len(train), space.num_pairs)
     known = KnownPairs(space, train)
+    directions = None if features is None else feature_directions(features, rng)  # no edge has a part in them
     fold_of = rng.permutation(len(train)) % options.folds
     parts: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64], Pairs]] = []
     for fold in range(options.folds):
         hidden = train[fold_of == fold]
         graph = adjacency(train[fold_of != fold], space)
-        counts = StructuralCounts.of(graph, space, features, rng)
+        counts = StructuralCounts.of(graph, space, features, rng, directions=directions)
         count = min(options.zeros, options.zeros_per_edge * len(hidden))
-        zeros, weights = _zeros(graph, known, count, rng)
+        zeros, weights = _zeros(graph, known, count, options.sources, rng)
         pairs = np.concatenate([hidden, zeros])
         is_edge = np.arange(len(pairs)) < len(hidden)
         parts.append((counts.of_pairs(pairs), is_edge, np.append(np.ones(len(hidden)), weights / options.folds), pairs))
@@ -85,49 +108,56 @@ def training_rows(
 
 
 def _zeros(
-    graph: sp.csr_array, known: KnownPairs, count: int, rng: np.random.Generator
+    graph: sp.csr_array, known: KnownPairs, count: int, num_sources: int, rng: np.random.Generator
 ) -> tuple[Pairs, NDArray[np.float64]]:
-    """Pairs without a train edge, near ones and others, and how many pairs each stands for."""
+    """Pairs without a train edge, near ones and others, and how many pairs each stands for.
+
+    All have an end among a few nodes drawn at random, so that there are few rows to count.
+    """
+    space, total = known.space, known.num_absent
+    start, stop = _smaller_side(space)
+    sources = start + rng.permutation(stop - start)[:num_sources]
+    pools = _seen_from(sources, graph, known)
+    stands_for = total / max(sum(len(pool) for pool in pools), 1)  # sources are drawn alike, and so are pairs from them
+    pairs, weights = [], []
+    for pool in pools:
+        chosen = pool[rng.permutation(len(pool))[: count // 2]]
+        pairs.append(chosen)
+        weights.append(np.full(len(chosen), stands_for * len(pool) / max(len(chosen), 1)))
+    return np.concatenate(pairs), np.concatenate(weights)
+
+
+def _smaller_side(space: PairSpace) -> tuple[int, int]:
+    """First and last + 1 of the nodes that every pair has one of: all, or those of the smaller side."""
+    if space.sides is None or space.sides[0] <= space.sides[1]:
+        return 0, space.num_nodes if space.sides is None else space.sides[0]
+    return space.sides[0], space.num_nodes
+
+
+def _seen_from(sources: NDArray[np.int64], graph: sp.csr_array, known: KnownPairs) -> tuple[Pairs, Pairs]:
+    """All pairs without a train edge that have a source as an end: those with a short path, and the others.
+
+    A pair of two sources is there twice, or once where every node is a source.
+    """
     space = known.space
-    total = known.num_absent
-    drawn = draw_non_edges(known, min(count // 2, total), rng).sample
-    assert drawn is not None
     a: sp.csr_array = graph.astype(np.float64)
     last = a @ a if space.bipartite else a  # a path of length 3 ends with two steps
-    to_target = last.T.tocsr()
-    near_drawn = np.zeros(len(drawn), dtype=np.bool_)
-    for start in range(0, len(drawn), 10_000):
-        some = drawn[start : start + 10_000]
-        near_drawn[start : start + 10_000] = (
-            np.asarray(a[some[:, 0]].multiply(to_target[some[:, 1]]).sum(axis=1)).ravel() > 0
-        )
-    far = drawn[~near_drawn]
-    near, share = _near_pairs(a, last, known, 4 * count, rng)
-    if len(near) == 0:
-        return drawn, np.full(len(drawn), total / len(drawn))
-    chosen = near[rng.permutation(len(near))[: count // 2]]
-    weights = np.concatenate(
-        [np.full(len(chosen), len(near) / share / len(chosen)), np.full(len(far), total / len(drawn))]
-    )
-    return np.concatenate([chosen, far]), weights
-
-
-def _near_pairs(
-    a: sp.csr_array, last: sp.csr_array, known: KnownPairs, enough: int, rng: np.random.Generator
-) -> tuple[Pairs, float]:
-    """Pairs with a short path and no train edge, from as many sources drawn at random as give enough; share of sources."""
-    space = known.space
-    sources = rng.permutation(space.sides[0] if space.sides is not None else space.num_nodes)
-    found: list[Pairs] = []
-    num_found = done = 0
-    while done < len(sources) and num_found < enough:
-        some = sources[done : done + 256]
-        reached = (a[some] @ last).tocoo()
-        pairs = np.column_stack([some[reached.row], reached.col]).astype(np.int64)
-        pairs = pairs[(pairs[:, 0] != pairs[:, 1]) if space.directed else (pairs[:, 0] < pairs[:, 1])]
-        pairs = pairs[space.is_admissible(pairs)]
-        pairs = pairs[~space.contains(known.pairs, pairs)]
-        found.append(pairs)
-        num_found += len(pairs)
-        done += len(some)
-    return np.concatenate([np.empty((0, 2), dtype=np.int64), *found]), done / len(sources)
+    train = adjacency(known.pairs, space)
+    every = len(sources) == space.num_nodes and not space.directed
+    found: tuple[list[Pairs], list[Pairs]] = [], []
+    for begin in range(0, len(sources), 256):
+        some = sources[begin : begin + 256]
+        reached = (a[some] @ last).toarray() > 0
+        absent = ~(train[some].toarray() > 0)
+        absent[np.arange(len(some)), some] = False
+        if space.sides is not None:
+            absent[:, : space.sides[0]] &= some[0] >= space.sides[0]
+            absent[:, space.sides[0] :] &= some[0] < space.sides[0]
+        if every:
+            absent &= np.arange(space.num_nodes) > some[:, None]
+        for pool, cells in zip(found, (absent & reached, absent & ~reached), strict=True):
+            row, column = np.nonzero(cells)
+            pairs = np.column_stack([some[row], column])
+            pool.append(pairs if space.directed else np.sort(pairs, axis=1))
+    near, far = (np.concatenate([np.empty((0, 2), dtype=np.int64), *pool]) for pool in found)
+    return near, far

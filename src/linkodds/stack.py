@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.features import Features
 from linkodds.findings import Finding
-from linkodds.hidden_edges import AS_USUAL, Rows, StackOptions, training_rows
+from linkodds.hidden_edges import Rows, StackOptions, training_rows
 from linkodds.history import Epoch
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.spectral import Embedding
@@ -30,7 +30,11 @@ from linkodds.structural_counts import ROLES, StructuralCounts, Tile
 from linkodds.trees import Forest
 
 NUM_CLOSE, GROUPS = 3, 3
+FEWER = 3
+"""Trees that only say how likely a zero hides an edge are so many times fewer, and larger steps."""
 CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
+MANY_EDGES = 6_000
+"""With fewer edges to learn from, leaves are held closer to zero."""
 MAX_NODES = 30_000
 _TREES = {
     "objective": "binary",
@@ -41,11 +45,13 @@ _TREES = {
     "bagging_freq": 1,
     "deterministic": True,
     "force_row_wise": True,
+    "max_bin": 63,
     "num_threads": 1,
     "verbose": -1,
 }
 _BROAD = _TREES | {"learning_rate": 0.15, "num_leaves": 15, "feature_fraction": 0.8}
-_CLOSE = _TREES | {"learning_rate": 0.06, "num_leaves": 15, "feature_fraction": 0.5}
+_CLOSE_RATE = 0.06
+_CLOSE = _TREES | {"learning_rate": _CLOSE_RATE, "num_leaves": 15, "feature_fraction": 0.5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +91,7 @@ class StackScorer:
         result = np.empty(len(pairs))
         for tile, places, cells in self.counts.tiles_of(pairs):
             logits = self._of_cells(tile, cells)
-            known = self.train_logits[tile.rows].T.tocoo()
+            known = self.train_logits[tile.rows][:, tile.columns].T.tocoo()
             at = np.asarray(known.row, dtype=np.int64) * len(tile.rows) + known.col
             order = np.argsort(at)
             found = np.searchsorted(at, cells, sorter=order)
@@ -209,7 +215,7 @@ def fit_stack(
     features: Features | None,
     *,
     seeds: np.random.SeedSequence,
-    options: StackOptions = AS_USUAL,
+    options: StackOptions | None = None,
     threads: int = 1,
     say: Callable[[str], None] = lambda _: None,
 ) -> StackedModel:
@@ -219,13 +225,14 @@ def fit_stack(
         split: its train edges are the message graph.
         features: or None.
         seeds: of the folds, the zeros, the spectral starts and the trees.
-        options: how much to do.
+        options: how much to do; None: by the size of the graph.
         threads: for the trees; any number gives the same model.
         say: called with one line a stage.
     Raises:
         OptionError: too many nodes, or too few train edges to hide some.
     """
     num_nodes, num_edges = split.space.num_nodes, len(split.train)
+    options = options or StackOptions.of_size(num_edges, split.space.num_pairs)
     if num_nodes > MAX_NODES:
         raise OptionError(
             f"--model stack takes up to {MAX_NODES:,} nodes, and this graph has {num_nodes:,}; take vgae."
@@ -247,7 +254,7 @@ def fit_trees(
     *,
     recorded_share: float,
     seeds: np.random.SeedSequence,
-    options: StackOptions = AS_USUAL,
+    options: StackOptions | None = None,
     threads: int = 1,
 ) -> StackScorer:
     """Fit both stages on training rows.
@@ -257,9 +264,10 @@ def fit_trees(
         rows: their inputs come from graphs that hid their edges.
         recorded_share: train edges / recorded edges; 1 takes every zero for what it says.
         seeds: of the trees.
-        options: how many trees.
+        options: how many trees; None: as usual.
         threads: any number gives the same trees.
     """
+    options = options or StackOptions()
     broad_seed, *further = (int(seed) >> 2 for seed in seeds.generate_state(1 + NUM_CLOSE + GROUPS))
     places = [counts.names.index(name) for name in counts.broad_names]
     broad_inputs = np.ascontiguousarray(rows.inputs[:, places])
@@ -269,17 +277,24 @@ def fit_trees(
     cut = _cut(first, rows, counts.space)
     is_close = first >= cut
 
-    def boost(keep: NDArray[np.bool_], weighted: Rows, seed: int) -> Forest:
-        return _boost(_CLOSE, options.close_rounds, weighted.inputs, weighted, keep, seed)
+    few_rounds = max(1, options.close_rounds // FEWER)
+    close_trees = _CLOSE | ({"lambda_l2": 50.0} if int(rows.is_edge.sum()) < MANY_EDGES else {})
+    quick = close_trees | {"learning_rate": _CLOSE_RATE * options.close_rounds / few_rounds}
+
+    def boost_few(keep: NDArray[np.bool_], seed: int) -> Forest:
+        return _boost(quick, few_rounds, rows.inputs, rows, keep, seed)
+
+    def boost(seed: int) -> Forest:
+        return _boost(close_trees, options.close_rounds, weighted.inputs, weighted, is_close, seed)
 
     with ThreadPoolExecutor(max_workers=min(threads, NUM_CLOSE)) as pool:  # one thread a forest: the same bits
         weighted = rows
         if recorded_share < 1:
             groups = _groups(rows.pairs, counts.space)
             others = [is_close & (groups != group) for group in range(GROUPS)]
-            shown = list(pool.map(boost, others, [rows] * GROUPS, further[NUM_CLOSE:]))
+            shown = list(pool.map(boost_few, others, further[NUM_CLOSE:]))
             weighted = replace(rows, weights=_less_hidden_edges(rows, shown, groups, is_close, recorded_share))
-        close = list(pool.map(boost, [is_close] * NUM_CLOSE, [weighted] * NUM_CLOSE, further))
+        close = list(pool.map(boost, further[:NUM_CLOSE]))
     nothing = sp.csr_array((counts.space.num_nodes,) * 2, dtype=np.float64)
     scorer, hidden = StackScorer(counts, broad, tuple(close), cut, nothing), rows.is_edge
     logits = scorer.of_inputs(rows.inputs[hidden])

@@ -21,7 +21,7 @@ from linkodds.spectral import Embedding, Floats, low_rank
 
 RANKS = (8, 32, 128)
 CUBIC_RANK = 64
-FEATURE_RANKS = (16, 128)
+FEATURE_RANKS = (16, 128, 384)
 FEATURE_HOPS = (0, 1, 2, 4)
 RESTART = 0.15
 _EXACT_STEPS = 5
@@ -30,7 +30,16 @@ _TILE = 1 << 16
 ROLES = ("degree", "mean_neighbor_degree", "max_neighbor_degree", "clustering", "pagerank")
 _WALKS = ("cn", "aa", "ra", "w3", "l3", "s3", "s4", "s5")
 _SPECTRAL = tuple(f"{name}_{rank}" for name in ("adjacency", "normalized") for rank in RANKS)
-_FEATURES = tuple(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS)
+_FEATURES = (*(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS), "cosine_to_neighbors")
+_PRODUCTS = {
+    **{name: tuple(f"{name}_{rank}" for rank in RANKS) for name in ("adjacency", "normalized")},
+    **{name: (name,) for name in ("cubic", "ppr_tail")},
+    **{f"cosine_{hops}": tuple(f"cosine_{hops}_{rank}" for rank in FEATURE_RANKS) for hops in FEATURE_HOPS},
+    "cosine_to_neighbors": ("cosine_to_neighbors",),
+}
+"""Inputs that are inner products, by their embedding."""
+_FEW = 16
+"""A product is taken pair by pair where fewer than one in so many cells is asked for."""
 _DERIVED = (
     *("distance", "degree_product", "jaccard", "salton", "hub_promoted"),
     *("n2", "n3", "n4", "n5", "l3_per_degrees", "ppr", "is_reciprocated"),
@@ -46,7 +55,7 @@ BROAD_INPUTS = (
     *("low_degree", "high_degree", "ra", "w3", "l3", "s4", "distance"),
     *("adjacency_32", "adjacency_128", "normalized_32", "normalized_128", "ppr"),
 )
-BROAD_FEATURE_INPUTS = ("cosine_0_128", "cosine_2_128")
+BROAD_FEATURE_INPUTS = ("cosine_0_384", "cosine_2_384")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +67,8 @@ class StructuralCounts:
         space: the admissible pairs.
         roles: of each node as a source and as a target, shape (nodes, 5) each, float32, in the order of `ROLES`; twice the
             same where edges have no direction.
-        embeddings: name -> adjacency, cubic, normalized, ppr_tail, and cosine_H for each number of hops where there are
-            features.
+        embeddings: name -> adjacency, cubic, normalized, ppr_tail, and cosine_H for each number of hops and
+            cosine_to_neighbors where there are features.
     """
 
     adjacency: sp.csr_array
@@ -69,7 +78,12 @@ class StructuralCounts:
 
     @staticmethod
     def of(
-        adjacency: sp.csr_array, space: PairSpace, features: Features | None, rng: np.random.Generator
+        adjacency: sp.csr_array,
+        space: PairSpace,
+        features: Features | None,
+        rng: np.random.Generator,
+        *,
+        directions: Floats | None = None,
     ) -> "StructuralCounts":
         """Everything about the nodes that pairs need.
 
@@ -78,6 +92,7 @@ class StructuralCounts:
             space: the admissible pairs.
             features: or None.
             rng: of the starts of the spectral approximations.
+            directions: `feature_directions` of the features, where they are there already.
         """
         a: sp.csr_array = adjacency.astype(np.float64)
         a.sort_indices()
@@ -94,7 +109,8 @@ class StructuralCounts:
             "ppr_tail": normal.weighted(RESTART * kept ** (_EXACT_STEPS + 1) / (1 - kept)),
         }
         if features is not None:
-            embeddings |= _smoothed(features, normal_matrix, rng)
+            directions = feature_directions(features, rng) if directions is None else directions
+            embeddings |= _smoothed(directions, normal_matrix, symmetric=symmetric)
         roles = _roles(a)
         return StructuralCounts(a, space, (roles, _roles(a.T.tocsr()) if space.directed else roles), embeddings)
 
@@ -117,7 +133,8 @@ class StructuralCounts:
     def is_complete(self) -> bool:
         """Whether every embedding is there, both sides alike."""
         names = {"adjacency", "cubic", "normalized", "ppr_tail"}
-        names |= {f"cosine_{hops}" for hops in FEATURE_HOPS} if self.has_features else set()
+        if self.has_features:
+            names |= {f"cosine_{hops}" for hops in FEATURE_HOPS} | {"cosine_to_neighbors"}
         return set(self.embeddings) == names and all(
             each.left.shape == each.right.shape for each in self.embeddings.values()
         )
@@ -133,6 +150,12 @@ class StructuralCounts:
             rows: shape (rows,), node indices, any order.
             columns: of the pair matrix.
         """
+        counts = self._across(rows, columns) if self._is_across(rows, columns) else self._walks(rows, columns)
+        if self.space.directed:
+            counts["is_reciprocated"] = self._back[columns][:, rows].toarray()
+        return Tile(self, rows, columns, counts)
+
+    def _walks(self, rows: NDArray[np.int64], columns: slice) -> dict[str, Floats]:
         back, weights = self._back, self._weights
         last = back if columns == slice(0, self.space.num_nodes) else back[columns]
         first = self.adjacency[rows].toarray().T.copy()  # what follows is (nodes, rows): one row of it a node
@@ -141,7 +164,7 @@ class StructuralCounts:
         s3 = back @ (weights["inverse"] * ra)
         s4 = back @ (weights["inverse"] * s3)
         against = self.adjacency if self.space.directed else back
-        counts = {
+        return {
             "cn": cn[columns],
             "aa": last @ (weights["log"] * first),
             "ra": ra[columns],
@@ -151,18 +174,37 @@ class StructuralCounts:
             "s4": s4[columns],
             "s5": last @ (weights["inverse"] * s4),
         }
-        for name in ("adjacency", "normalized"):
-            products = self.embeddings[name].products(rows, columns, RANKS)
-            counts |= {f"{name}_{rank}": product for rank, product in zip(RANKS, products, strict=True)}
-        for name in ("cubic", "ppr_tail"):
-            (counts[name],) = self.embeddings[name].products(rows, columns, (RANKS[-1],))
-        if self.has_features:
-            for hops in FEATURE_HOPS:
-                products = self.embeddings[f"cosine_{hops}"].products(rows, columns, FEATURE_RANKS)
-                counts |= {f"cosine_{hops}_{rank}": each for rank, each in zip(FEATURE_RANKS, products, strict=True)}
-        if self.space.directed:
-            counts["is_reciprocated"] = back[columns][:, rows].toarray()
-        return Tile(self, rows, columns, counts)
+
+    def _across(self, rows: NDArray[np.int64], columns: slice) -> dict[str, Floats]:
+        """The same where each row is on one side of a bipartite graph, and each column on the other: half of the work."""
+        num_left = (self.space.sides or (0, 0))[0]
+        left, right = slice(0, num_left), slice(num_left, self.space.num_nodes)
+        near, far = (left, right) if columns.start >= num_left else (right, left)  # of the rows, of the columns
+        to_far, to_near = self._across_adjacency if near == right else self._across_adjacency[::-1]
+        some = slice(columns.start - far.start, columns.stop - far.start)
+        last = to_far if columns == far else to_far[some]
+        weights = {name: (each[near], each[far]) for name, each in self._weights.items()}
+        inverse_near, inverse_far = weights["inverse"]
+        first = to_near[rows - near.start].toarray().T.copy()
+        s3 = to_far @ (inverse_near * (to_near @ (inverse_far * first)))
+        s4 = to_near @ (inverse_far * s3)
+        root_near, root_far = weights["root_out"][0], weights["root_in"][1]
+        nothing = np.zeros((some.stop - some.start, len(rows)))
+        return {
+            **dict.fromkeys(("cn", "aa", "ra", "s4"), nothing),
+            "w3": last @ (to_near @ first),
+            "l3": last @ (root_near * (to_near @ (root_far * first))),
+            "s3": s3[some],
+            "s5": last @ (inverse_near * s4),
+        }
+
+    def _is_across(self, rows: NDArray[np.int64], columns: slice) -> bool:
+        if self.space.sides is None or not len(rows):
+            return False
+        num_left = self.space.sides[0]
+        if columns.start >= num_left:
+            return bool(rows.max() < num_left)
+        return bool(rows.min() >= num_left and columns.stop <= num_left)
 
     def of_pairs(self, pairs: Pairs) -> NDArray[np.float32]:
         """Shape (pairs, inputs), float32: all inputs of the given pairs."""
@@ -172,22 +214,42 @@ class StructuralCounts:
         return matrix
 
     def tiles_of(self, pairs: Pairs) -> Iterator[tuple["Tile", NDArray[np.intp], NDArray[np.int64]]]:
-        """Yield (tile, places, cells): pairs by their sources; `places` of the pairs, and their `cells` in the tile."""
-        everything = slice(0, self.space.num_nodes)
-        order = np.argsort(pairs[:, 0], kind="stable")
-        sources, starts = np.unique(pairs[order, 0], return_index=True)
+        """Yield (tile, places, cells): pairs by one of their ends; `places` of the pairs, and their `cells` in the tile.
+
+        Where edges have no direction either end may be the row: the one that more of the pairs have, or the one on the
+        smaller side of a bipartite graph, so that there are few rows to count.
+        """
+        space, columns = self.space, slice(0, self.space.num_nodes)
+        rows, others = pairs[:, 0], pairs[:, 1]
+        if space.sides is not None and space.is_admissible(pairs).all():
+            smaller_is_right = space.sides[1] < space.sides[0]
+            columns = slice(0, space.sides[0]) if smaller_is_right else slice(space.sides[0], space.num_nodes)
+            turned = (rows >= space.sides[0]) != smaller_is_right
+            rows, others = np.where(turned, others, rows), np.where(turned, rows, others)
+        elif not space.directed:
+            uses = np.bincount(pairs.ravel(), minlength=space.num_nodes)
+            turned = uses[others] > uses[rows]
+            rows, others = np.where(turned, others, rows), np.where(turned, rows, others)
+        order = np.argsort(rows, kind="stable")
+        sources, starts = np.unique(rows[order], return_index=True)
         starts = np.append(starts, len(pairs))
-        step = self.tile_rows(self.space.num_nodes)
+        step = self.tile_rows(columns.stop - columns.start)
         for begin in range(0, len(sources), step):
-            rows = sources[begin : begin + step]
+            some = sources[begin : begin + step]
             places = order[starts[begin] : starts[min(begin + step, len(sources))]]
-            cells = pairs[places, 1] * len(rows) + np.searchsorted(rows, pairs[places, 0])
-            yield self.tile(rows, everything), places, cells
+            cells = (others[places] - columns.start) * len(some) + np.searchsorted(some, rows[places])
+            yield self.tile(some, columns), places, cells
 
     @cached_property
     def _back(self) -> sp.csr_array:
         """The transposed adjacency: counts of one step more are this times the counts so far."""
         return self.adjacency.T.tocsr() if self.space.directed else self.adjacency
+
+    @cached_property
+    def _across_adjacency(self) -> tuple[sp.csr_array, sp.csr_array]:
+        """Of a bipartite graph: left x right, and right x left."""
+        num_left = (self.space.sides or (0, 0))[0]
+        return self.adjacency[:num_left][:, num_left:], self.adjacency[num_left:][:, :num_left]
 
     @cached_property
     def components(self) -> NDArray[np.int32]:
@@ -226,7 +288,7 @@ class Tile:
         of: the graph's.
         rows: shape (rows,), node indices.
         columns: of the pair matrix.
-        counts: name -> shape (columns, rows), float64.
+        counts: name -> shape (columns, rows), float64: walks, and the spectral products that all cells were asked for.
     """
 
     of: StructuralCounts
@@ -237,18 +299,33 @@ class Tile:
     def inputs(self, names: tuple[str, ...], cells: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Shape (cells, names), float32: inputs of the given cells, or of all."""
         num_rows = len(self.rows)
-        if cells is None:
-            cells = np.arange((self.columns.stop - self.columns.start) * num_rows)
-            picked = {name: count.ravel() for name, count in self.counts.items()}
-        else:
-            picked = {name: count.ravel()[cells] for name, count in self.counts.items()}
+        wanted = [each for each in _PRODUCTS if any(name in names for name in _PRODUCTS[each])]
+        if "ppr" in names and "ppr_tail" not in wanted:
+            wanted.append("ppr_tail")
+        missing = [each for each in wanted if _PRODUCTS[each][0] not in self.counts]
+        size = (self.columns.stop - self.columns.start) * num_rows
+        if cells is None or len(cells) > size // _FEW:
+            for each in missing:
+                products = self.of.embeddings[each].products(self.rows, self.columns, _ranks(each))
+                self.counts.update(zip(_PRODUCTS[each], products, strict=True))
+            missing = []
+        is_all, cells = cells is None, np.arange(size) if cells is None else cells
+        picked = {name: count.ravel() if is_all else count.ravel()[cells] for name, count in self.counts.items()}
         column, row = np.divmod(cells, num_rows)
         ends = self.rows[row], column + self.columns.start
+        for each in missing:
+            picked |= zip(_PRODUCTS[each], self.of.embeddings[each].of_pairs(*ends, _ranks(each)), strict=True)
         derived = _derived(self.of, picked, ends, names)
         matrix = np.empty((len(cells), len(names)), dtype=np.float32)
         for place, name in enumerate(names):
             matrix[:, place] = derived[name] if name in derived else picked[name]
         return matrix
+
+
+def _ranks(embedding: str) -> tuple[int, ...]:
+    if len(_PRODUCTS[embedding]) == 1:
+        return (2 * FEATURE_RANKS[-1],)  # all dimensions, however many there are
+    return RANKS if embedding in ("adjacency", "normalized") else FEATURE_RANKS
 
 
 def _derived(
@@ -321,17 +398,43 @@ def _roles(a: sp.csr_array) -> NDArray[np.float32]:
     return np.column_stack(columns).astype(np.float32)
 
 
-def _smoothed(features: Features, normal: sp.csr_array, rng: np.random.Generator) -> dict[str, Embedding]:
-    """Node features cut down to their leading directions, smoothed over the message graph, rows of unit length."""
+def feature_directions(features: Features, rng: np.random.Generator) -> Floats:
+    """Node features cut down to their leading directions, rows of unit length, shape (nodes, at most 384), float64.
+
+    Columns of sparse features count by log(nodes / nodes that have them): a rare word in common says more than a common one.
+
+    Args:
+        features: of the nodes.
+        rng: of the start of the spectral approximation.
+    """
     x = sp.csr_array(features.matrix.astype(np.float64))
+    if sp.issparse(features.matrix):
+        nodes_with = np.bincount(x.indices[x.data != 0], minlength=x.shape[1])
+        x = sp.csr_array(x @ sp.diags_array(np.log(x.shape[0] / np.maximum(nodes_with, 1))))
+    lengths = np.sqrt(np.asarray(x.multiply(x).sum(axis=1)))
+    x = sp.csr_array(sp.diags_array(1 / np.where(lengths > 0, lengths, 1.0)) @ x)
     reduced = low_rank(x, min(FEATURE_RANKS[-1], *x.shape), rng, symmetric=False)
-    z = reduced.left * reduced.values
-    result = {}
+    return _unit(reduced.left * reduced.values)
+
+
+def _smoothed(directions: Floats, normal: sp.csr_array, *, symmetric: bool) -> dict[str, Embedding]:
+    """Directions smoothed over the message graph, rows of unit length; and those of a node beside its neighbours'."""
+    z, result = directions, {}
     for hops in range(FEATURE_HOPS[-1] + 1):
         if hops:
             z = 0.5 * (z + normal @ z)
         if hops in FEATURE_HOPS:
-            length = np.sqrt(np.einsum("nd,nd->n", z, z))[:, None]
-            unit = np.divide(z, length, out=np.zeros_like(z), where=length > 0)
+            unit = _unit(z)
             result[f"cosine_{hops}"] = Embedding.rounded(unit, unit)
+    out = _unit(normal @ directions)
+    into = out if symmetric else _unit(normal.T @ directions)
+    # A source's own against what links to the target, and what the source links to against the target's own.
+    result["cosine_to_neighbors"] = Embedding.rounded(np.hstack([directions, out]), np.hstack([into, directions]))
+    return result
+
+
+def _unit(rows: Floats) -> Floats:
+    """Rows of length 1, or 0 where there is nothing."""
+    length = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
+    result: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
     return result
