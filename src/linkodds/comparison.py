@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from linkodds import __version__
-from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
-from linkodds.contest import STACK
+from linkodds.config import AUTOENCODERS, BASELINES, STACK, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
+from linkodds.fit import OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch
-from linkodds.pipeline import OnStart, Say, evaluate_models
+from linkodds.pipeline import evaluate_models
 from linkodds.repeats import Repeated, differences, repeated
 
 FORMAT = "linkodds.comparison/1"

@@ -15,6 +15,7 @@ BaselineName = Literal[
 AUTOENCODERS: tuple[str, ...] = get_args(AutoencoderName)
 VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae")
 BASELINES: tuple[str, ...] = get_args(BaselineName)
+STACK = "stack"
 COSTLY = ("katz", "ppr", "feature-cosine")
 """Baselines that stand beside every model in a small graph, and only where they are named in a large one."""
 
