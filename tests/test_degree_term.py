@@ -329,7 +329,7 @@ def test_auto_takes_the_model_that_is_best_with_its_term(communities: Graph, mon
     options = FitConfig(folds=1, **QUICK)
     assert fit_graph(communities, options).model in BASELINES
     monkeypatch.setattr("linkodds.contest.choose_degree_term", planted)
-    monkeypatch.setattr("linkodds.contest.LOOKED_AT_TWICE", 20)
+    monkeypatch.setattr("linkodds.auto.LOOKED_AT_TWICE", 20)
     said: list[str] = []
     assert fit_graph(communities, options, progress=said.append).model in AUTOENCODERS
     (choice,) = [line for line in said if line.startswith("auto chose")]

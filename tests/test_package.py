@@ -26,7 +26,9 @@ def test_importing_linkodds_loads_no_torch() -> None:
 
 def test_only_training_and_what_starts_it_loads_torch() -> None:
     with_torch = {
+        "auto",
         "autoencoder",
+        "averaging",
         "checkpoint",
         "comparison",
         "contest",

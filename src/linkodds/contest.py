@@ -1,4 +1,4 @@
-"""Contest: models and baselines on one split, measured alike; the best by validation average precision wins."""
+"""Contest: models and baselines on one split, measured alike."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -20,10 +20,7 @@ from linkodds.scoring import DegreeAwareScorer, Scorer
 from linkodds.split import Split
 from linkodds.training import ALL_PAIRS_LIMIT
 
-TRIED_BY_AUTO = ("gae", "vgae", "signed-gae")
 HELD_OUT = ("validation", "calibration", "test")
-LOOKED_AT_TWICE = 3
-"""So many of the best get a degree term before auto takes one: it moves some models further than others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,18 +82,18 @@ class Contest:
     fitting: ModelFitting
     names: tuple[str, ...]
 
-    def hold(self) -> tuple[dict[str, Contender], Contender, list[Finding]]:
-        """Every contender by name, the winner, and what there is to say about the choice."""
-        contenders = self.contenders()
-        winner, findings = self._choose(contenders)
-        return contenders, winner, findings
+    def contenders(self, known: Mapping[str, Contender] | None = None) -> dict[str, Contender]:
+        """Every contender by name, on the first fold.
 
-    def contenders(self) -> dict[str, Contender]:
-        """Every contender by name, on the first fold."""
-        first = self.rehearsal.split.rotations()[0]
-        return {name: self.contend(name, first) for name in self.names}
+        Args:
+            known: those that need not be fitted and scored again.
+        """
+        first, known = self.rehearsal.split.rotations()[0], known or {}
+        return {name: known[name] if name in known else self.contend(name, first) for name in self.names}
 
-    def contend(self, name: str, split: Split, fold: int = 0, like: FittedModel | None = None) -> Contender:
+    def contend(
+        self, name: str, split: Split, fold: int = 0, like: FittedModel | None = None, seconds: float | None = None
+    ) -> Contender:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
 
         Args:
@@ -104,9 +101,10 @@ class Contest:
             split: one of the rotations of the rehearsal's split.
             fold: number of the rotation.
             like: see `ModelFitting.fitted`.
+            seconds: see `ModelFitting.fitted`.
         """
         fitting = self.fitting
-        fitted = fitting.fitted(name, split, fold, like)
+        fitted = fitting.fitted(name, split, fold, like, seconds)
         scorer = baseline_scorer(name, split, fitting.features) if fitted is None else fitted.scorer
         with fitting.costs.stage("evaluation" if fitted else "baselines"):
             contender = Contender(name, scorer, fitted, self.rehearsal.held_out(scorer, split, HELD_OUT))
@@ -164,36 +162,7 @@ class Contest:
                 threads=self.rehearsal.threads,
             )
 
-    def _choose(self, contenders: dict[str, Contender]) -> tuple[Contender, list[Finding]]:
-        """The named model, or for auto the best by validation average precision, degree terms included."""
-        if self.fitting.config.model != "auto":
-            winner = contenders[self.fitting.config.model]
-            return winner, winner.findings
-        ranked = sorted(contenders.values(), key=lambda each: -each.validation_ap)
-        winner, expected = self.best(ranked)
-        lost = ", ".join(
-            f"{each.name} {each.validation_ap:.4g}{self._said_of_degrees(each, expected)}"
-            for each in ranked
-            if each is not winner
-        )
-        by_counting = " No autoencoder beat counting here." if winner.fitted is None else ""
-        ap = f"validation average precision {winner.validation_ap:.4g}{self._said_of_degrees(winner, expected)}"
-        message = f"auto chose {winner.name}: {ap} against {lost}.{by_counting}"
-        self.fitting.say(message)
-        remedy = "Name one with --model to have it whatever the validation says."
-        return winner, [Finding("model", "info", message, remedy, winner.validation_ap), *winner.findings]
-
-    def best(self, contenders: Iterable[Contender]) -> tuple[Contender, dict[str, float]]:
-        """What auto takes, and the validation average precision of those that were looked at twice.
-
-        The best by validation average precision are looked at again with the degree term that they would get; the first of
-        equals is taken.
-        """
-        ranked = sorted(contenders, key=lambda each: -each.validation_ap)[:LOOKED_AT_TWICE]
-        expected = {each.name: self._ap_with_degrees(each) for each in ranked}
-        return max(ranked, key=lambda each: expected[each.name]), expected
-
-    def _ap_with_degrees(self, contender: Contender) -> float:
+    def ap_with_degrees(self, contender: Contender) -> float:
         """Validation average precision with the degree term that it would get, if any.
 
         The term would be fitted on these very edges, so what it adds is taken from its cross-validation.
@@ -201,10 +170,6 @@ class Contest:
         ap = contender.validation_ap
         term = self._degree_term(contender, self.rehearsal.split.rotations()[0], self.fitting.config.degree_calibration)
         return ap * (1 + term.precision_gain) if term.is_used and term.precision_gain is not None else ap
-
-    def _said_of_degrees(self, contender: Contender, expected: Mapping[str, float]) -> str:
-        ap = expected.get(contender.name, contender.validation_ap)
-        return "" if ap == contender.validation_ap else f" ({ap:.4g} with degrees)"
 
 
 def entries(asked: Iterable[str], space: PairSpace, *, has_features: bool) -> tuple[str, ...]:

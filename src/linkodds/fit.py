@@ -9,10 +9,12 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from linkodds.auto import LADDER, Outcome, choose, seconds_for_folds
+from linkodds.averaging import MeanModel
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.checkpoint import Checkpoints
-from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
-from linkodds.contest import TRIED_BY_AUTO, Contender, Contest, entries
+from linkodds.config import BASELINES, FitConfig
+from linkodds.contest import Contender, Contest, entries
 from linkodds.costs import Costs
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, scores_rng
@@ -90,8 +92,13 @@ class Fit:
     def run(self) -> Run:
         self.announce()
         contest = self.contest()
-        contenders, winner, findings = contest.hold()
-        measured = self.measured(contest, winner, findings)
+        if self.config.model == "auto":
+            outcome = choose(contest)
+        else:
+            found = contest.contenders()
+            outcome = Outcome(found, found[self.config.model], tuple(found[self.config.model].findings))
+        contenders = outcome.contenders
+        measured = self.measured(contest, outcome.winner, outcome.findings)
         winner, fitted = measured.contender, measured.contender.fitted
         baselines = {
             name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
@@ -115,8 +122,7 @@ class Fit:
             for each in conclude([*seen, *_decision_findings(stored, measured.calibrator), *measured.findings])
         ]
         return Run(
-            config=self.settings(winner)
-            | ({} if self.config.time_budget is None else {"epochs_allowed": contest.fitting.epochs_allowed()}),
+            config=self.settings(winner) | contest.fitting.budget_spent,
             model=winner.name,
             ids=self.graph.ids,
             split=self.split,
@@ -140,21 +146,21 @@ class Fit:
             f"{self.rehearsal.non_edges.num_scored:,} non-edges {_DESIGNS[self.rehearsal.non_edges.design]}."
         )
 
-    def contest(self, names: Sequence[str] = ()) -> Contest:
-        """Models and baselines on the split.
+    def contest(self, name: str | None = None) -> Contest:
+        """One model, or what auto tries, and baselines on the split.
 
         Args:
-            names: models that take part beside all baselines; none given: those that the config's model stands for.
+            name: of a model or auto; None: the config's.
         """
-        asked = tuple(names) or (TRIED_BY_AUTO if self.config.model == "auto" else (self.config.model,))
-        names_in_all = entries(asked, self.split.space, has_features=self.features is not None)
-        trained = sum(name in AUTOENCODERS for name in names)
+        name = name or self.config.model
+        asked = LADDER if name == "auto" else (name,)
+        names = entries(asked, self.split.space, has_features=self.features is not None)
         fitting = ModelFitting(
             rehearsal=self.rehearsal,
             features=self.features,
-            config=self.config,
-            names=names_in_all,
-            further=(trained if names else 1) * (self.split.folds - 1),
+            config=self.config.model_copy(update={"model": name}),
+            names=names,
+            further=self.split.folds - 1,
             seeds=self.train_seed,
             device=self.device,
             costs=self.costs,
@@ -163,11 +169,11 @@ class Fit:
             on_epoch=self.on_epoch,
             checkpoints=self.checkpoints,
         )
-        return Contest(self.rehearsal, fitting, names_in_all)
+        return Contest(self.rehearsal, fitting, names)
 
     def measured(self, contest: Contest, winner: Contender, findings: Sequence[Finding]) -> Measured:
         """A contender of the first fold, made into what is used, calibrated, decided with and scored on test."""
-        winner, folds = mean_of_folds(contest, winner)
+        winner, folds = mean_of_folds(contest, winner, seconds_for_folds(contest))
         of_folds = about_folds(winner, folds)
         winner, about_degrees = contest.with_degrees(winner, self.config.degree_calibration)
         calibration = calibration_samples(contest, winner, folds)
@@ -203,6 +209,7 @@ class Fit:
                 "num_parameters": 0 if fitted is None else fitted.num_parameters,
                 "epochs": 0 if fitted is None else len(fitted.history),
                 "folds": self.split.folds,
+                **({"members": [each.name for each in fitted.members]} if isinstance(fitted, MeanModel) else {}),
                 "degree_term": winner.degree_term and winner.degree_term.to_json(),
             },
             baselines=baselines,

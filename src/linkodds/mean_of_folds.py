@@ -14,12 +14,15 @@ from linkodds.scoring import InnerProductScorer, MeanScorer, Scorer, mean_inner_
 from linkodds.training import TrainedModel, mean_model
 
 
-def mean_of_folds(contest: Contest, winner: Contender) -> tuple[Contender, list[Contender]]:
+def mean_of_folds(
+    contest: Contest, winner: Contender, seconds: float | None = None
+) -> tuple[Contender, list[Contender]]:
     """The mean of the winner's models of all folds, and these; without folds the winner and none.
 
     Args:
         contest: that it won.
         winner: of the first fold, without a degree term.
+        seconds: of counted work for each other fold; None: as the config's budget is shared.
     """
     rehearsal, fitting = contest.rehearsal, contest.fitting
     if rehearsal.split.folds == 1:
@@ -29,7 +32,8 @@ def mean_of_folds(contest: Contest, winner: Contender) -> tuple[Contender, list[
     fitting.say(f"cross-fitting: {count:,} train and calibration edges in {len(rotations)} folds, each calibrates once")
     folds, like = [winner], winner.fitted if isinstance(winner.fitted, TrainedModel) else None
     folds += [
-        contest.contend(winner.name, rotation, fold, like) for fold, rotation in enumerate(rotations[1:], start=1)
+        contest.contend(winner.name, rotation, fold, like, seconds)
+        for fold, rotation in enumerate(rotations[1:], start=1)
     ]
     products = [fold.scorer for fold in folds if isinstance(fold.scorer, InnerProductScorer)]
     scorer: Scorer = MeanScorer(tuple(fold.scorer for fold in folds))

@@ -21,7 +21,10 @@ from linkodds.scoring import Scorer
 from linkodds.split import Split
 from linkodds.stack import StackedModel, fit_stack
 from linkodds.training import PENALTIES, VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
-from linkodds.workload import Sizes
+from linkodds.workload import Sizes, epoch_work, nominal_seconds, stack_seconds
+
+DEFAULT_SECONDS = 300.0
+"""The time budget of auto where none is given; no clock stands behind it."""
 
 
 class FittedModel(Protocol):
@@ -92,6 +95,8 @@ class ModelFitting:
         on_epoch: called after every epoch.
         checkpoints: where the state of each training is kept, and taken from; None keeps it nowhere.
         findings: gets what there is to say of trainings that a time budget made shorter.
+        epochs_allowed: gets the most epochs of each model that was trained.
+        spent: gets the nominal seconds of each model that was fitted, counted and not measured.
     """
 
     rehearsal: Rehearsal
@@ -107,8 +112,12 @@ class ModelFitting:
     on_epoch: Callable[[Epoch], None] | None = None
     checkpoints: Checkpoints | None = None
     findings: list[Finding] = field(default_factory=list)
+    epochs_allowed: dict[str, int] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
 
-    def fitted(self, name: str, split: Split, fold: int = 0, like: FittedModel | None = None) -> FittedModel | None:
+    def fitted(
+        self, name: str, split: Split, fold: int = 0, like: FittedModel | None = None, seconds: float | None = None
+    ) -> FittedModel | None:
         """The fitted model of a name; None for a baseline, which is not fitted.
 
         Args:
@@ -116,37 +125,80 @@ class ModelFitting:
             split: one of the rotations of the rehearsal's split.
             fold: number of the rotation; it seeds the training and names its checkpoint.
             like: a training whose weight decay is taken, and whether it has features; None: the config's, or a search.
+            seconds: of counted work that this model may take; None: its even share of the config's time budget.
         """
         if name in AUTOENCODERS:
-            return self._trained(name, split, fold, like if isinstance(like, TrainedModel) else None)
+            return self._trained(name, split, fold, like if isinstance(like, TrainedModel) else None, seconds)
         if name == STACK:
-            return self._stacked(split, fold)
+            return self._stacked(split, fold, is_planned=seconds is not None)
         return None
 
-    def epochs_allowed(self) -> dict[str, int]:
-        """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
-        names = [name for name in self.names if name in AUTOENCODERS]
-        trainings = sum(self._num_tries(name) for name in names) + self.further
-        budget = TimeBudget(self.config.time_budget, trainings=trainings)
-        return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
+    @property
+    def budget_spent(self) -> dict[str, Any]:
+        """What config.yaml holds of a time budget: epochs that it allowed, and seconds that were spent, both counted."""
+        if self.config.time_budget is None and self.config.model != "auto":
+            return {}
+        return {"epochs_allowed": dict(self.epochs_allowed), "seconds_counted": dict(self.spent)}
 
-    def _trained(self, name: str, split: Split, fold: int, like: TrainedModel | None) -> TrainedModel:
+    def seconds_needed(self, name: str) -> float:
+        """Nominal seconds of a model with all its epochs, counted from sizes.
+
+        Raises:
+            KeyError: a name without a count.
+        """
+        if name in AUTOENCODERS:
+            return self._num_tries(name) * self.config.epochs * self._epoch_seconds(name)
+        return {STACK: stack_seconds(self.rehearsal.split)}[name]
+
+    def epochs_for(self, name: str, seconds: float) -> int:
+        """The most epochs that each training of an autoencoder can have for so many seconds in all; 0 where for none."""
+        return int(min(seconds / (self._num_tries(name) * self._epoch_seconds(name)), self.config.epochs))
+
+    def evenly_shared(self, name: str) -> int:
+        """The most epochs of a model that shares the config's time budget evenly with the others."""
+        names = [each for each in self.names if each in AUTOENCODERS]
+        trainings = sum(self._num_tries(each) for each in names) + self.further
+        return TimeBudget(self.config.time_budget, trainings).epochs(self._sizes(name), self.config.epochs)
+
+    def is_as_named(self, name: str) -> bool:
+        """Whether a contender is what a fit of `--model NAME` would have: auto may have given it fewer epochs."""
+        if self.config.model != "auto" or name not in AUTOENCODERS:
+            return True
+        alone = replace(self, names=(name,), config=self.config.model_copy(update={"model": name}))
+        return self.epochs_allowed[name] == alone.evenly_shared(name)
+
+    def _trained(
+        self, name: str, split: Split, fold: int, like: TrainedModel | None, seconds: float | None
+    ) -> TrainedModel:
         """The training, or the best by validation average precision of those that a search makes.
 
-        A search tries each penalty and, where there are features, the best of them once more without features.
+        A search tries each penalty and, where there are features, the best of them once more without features. Of given
+        seconds each training gets an even share of what those before it left.
         """
-        epochs = self.epochs_allowed()[name]
-        config = self.config.model_copy(update={"epochs": epochs})
+        count = 1 if like is not None else self._num_tries(name)
+        before, made = self.spent.get(name, 0.0), 0
+
+        def next_config() -> FitConfig:
+            nonlocal made
+            epochs = self.evenly_shared(name)
+            if seconds is not None:
+                left = seconds - (self.spent.get(name, 0.0) - before)
+                epochs = TimeBudget(max(left, 0.0), count - made).epochs(self._sizes(name), self.config.epochs)
+            made += 1
+            self.epochs_allowed[name] = min(epochs, self.epochs_allowed.get(name, epochs))
+            return self.config.model_copy(update={"epochs": epochs})
+
         if like is not None:
             features = self.features if like.uses_features else None
-            config = config.model_copy(update={"weight_decay": like.weight_decay})
+            config = next_config().model_copy(update={"weight_decay": like.weight_decay})
             return self._train(name, name, split, features, config, fold)
-        if self._num_tries(name) == 1:
+        if count == 1:
+            config = next_config()
             trained = self._train(name, name, split, self.features, config, fold)
         else:
             keys = [f"{name}-penalty-{number}" if number > 1 else name for number in range(1, len(PENALTIES) + 1)]
             tried = [
-                self._train(name, key, split, self.features, config, fold, penalty)
+                self._train(name, key, split, self.features, next_config(), fold, penalty)
                 for key, penalty in zip(keys, PENALTIES, strict=True)
             ]
             # Against all non-edges: against the sample that training sees, AP is far noisier at the top of the ranking.
@@ -155,16 +207,16 @@ class ModelFitting:
                 for each in tried
             ]
             if self.features is not None:
-                best = config.model_copy(update={"weight_decay": tried[int(np.argmax(aps))].weight_decay})
+                best = next_config().model_copy(update={"weight_decay": tried[int(np.argmax(aps))].weight_decay})
                 tried.append(self._train(name, f"{name}-without-features", split, None, best, fold))
-                aps.append(
-                    average_precision(self.rehearsal.held_out(tried[-1].scorer, split, ("validation",))["validation"])
-                )
+                held_out = self.rehearsal.held_out(tried[-1].scorer, split, ("validation",))
+                aps.append(average_precision(held_out["validation"]))
             trained = tried[int(np.argmax(aps))]  # the first, which has the strongest penalty, among equals
             trained = replace(trained, findings=(*trained.findings, self._searched(name, trained, tried, aps)))
-        num_epochs = len(trained.history)
-        if num_epochs == epochs < self.config.epochs and not fold and not trained.was_cut_short:
-            self.findings.append(shortened(self.config.time_budget, name, epochs, self.config.epochs))
+        num_epochs, allowed = len(trained.history), self.epochs_allowed[name]
+        if allowed <= num_epochs < self.config.epochs and not fold and not trained.was_cut_short:
+            budget = self.config.time_budget or DEFAULT_SECONDS
+            self.findings.append(shortened(budget, name, num_epochs, self.config.epochs))
         return trained
 
     def _searched(
@@ -233,18 +285,23 @@ class ModelFitting:
                 resumed=resumed,
                 penalty=penalty,
             )
+        self.spent[name] = self.spent.get(name, 0.0) + len(trained.history) * self._epoch_seconds(name)
         if trained.was_cut_short:
             self.findings.append(clock.finding(label, len(trained.history)))
         return trained
 
-    def _stacked(self, split: Split, fold: int) -> StackedModel:
-        if self.config.time_budget is not None and not fold:
+    def _stacked(self, split: Split, fold: int, *, is_planned: bool) -> StackedModel:
+        self.spent[STACK] = self.spent.get(STACK, 0.0) + stack_seconds(split)
+        if self.config.time_budget is not None and not fold and not is_planned:
             message = "The time budget does not bound the stack: its work follows the size of the graph alone."
             self.findings.append(Finding("training", "info", message, "Take another --model to keep a budget.", None))
         with self.costs.stage("training"):
             return fit_stack(
                 split, self.features, seeds=self._seeds(fold), threads=torch.get_num_threads(), say=self.say
             )
+
+    def _epoch_seconds(self, name: str) -> float:
+        return nominal_seconds(epoch_work(self._sizes(name)))
 
     def _sizes(self, name: str) -> Sizes:
         is_listed = self.rehearsal.non_edges.design != "enumerated"

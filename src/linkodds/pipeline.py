@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 
+from linkodds.auto import choose
 from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, FitConfig
-from linkodds.contest import TRIED_BY_AUTO
+from linkodds.contest import Contender, Contest
 from linkodds.costs import Costs
 from linkodds.decision import parse_rule
 from linkodds.errors import InvertedRanking
 from linkodds.evaluation import Evaluation
+from linkodds.findings import Finding
 from linkodds.fit import Fit, OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch, history_columns, history_csv
@@ -196,25 +198,30 @@ def evaluate_models(
         on_epoch: called after every epoch.
     Returns:
         Name -> its evaluation, without the mean reciprocal rank; or the reason why it has none (an inverted ranking). The
-        validation average precision is `model["validation_average_precision"]`, for "auto" `model["name"]` is who won.
+        validation average precision is `model["validation_average_precision"]`, for "auto" `model["name"]` is who won, or
+        auto where it is a mean, of `model["members"]`.
     """
     parse_rule(config.decision)
     device = choose_device(config.device)
     with _torch_threads(config.threads):
         fit = Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
         fit.announce()
-        tried = TRIED_BY_AUTO if "auto" in names else ()
-        contest = fit.contest(list(dict.fromkeys([*(name for name in names if name != "auto"), *tried])))
-        contenders = contest.contenders()
-        best = ""
-        if "auto" in names:
-            best = contest.best([each for each in contenders.values() if each.name in (*tried, *BASELINES)])[0].name
+        entered: dict[str, tuple[Contest, Contender, Sequence[Finding]]] = {}
+        for name in sorted(names, key=lambda each: each != "auto"):  # auto first: others may have what it has fitted
+            contest = fit.contest(name)
+            if name == "auto":
+                outcome = choose(contest)
+                entered[name] = contest, outcome.winner, outcome.findings
+                found = outcome.contenders
+            else:
+                found = contest.contenders({each: contender for each, (_, contender, _) in entered.items()})
+            as_named = [each for each in found if contest.fitting.is_as_named(each)]
+            new = [each for each in as_named if each in (*names, *BASELINES) and each not in entered]
+            entered |= {each: (contest, found[each], found[each].findings) for each in new}
         result: dict[str, Evaluation | str] = {}
-        for name, contender in contenders.items():
-            if name not in (*names, *BASELINES, best):
-                continue
+        for name, (contest, contender, findings) in entered.items():
             try:
-                measured = fit.measured(contest, contender, contender.findings)
+                measured = fit.measured(contest, contender, findings)
                 with fit.costs.stage("evaluation"):
                     evaluation = fit.evaluated(measured, None, {})
             except InvertedRanking as error:
@@ -222,4 +229,4 @@ def evaluate_models(
                 continue
             ap = measured.contender.validation_ap
             result[name] = replace(evaluation, model={**evaluation.model, "validation_average_precision": ap})
-    return {"auto": result[best], **result} if best else result
+    return result

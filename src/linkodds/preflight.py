@@ -131,7 +131,7 @@ class TimeBudget:
         """How many epochs a training may take: what its share pays for, at least one validation, at most `most`."""
         if self.share is None:
             return most
-        paid = int(self.share / nominal_seconds(epoch_work(sizes)))
+        paid = int(min(self.share / nominal_seconds(epoch_work(sizes)), most))
         return min(most, max(paid, sizes.validate_every))
 
 

@@ -8,6 +8,7 @@ import sklearn
 import torch
 
 from linkodds import __version__
+from linkodds.averaging import MeanModel
 from linkodds.config import FitConfig
 from linkodds.contest import Contender
 from linkodds.features import Features
@@ -82,6 +83,8 @@ def settings_of_winner(config: FitConfig, winner: Contender, split: Split, devic
             "effective_odds": fitted.effective_odds,
             "best_epoch": fitted.best_epoch,
         }
+    if isinstance(fitted, MeanModel):
+        facts |= {"members": fitted.to_json()}
     if isinstance(fitted, TrainedModel):
         facts |= {
             "weight_decay": fitted.weight_decay,

@@ -1,0 +1,214 @@
+"""Averaging: the mean log odds of a few contenders, where the validation edges say that it ranks better than the best.
+
+Contenders err in different places. Each is moved to log odds at the rehearsal's prevalence by a line that is fitted on
+the validation edges (Platt), so that models and counts stand on one scale; their mean is a scorer like any other.
+
+The lines are fitted on the edges that judge, so what the mean gains is cross-validated: each fifth of the validation
+edges is ranked with lines of the other four.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkodds.config import BASELINES
+from linkodds.contest import HELD_OUT, Contender, Contest
+from linkodds.findings import Finding
+from linkodds.held_out import HeldOut
+from linkodds.history import Epoch
+from linkodds.logit_bins import Floats
+from linkodds.platt import fit_platt, weighted_points
+from linkodds.scoring import InnerProductScorer, MeanOddsScorer
+
+MOST_MEMBERS = 3
+MOST_PAIRS = 20_000_000
+"""Up to so many pairs the logits of a few contenders for all of them fit the memory, 4 bytes each."""
+FOLDS = 5
+MIN_EDGES = 50
+"""Validation edges without which nothing is averaged."""
+DIGITS = 6
+"""Significant digits of slopes and intercepts: sums that round otherwise on more threads give the same ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class MeanModel:
+    """A mean of contenders, with the fields of any fitted model.
+
+    Args:
+        members: as they were on their own, without degree terms.
+        scorer: their mean log odds.
+        effective_odds: edges / non-edges that the lines were fitted at.
+        gain: rise of the average precision over the best member, cross-validated on the validation edges.
+        gain_error: its standard error, edges drawn anew.
+    """
+
+    members: tuple[Contender, ...]
+    scorer: MeanOddsScorer
+    effective_odds: float
+    gain: float
+    gain_error: float
+    name: str = "auto"
+    objective: str = "mean"
+
+    @property
+    def label(self) -> str:
+        """What to call it in words."""
+        *first, last = (each.name for each in self.members)
+        return f"the mean of {', '.join(first)} and {last}"
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """Of the first member that was trained in epochs."""
+        return next((each.fitted.history for each in self.members if each.fitted and each.fitted.history), ())
+
+    @property
+    def best_epoch(self) -> int:
+        """Of the member whose history this has."""
+        return next((each.fitted.best_epoch for each in self.members if each.fitted and each.fitted.history), 0)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Of all members."""
+        return tuple(dict.fromkeys(finding for each in self.members for finding in each.findings))
+
+    @property
+    def num_parameters(self) -> int:
+        """Of all members, and their lines."""
+        return sum(2 + (each.fitted.num_parameters if each.fitted else 0) for each in self.members)
+
+    @property
+    def weights(self) -> dict[str, NDArray[Any]]:
+        """Those of each member behind its number: member-1, member-2; its embeddings beside them, if it has any."""
+        arrays: dict[str, NDArray[Any]] = {}
+        for k, member in enumerate(self.members, start=1):
+            arrays |= {f"member-{k}.{name}": array for name, array in member.weights.items()}
+            if isinstance(member.scorer, InnerProductScorer):
+                embeddings = member.scorer.to_arrays()
+                arrays |= {f"member-{k}.embeddings.{name}": array for name, array in embeddings.items()}
+        return arrays
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """The members and their lines, as config.yaml holds them."""
+        lines = zip(self.members, self.scorer.slopes, self.scorer.intercepts, strict=True)
+        return [{"model": each.name, "slope": slope, "intercept": intercept} for each, slope, intercept in lines]
+
+
+def best_mean(contest: Contest, ranked: Sequence[Contender]) -> Contender | None:
+    """The mean that ranks the validation edges better than the best contender, if one does; see `worth_it`.
+
+    Args:
+        contest: on whose split they were measured.
+        ranked: all contenders, the best by validation average precision first.
+    """
+    rehearsal = contest.rehearsal
+    pool = _pool(ranked)
+    num_edges = pool[0].parts["validation"].num_edges
+    if (
+        len(pool) < 2
+        or rehearsal.split.folds > 1
+        or num_edges < MIN_EDGES
+        or rehearsal.non_edges.design != "enumerated"
+        or rehearsal.split.space.num_pairs > MOST_PAIRS
+    ):
+        return None
+    with contest.fitting.costs.stage("averaging"):
+        logits = {each.name: _Logits.of(contest, each) for each in pool}
+        known = {name: each for name, each in logits.items() if each.lines}
+        single = precisions(logits[pool[0].name].edges, logits[pool[0].name].non_edges, np.arange(num_edges))
+        best: tuple[float, float, tuple[Contender, ...]] | None = None
+        for members in _combinations(pool):
+            if not all(each.name in known for each in members):
+                continue
+            gains = _cross_validated([known[each.name] for each in members]) - single
+            gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(num_edges))
+            if worth_it(gain, error) and (best is None or gain > best[0]):
+                best = gain, error, members
+        if best is None:
+            return None
+        gain, error, members = best
+        slopes, intercepts = zip(*(known[each.name].lines[-1] for each in members), strict=True)
+        scorer = MeanOddsScorer(tuple(each.scorer for each in members), slopes, intercepts)
+        odds = rehearsal.prevalence / (1 - rehearsal.prevalence)
+        model = MeanModel(members, scorer, odds, gain, error)
+        return Contender(model.name, scorer, model, rehearsal.held_out(scorer, rehearsal.split, HELD_OUT))
+
+
+def worth_it(gain: float, error: float) -> bool:
+    """Whether a cross-validated gain makes up for saving and scoring several models."""
+    return gain > error
+
+
+def precisions(edges: Floats, non_edges: NDArray[np.floating[Any]], judged: NDArray[np.intp]) -> Floats:
+    """Precision of the list that ends with each judged edge; over all edges their mean is the average precision.
+
+    Args:
+        edges: shape (edges,), logits.
+        non_edges: shape (non-edges,), logits.
+        judged: places of edges.
+    Example:
+        >>> precisions(np.array([3.0, 1.0]), np.array([2.0, 0.0]), np.arange(2)).round(3).tolist()
+        [1.0, 0.667]
+    """
+    order = np.sort(edges)
+    below = np.bincount(np.searchsorted(order, non_edges, side="right"), minlength=len(order) + 1)
+    false = np.cumsum(below[::-1])[::-1][1:]  # non-edges at or above each edge of the order
+    at = np.searchsorted(order, edges[judged], side="left")
+    true = len(order) - at
+    return np.asarray(true / (true + false[at]))
+
+
+@dataclass(frozen=True, eq=False)
+class _Logits:
+    """Of one contender: for validation edges and all non-edges, and its lines: of each fold's complement, then of all."""
+
+    edges: Floats
+    non_edges: NDArray[np.float32]
+    lines: tuple[tuple[float, float], ...]
+
+    @staticmethod
+    def of(contest: Contest, contender: Contender) -> "_Logits":
+        held_out, rehearsal = contender.parts["validation"], contest.rehearsal
+        non_edges = np.concatenate([chunk for chunk, _ in rehearsal.non_edges.stream(contender.scorer)])
+        fold_of = np.arange(held_out.num_edges) % FOLDS
+        kept = [fold_of != fold for fold in range(FOLDS)] + [fold_of >= 0]
+        lines = [_line(held_out, each, rehearsal.prevalence) for each in kept]
+        found = tuple(line for line in lines if line is not None)
+        return _Logits(held_out.edge_logits, non_edges, found if len(found) == len(lines) else ())
+
+
+def _line(held_out: HeldOut, kept: NDArray[np.bool_], prevalence: float) -> tuple[float, float] | None:
+    some = replace(held_out, edge_logits=held_out.edge_logits[kept], edge_classes=held_out.edge_classes[kept])
+    line = fit_platt(weighted_points([some], prevalence))
+    if line is None or not line.slope > 0 or not np.isfinite([line.slope, line.intercept]).all():
+        return None
+    return float(f"{line.slope:.{DIGITS}g}"), float(f"{line.intercept:.{DIGITS}g}")
+
+
+def _cross_validated(members: Sequence[_Logits]) -> Floats:
+    """Precision at each validation edge of the mean whose lines are those of the other folds."""
+    num_edges = len(members[0].edges)
+    result = np.empty(num_edges)
+    for fold in range(FOLDS):
+        judged = np.arange(fold, num_edges, FOLDS)
+        edges, non_edges = np.zeros(num_edges), np.zeros(len(members[0].non_edges))
+        for member in members:
+            slope, _ = member.lines[fold]
+            edges += slope * member.edges
+            non_edges += slope * member.non_edges
+        result[judged] = precisions(edges, non_edges, judged)
+    return result
+
+
+def _pool(ranked: Sequence[Contender]) -> list[Contender]:
+    """The best few, and the best baseline."""
+    pool = list(ranked[:MOST_MEMBERS])
+    counted = [each for each in ranked if each.name in BASELINES]
+    return pool + [each for each in counted[:1] if each not in pool]
+
+
+def _combinations(pool: Sequence[Contender]) -> list[tuple[Contender, ...]]:
+    return [each for size in range(2, MOST_MEMBERS + 1) for each in combinations(pool, size)]
