@@ -47,8 +47,8 @@ class Outcome:
 def choose(contest: Contest) -> Outcome:
     """Try the ladder and the baselines of a contest, and take the best.
 
-    The best by validation average precision are looked at again with the degree term that they would get. A mean takes
-    part where it ranks better than all of these; see `best_mean`.
+    The best by validation average precision are looked at again with the degree term that they would get. A mean is taken
+    unless one of these is better by more than a standard error; see `best_mean`.
 
     Args:
         contest: whose names are models of the ladder and baselines.
@@ -56,11 +56,13 @@ def choose(contest: Contest) -> Outcome:
     contenders, left_out = _tried(contest)
     ranked = sorted(contenders.values(), key=lambda each: -each.validation_ap)
     mean = best_mean(contest, ranked)
-    finalists = ranked[:LOOKED_AT_TWICE] if mean is None else [mean, *ranked[:LOOKED_AT_TWICE]]
-    expected = {each.name: contest.ap_with_degrees(each) for each in finalists}
-    winner = max(finalists, key=lambda each: expected[each.name])  # the first of equals
-    if mean is not None:
+    expected = {each.name: contest.ap_with_degrees(each) for each in ranked[:LOOKED_AT_TWICE]}
+    winner = max(ranked[:LOOKED_AT_TWICE], key=lambda each: expected[each.name])  # the first of equals
+    if mean is not None and isinstance(mean.fitted, MeanModel):
         contenders = contenders | {mean.name: mean}
+        expected[mean.name] = contest.ap_with_degrees(mean)
+        if expected[mean.name] + mean.fitted.gain_error >= expected[winner.name]:
+            winner = mean
     lost = sorted((each for each in contenders.values() if each is not winner), key=lambda each: -each.validation_ap)
     message = f"auto chose {_label(winner)}: validation average precision {_ap(winner, expected)} against "
     message += f"{', '.join(f'{_label(each)} {_ap(each, expected)}' for each in lost)}.{_about(winner)}"
@@ -134,7 +136,8 @@ def _about(winner: Contender) -> str:
     if not isinstance(winner.fitted, MeanModel):
         return ""
     gain, error = winner.fitted.gain, winner.fitted.gain_error
-    return f" Cross-validated, the mean is {gain:.2g} above its best member (standard error {error:.2g})."
+    side = "above" if gain > 0 else "below"
+    return f" Cross-validated, the mean is {abs(gain):.2g} {side} its best member (standard error {error:.2g})."
 
 
 def _about_counting(winner: Contender, ranked: Sequence[Contender]) -> str:

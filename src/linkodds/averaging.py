@@ -1,4 +1,4 @@
-"""Averaging: the mean log odds of a few contenders, where the validation edges say that it ranks better than the best.
+"""Averaging: the mean log odds of the best two or three contenders, unless the validation edges speak against it.
 
 Contenders err in different places. Each is moved to log odds at the rehearsal's prevalence by a line that is fitted on
 the validation edges (Platt), so that models and counts stand on one scale; their mean is a scorer like any other.
@@ -9,7 +9,6 @@ edges is ranked with lines of the other four.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -98,7 +97,11 @@ class MeanModel:
 
 
 def best_mean(contest: Contest, ranked: Sequence[Contender]) -> Contender | None:
-    """The mean that ranks the validation edges better than the best contender, if one does; see `worth_it`.
+    """The mean of the best two or three, unless the validation edges speak against it.
+
+    Two are averaged unless that ranks the validation edges worse than the best alone by more than a standard error: where
+    two models are nearly as good their mean is better more often than a hundred edges can show (`docs/auto.md`). Two counts
+    have no such credit: their mean has to be better by a standard error, and so has a third member.
 
     Args:
         contest: on whose split they were measured.
@@ -117,29 +120,42 @@ def best_mean(contest: Contest, ranked: Sequence[Contender]) -> Contender | None
         return None
     with contest.fitting.costs.stage("averaging"):
         logits = {each.name: _Logits.of(contest, each) for each in pool}
-        known = {name: each for name, each in logits.items() if each.lines}
-        single = precisions(logits[pool[0].name].edges, logits[pool[0].name].non_edges, np.arange(num_edges))
-        best: tuple[float, float, tuple[Contender, ...]] | None = None
-        for members in _combinations(pool):
-            if not all(each.name in known for each in members):
-                continue
-            gains = _cross_validated([known[each.name] for each in members]) - single
-            gain, error = float(gains.mean()), float(gains.std(ddof=1) / np.sqrt(num_edges))
-            if worth_it(gain, error) and (best is None or gain > best[0]):
-                best = gain, error, members
-        if best is None:
+        known = [each for each in pool if logits[each.name].lines]
+        if len(known) < 2 or known[0] is not pool[0]:
             return None
-        gain, error, members = best
-        slopes, intercepts = zip(*(known[each.name].lines[-1] for each in members), strict=True)
-        scorer = MeanOddsScorer(tuple(each.scorer for each in members), slopes, intercepts)
-        odds = rehearsal.prevalence / (1 - rehearsal.prevalence)
-        model = MeanModel(members, scorer, odds, gain, error)
-        return Contender(model.name, scorer, model, rehearsal.held_out(scorer, rehearsal.split, HELD_OUT))
+        single = precisions(logits[pool[0].name].edges, logits[pool[0].name].non_edges, np.arange(num_edges))
+        members: tuple[Contender, ...] = (known[0], known[1])
+        of_pair = _cross_validated([logits[each.name] for each in members])
+        gain, error = _mean_and_error(of_pair - single)
+        if gain <= (-error if any(each.fitted for each in members) else error):
+            return None
+        for third in known[2:]:
+            of_three = _cross_validated([logits[each.name] for each in (*members[:2], third)])
+            added, added_error = _mean_and_error(of_three - of_pair)
+            total = _mean_and_error(of_three - single)
+            if added > added_error and total[0] > gain:
+                members, (gain, error) = (*members[:2], third), total
+        return mean_of(contest, members, [logits[each.name].lines[-1] for each in members], gain, error)
 
 
-def worth_it(gain: float, error: float) -> bool:
-    """Whether a cross-validated gain makes up for saving and scoring several models."""
-    return gain > error
+def mean_of(
+    contest: Contest, members: Sequence[Contender], lines: Sequence[tuple[float, float]], gain: float, error: float
+) -> Contender:
+    """The mean of some contenders, scored as they were.
+
+    Args:
+        contest: on whose split they were measured.
+        members: without degree terms.
+        lines: slope and intercept of each.
+        gain: see `MeanModel`.
+        error: of the gain.
+    """
+    rehearsal = contest.rehearsal
+    slopes, intercepts = zip(*lines, strict=True)
+    scorer = MeanOddsScorer(tuple(each.scorer for each in members), slopes, intercepts)
+    odds = rehearsal.prevalence / (1 - rehearsal.prevalence)
+    model = MeanModel(tuple(members), scorer, odds, gain, error)
+    return Contender(model.name, scorer, model, rehearsal.held_out(scorer, rehearsal.split, HELD_OUT))
 
 
 def precisions(edges: Floats, non_edges: NDArray[np.floating[Any]], judged: NDArray[np.intp]) -> Floats:
@@ -210,5 +226,5 @@ def _pool(ranked: Sequence[Contender]) -> list[Contender]:
     return pool + [each for each in counted[:1] if each not in pool]
 
 
-def _combinations(pool: Sequence[Contender]) -> list[tuple[Contender, ...]]:
-    return [each for size in range(2, MOST_MEMBERS + 1) for each in combinations(pool, size)]
+def _mean_and_error(values: Floats) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
