@@ -178,7 +178,7 @@ class TestTheCommand:
         lines = [",".join(pair) for pair in communities.ids[communities.edges]]
         (edges := tmp_path / "edges.csv").write_text("\n".join(["source,target", *lines]) + "\n")
         given = ["compare", str(edges), "--models", "auto", "--splits", "2", "--folds", "1", "--threads", "1"]
-        given += ["--time-budget", "5", "--hidden", "8", "--dim", "4", "--epochs", "5"]
+        given += ["--time-budget", "2", "--hidden", "8", "--dim", "4", "--epochs", "5"]
         table = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "a")])
         assert table.exit_code == 0, table.output
         assert "corrected resampled t interval" in table.stdout

@@ -132,7 +132,7 @@ def split_to_json(found: Mapping[str, Evaluation | str], seed: int) -> dict[str,
             models[name] = {"reason": each}
             continue
         models[name] = {
-            "chosen": each.model["name"],
+            "chosen": " + ".join(each.model.get("members") or [each.model["name"]]),
             "validation_average_precision": each.model["validation_average_precision"],
             "metrics": {key: each.metrics[key].value for key in METRICS},
             "reasons": {key: each.metrics[key].reason for key in METRICS if each.metrics[key].value is None},
