@@ -23,6 +23,8 @@ LADDER = (STACK, "signed-gae", "vgae", "gae")
 """Models that auto tries, those first that were best most often: `docs/auto.md`."""
 FEWEST_EPOCHS = 20
 """A training with fewer is left out."""
+FEWEST_EDGES = 100
+"""Train edges that the stack needs to hide some."""
 FOR_FOLDS = 0.5
 """Share of the budget that is kept for the trainings of the winner on the other folds, where there are any."""
 LOOKED_AT_TWICE = 3
@@ -112,7 +114,7 @@ def _reason_against(contest: Contest, name: str, left: float) -> str:
         return "no mean of folds is made of it"
     if name == STACK and split.space.num_nodes > MAX_NODES:
         return f"it takes up to {MAX_NODES:,} nodes"
-    if name == STACK and len(split.train) < 100:
+    if name == STACK and len(split.train) < FEWEST_EDGES:
         return "too few train edges to hide some"
     needed = fitting.seconds_needed(name)
     fits = needed <= left

@@ -158,7 +158,9 @@ def mean_of(
     return Contender(model.name, scorer, model, rehearsal.held_out(scorer, rehearsal.split, HELD_OUT))
 
 
-def precisions(edges: Floats, non_edges: NDArray[np.floating[Any]], judged: NDArray[np.intp]) -> Floats:
+def precisions(
+    edges: NDArray[np.floating[Any]], non_edges: NDArray[np.floating[Any]], judged: NDArray[np.intp]
+) -> Floats:
     """Precision of the list that ends with each judged edge; over all edges their mean is the average precision.
 
     Args:
@@ -179,9 +181,10 @@ def precisions(edges: Floats, non_edges: NDArray[np.floating[Any]], judged: NDAr
 
 @dataclass(frozen=True, eq=False)
 class _Logits:
-    """Of one contender: for validation edges and all non-edges, and its lines: of each fold's complement, then of all."""
+    """Of one contender: for validation edges and all non-edges, both in float32 so that what is tied stays tied, and its
+    lines: of each fold's complement, then of all."""
 
-    edges: Floats
+    edges: NDArray[np.float32]
     non_edges: NDArray[np.float32]
     lines: tuple[tuple[float, float], ...]
 
@@ -193,7 +196,7 @@ class _Logits:
         kept = [fold_of != fold for fold in range(FOLDS)] + [fold_of >= 0]
         lines = [_line(held_out, each, rehearsal.prevalence) for each in kept]
         found = tuple(line for line in lines if line is not None)
-        return _Logits(held_out.edge_logits, non_edges, found if len(found) == len(lines) else ())
+        return _Logits(held_out.edge_logits.astype(np.float32), non_edges, found if len(found) == len(lines) else ())
 
 
 def _line(held_out: HeldOut, kept: NDArray[np.bool_], prevalence: float) -> tuple[float, float] | None:

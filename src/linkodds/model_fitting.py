@@ -165,7 +165,7 @@ class ModelFitting:
         if self.config.model != "auto" or name not in AUTOENCODERS:
             return True
         alone = replace(self, names=(name,), config=self.config.model_copy(update={"model": name}))
-        return self.epochs_allowed[name] == alone.evenly_shared(name)
+        return self.epochs_allowed[name] == alone.evenly_shared(name) == self.config.epochs
 
     def _trained(
         self, name: str, split: Split, fold: int, like: TrainedModel | None, seconds: float | None

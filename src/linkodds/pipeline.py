@@ -207,16 +207,18 @@ def evaluate_models(
         fit = Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
         fit.announce()
         entered: dict[str, tuple[Contest, Contender, Sequence[Finding]]] = {}
+        known: dict[str, Contender] = {}
         for name in sorted(names, key=lambda each: each != "auto"):  # auto first: others may have what it has fitted
             contest = fit.contest(name)
             if name == "auto":
                 outcome = choose(contest)
                 entered[name] = contest, outcome.winner, outcome.findings
-                found = outcome.contenders
+                found = {each: outcome.contenders[each] for each in outcome.contenders if each != name}
+                known |= {each: found[each] for each in found if contest.fitting.is_as_named(each)}
             else:
-                found = contest.contenders({each: contender for each, (_, contender, _) in entered.items()})
-            as_named = [each for each in found if contest.fitting.is_as_named(each)]
-            new = [each for each in as_named if each in (*names, *BASELINES) and each not in entered]
+                found = contest.contenders(known)
+                known |= found
+            new = [each for each in found if each == name or (each in BASELINES and each not in entered)]
             entered |= {each: (contest, found[each], found[each].findings) for each in new}
         result: dict[str, Evaluation | str] = {}
         for name, (contest, contender, findings) in entered.items():
