@@ -174,7 +174,8 @@ class TestTheCommand:
         assert of_fit - of_one_run <= ours
         assert ours - of_fit == {"models", "splits"}
 
-    def test_prints_a_table_or_json(self, communities, tmp_path: Path) -> None:
+    def test_prints_a_table_or_json(self, communities, tmp_path: Path, monkeypatch) -> None:
+        monkeypatch.setattr("linkodds.fit.LADDER", ("gae", "vgae"))
         lines = [",".join(pair) for pair in communities.ids[communities.edges]]
         (edges := tmp_path / "edges.csv").write_text("\n".join(["source,target", *lines]) + "\n")
         given = ["compare", str(edges), "--models", "auto", "--splits", "2", "--folds", "1", "--threads", "1"]
@@ -184,6 +185,7 @@ class TestTheCommand:
         assert "corrected resampled t interval" in table.stdout
         assert "1 : 16.8" in table.stdout
         document = CliRunner().invoke(app, [*given, "--out", str(tmp_path / "b"), "--json"])
+        assert document.exit_code == 0, document.output
         found = json.loads(document.stdout)
         assert found["format"] == "linkodds.comparison/1"
         assert found == json.loads((tmp_path / "a" / "comparison.json").read_text())

@@ -199,9 +199,9 @@ def test_the_first_fold_is_the_one_of_the_contest(communities, monkeypatch) -> N
     trained: list[tuple[str, int]] = []
     contend = Contest.contend
 
-    def counting(self, name, split, fold=0, like=None):
+    def counting(self, name, split, fold=0, like=None, seconds=None):
         trained.append((name, fold))
-        return contend(self, name, split, fold, like)
+        return contend(self, name, split, fold, like, seconds)
 
     monkeypatch.setattr(Contest, "contend", counting)
     fit_graph(communities, FitConfig(model="gae", folds=3, **QUICK))

@@ -26,7 +26,9 @@ def test_importing_linkodds_loads_no_torch() -> None:
 
 def test_only_training_and_what_starts_it_loads_torch() -> None:
     with_torch = {
+        "auto",
         "autoencoder",
+        "averaging",
         "checkpoint",
         "comparison",
         "contest",
@@ -36,10 +38,14 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
         "demo",
         "encoder",
         "estimator",
+        "fit",
         "latent",
+        "mean_of_folds",
+        "model_fitting",
         "objective",
         "pipeline",
         "propagation",
+        "settings",
         "training",
     }
     names = {path.stem for path in (ROOT / "src" / "linkodds").glob("*.py")} - with_torch - {"__init__", "__main__"}

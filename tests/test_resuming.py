@@ -140,7 +140,7 @@ class TestAFit:
         def refuse(*_, **__):
             raise InvertedRanking("non-edges rank above edges")
 
-        monkeypatch.setattr("linkodds.pipeline.fit_calibrator", refuse)
+        monkeypatch.setattr("linkodds.fit.fit_calibrator", refuse)
         with pytest.raises(InvertedRanking):
             fit_run(graph[0], tmp_path / "other", self.config, reading=graph[1])
         assert not (tmp_path / "other.partial").exists()
@@ -276,7 +276,7 @@ class TestCommandLine:
 
     def test_a_failure_says_how_to_go_on(self, communities, tmp_path, monkeypatch):
         edges, out = write_graph(communities, tmp_path), tmp_path / "run"
-        monkeypatch.setattr("linkodds.pipeline.fit_calibrator", lambda *_, **__: 1 // 0)
+        monkeypatch.setattr("linkodds.fit.fit_calibrator", lambda *_, **__: 1 // 0)
         result = self.fit(edges, "--out", out, "--model", "gae", "--epochs", 5, "--dim", 4, "--folds", 1)
         assert result.exit_code == 1
         assert f"go on with: linkodds fit {edges} --out {out} --resume" in result.stderr

@@ -5,7 +5,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
-from linkodds import contest
+from linkodds import model_fitting
 from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.features import Features
@@ -158,7 +158,7 @@ def test_too_few_edges_to_hide_are_refused():
 
 
 def test_a_saved_run_gives_the_same_logits_and_a_spoilt_one_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(contest, "fit_stack", partial(fit_stack, options=SMALL))
+    monkeypatch.setattr(model_fitting, "fit_stack", partial(fit_stack, options=SMALL))
     config = FitConfig(model="stack", folds=1, threads=1)
     run = fit_graph(blocks(False, None), config, partial=PartialRun(tmp_path / "run", force=False))
     loaded = load_run(tmp_path / "run")

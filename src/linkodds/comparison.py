@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from linkodds import __version__
-from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
-from linkodds.contest import STACK
+from linkodds.config import AUTOENCODERS, BASELINES, STACK, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
+from linkodds.fit import OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch
-from linkodds.pipeline import OnStart, Say, evaluate_models
+from linkodds.pipeline import evaluate_models
 from linkodds.repeats import Repeated, differences, repeated
 
 FORMAT = "linkodds.comparison/1"
@@ -132,7 +132,7 @@ def split_to_json(found: Mapping[str, Evaluation | str], seed: int) -> dict[str,
             models[name] = {"reason": each}
             continue
         models[name] = {
-            "chosen": each.model["name"],
+            "chosen": " + ".join(each.model.get("members") or [each.model["name"]]),
             "validation_average_precision": each.model["validation_average_precision"],
             "metrics": {key: each.metrics[key].value for key in METRICS},
             "reasons": {key: each.metrics[key].reason for key in METRICS if each.metrics[key].value is None},

@@ -15,6 +15,7 @@ BaselineName = Literal[
 AUTOENCODERS: tuple[str, ...] = get_args(AutoencoderName)
 VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae")
 BASELINES: tuple[str, ...] = get_args(BaselineName)
+STACK = "stack"
 COSTLY = ("katz", "ppr", "feature-cosine")
 """Baselines that stand beside every model in a small graph, and only where they are named in a large one."""
 
@@ -31,9 +32,9 @@ class FitConfig(BaseModel):
 
     model: Literal["auto", AutoencoderName, "stack", BaselineName] = Field(
         "auto",
-        description="auto: the best of gae, vgae, signed-gae and the baselines by validation average precision; or the name of "
-        "one of them, or linear-gae, linear-vgae or stack (boosted trees over counts of short walks, spectral products and "
-        "features)",
+        description="auto: of stack, signed-gae, vgae and gae what fits the time budget, and the baselines; the best by "
+        "validation average precision, or the mean of the best two or three; or the name of one of them (stack: boosted trees "
+        "over counts of short walks, spectral products and features), or linear-gae or linear-vgae",
     )
     decoder: Literal["auto", "inner-product", "signed"] = Field(
         "auto",
@@ -112,7 +113,8 @@ class FitConfig(BaseModel):
     time_budget: float | None = Field(
         None,
         gt=0,
-        description="seconds for all training, spent as counted work at nominal rates, so on any clock alike; null: no limit",
+        description="seconds for all training, spent as counted work at nominal rates, so on any clock alike; null: 300 for "
+        "auto, no limit for the others",
     )
     checkpoint_every: int | None = Field(
         None,

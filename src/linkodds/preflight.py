@@ -131,7 +131,7 @@ class TimeBudget:
         """How many epochs a training may take: what its share pays for, at least one validation, at most `most`."""
         if self.share is None:
             return most
-        paid = int(self.share / nominal_seconds(epoch_work(sizes)))
+        paid = int(min(self.share / nominal_seconds(epoch_work(sizes)), most))
         return min(most, max(paid, sizes.validate_every))
 
 
@@ -147,32 +147,35 @@ def shortened(budget: float | None, name: str, epochs: int, most: int) -> Findin
 
 
 class Clock:
-    """The last resort of a time budget: says when training has taken more than twice as long as it should, and 5 seconds.
+    """The last resort of a time budget: says when a training has taken more than twice what it should, and 5 seconds.
+
+    It counts the processor's seconds on each thread, so that other programs do not end a training.
 
     Args:
-        budget: seconds for all training; None never rings.
-        spent: seconds that earlier trainings of this fit took.
+        allowed: seconds for this training; None never rings.
+        threads: that share the work.
+        spent: seconds of it that were taken before.
     Example:
         >>> Clock(None, spent=1e9)(), Clock(1.0, spent=7.5)()
         (False, True)
     """
 
-    def __init__(self, budget: float | None, *, spent: float) -> None:
-        self.budget, self.spent = budget, spent
-        self.start = time.perf_counter()
+    def __init__(self, allowed: float | None, *, threads: int = 1, spent: float = 0.0) -> None:
+        self.allowed, self.threads, self.spent = allowed, threads, spent
+        self.start = time.process_time()
 
     def __call__(self) -> bool:
         """Whether the time is over."""
-        taken = self.spent + time.perf_counter() - self.start
-        return self.budget is not None and taken > CLOCK_FACTOR * self.budget + CLOCK_GRACE
+        taken = self.spent + (time.process_time() - self.start) / self.threads
+        return self.allowed is not None and taken > CLOCK_FACTOR * self.allowed + CLOCK_GRACE
 
     def finding(self, name: str, epochs: int) -> Finding:
         """What to say of a training that was ended by the clock."""
         return Finding(
             "training",
             "warning",
-            f"Training took more than {CLOCK_FACTOR} times its budget of {self.budget:g} s, so a clock ended {name} after "
-            f"{epochs:,} epochs: this run is not reproducible.",
+            f"Training took more than {CLOCK_FACTOR} times the {self.allowed:.3g} s that its time budget allowed, so a clock "
+            f"ended {name} after {epochs:,} epochs: this run is not reproducible.",
             "For a run that is, give --epochs instead of --time-budget.",
             float(epochs),
         )

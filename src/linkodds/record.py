@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from linkodds.baselines import CosineScorer, baseline_scorer
 from linkodds.calibration import Calibrator
-from linkodds.config import BASELINES
+from linkodds.config import AUTOENCODERS, BASELINES, STACK
 from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
 from linkodds.degree_term import DegreeTerm
@@ -30,7 +30,7 @@ from linkodds.held_out import HeldOut
 from linkodds.history import history_csv
 from linkodds.non_edges import degrees_of
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
-from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
+from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanOddsScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
 from linkodds.stack import StackScorer
 from linkodds.trees import MAX_BYTES, forests_text, read_forests
@@ -43,10 +43,12 @@ _ALWAYS_THERE = (
 )
 _CHECKPOINTS = "checkpoints"
 _BEING_WRITTEN = ".new"
-_TREES = "trees.txt"
+_WEIGHTS, _TREES = "model.safetensors", "trees.txt"
+MOST_MEMBERS = 8
+"""Of a mean that is read."""
 _IN_A_PARTIAL_RUN = {
     *_ALWAYS_THERE,
-    "model.safetensors",
+    _WEIGHTS,
     _TREES,
     "embeddings.parquet",
     "report.html",
@@ -197,11 +199,11 @@ def write_results(partial: PartialRun, run: Run) -> None:
     """Everything else but the report."""
     write_inputs(partial, run.config, run.ids, run.split)
     if run.weights:
-        partial.write("model.safetensors", safetensors.numpy.save(dict(run.weights)))
+        partial.write(_WEIGHTS, safetensors.numpy.save(dict(run.weights)))
     if run.embeddings is not None:
         partial.write("embeddings.parquet", parquet_bytes(_embedding_table(run)))
-    if isinstance(scorer := _base(run.scorer), StackScorer):
-        partial.write(_TREES, forests_text(scorer.forests).encode())
+    if (stack := _stack_in(run.scorer)) is not None:
+        partial.write(_TREES, forests_text(stack.forests).encode())
     partial.write("calibration.json", _json(run.calibrator.to_json()))
     partial.write("decision.json", _json(run.decision.to_json()))
     partial.write("history.csv", history_csv(run.history))
@@ -269,19 +271,15 @@ def _read(path: Path) -> Run:
     test, *calibration = scores
     if test.message_graph_hash != split.message_graph_hash():
         raise BrokenRun("scores.npz belongs to another message graph than split.npz.")
-    model, weights = config["model"], {}
+    model = config["model"]
+    is_stored = (path / _WEIGHTS).is_file()
+    weights = safetensors.numpy.load_file(path / _WEIGHTS) if is_stored else {}
     scorer: Scorer
-    if model == "feature-cosine":
-        weights = safetensors.numpy.load_file(path / "model.safetensors")
-        scorer = CosineScorer.from_arrays(weights)
-    elif model in BASELINES:
-        counts = [baseline_scorer(model, rotation) for rotation in split.rotations()]
-        scorer = counts[0] if len(counts) == 1 else MeanScorer(tuple(counts))
-    elif model == "stack":
-        weights = safetensors.numpy.load_file(path / "model.safetensors")
-        scorer = StackScorer.from_arrays(split, weights, read_forests(_read_trees(path / _TREES)))
+    if model == "auto":
+        scorer = _mean_scorer(config["members"], split, weights, path)
+    elif model in BASELINES or model == STACK:
+        scorer = _scorer_of(model, split, weights, path)
     else:
-        weights = safetensors.numpy.load_file(path / "model.safetensors")
         scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])
     if (term := DegreeTerm.from_json(config["degree_term"])).is_used:
         scorer = term.applied(scorer, degrees_of(split.train, space))
@@ -302,6 +300,44 @@ def _read(path: Path) -> Run:
         cost=_load_json(path / "cost.json"),
         path=path,
     )
+
+
+def _scorer_of(model: str, split: Split, weights: Mapping[str, NDArray[Any]], path: Path) -> Scorer:
+    """The scorer of a model or baseline from its arrays; of an autoencoder in a mean, embeddings among them."""
+    if model == "feature-cosine":
+        return CosineScorer.from_arrays(weights)
+    if model in BASELINES:
+        counts = [baseline_scorer(model, rotation) for rotation in split.rotations()]
+        return counts[0] if len(counts) == 1 else MeanScorer(tuple(counts))
+    if model == STACK:
+        return StackScorer.from_arrays(split, weights, read_forests(_read_trees(path / _TREES)))
+    prefix = "embeddings."
+    embeddings = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
+    return InnerProductScorer.from_arrays(embeddings, split.space.num_nodes)
+
+
+def _mean_scorer(
+    members: list[dict[str, Any]], split: Split, weights: Mapping[str, NDArray[Any]], path: Path
+) -> MeanOddsScorer:
+    """The mean that auto took; each member's arrays stand behind its number."""
+    if len(members) > MOST_MEMBERS:
+        raise BrokenRun(f"config.yaml names {len(members)} members of a mean of at most {MOST_MEMBERS}.")
+    scorers = []
+    for k, member in enumerate(members, start=1):
+        if member["model"] not in (*AUTOENCODERS, STACK, *BASELINES):
+            raise BrokenRun(f"config.yaml names a member {member['model']!r}, which is no model.")
+        prefix = f"member-{k}."
+        own = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
+        scorers.append(_scorer_of(member["model"], split, own, path))
+    lines = [(float(member["slope"]), float(member["intercept"])) for member in members]
+    return MeanOddsScorer(tuple(scorers), tuple(slope for slope, _ in lines), tuple(each for _, each in lines))
+
+
+def _stack_in(scorer: Scorer) -> StackScorer | None:
+    """The stack that a scorer is, or that is a member of it."""
+    scorer = _base(scorer)
+    members = scorer.members if isinstance(scorer, MeanOddsScorer) else (scorer,)
+    return next((each for each in members if isinstance(each, StackScorer)), None)
 
 
 def _base(scorer: Scorer) -> Scorer:

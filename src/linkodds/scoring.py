@@ -1,13 +1,14 @@
 """Scorers: what every trained model and baseline becomes, so that evaluation and search need neither torch nor a GPU."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from linkodds.errors import BrokenRun
 from linkodds.pairs import Pairs
 from linkodds.surface import Surface
 
@@ -60,6 +61,33 @@ class InnerProductScorer:
         signs = np.ones(self.source.shape[1], dtype=np.float32)
         signs[-self.num_negative :] = -1
         return self.source * signs
+
+    def to_arrays(self) -> dict[str, NDArray[np.float32] | NDArray[np.float64]]:
+        """Everything by name; the target only where it is another array than the source."""
+        decoder = np.array([self.scale, self.bias, self.num_negative], dtype=np.float64)
+        arrays: dict[str, NDArray[np.float32] | NDArray[np.float64]] = {"source": self.source, "decoder": decoder}
+        return arrays if self.target is self.source else arrays | {"target": self.target}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[Any]], num_nodes: int) -> "InnerProductScorer":
+        """The scorer again.
+
+        Args:
+            arrays: as `to_arrays` gives them.
+            num_nodes: of the graph.
+        Raises:
+            BrokenRun: arrays that do not belong to this graph.
+        """
+        source = arrays["source"]
+        target = arrays.get("target", source)
+        for side in (source, target):
+            if side.dtype != np.float32 or side.ndim != 2 or len(side) != num_nodes or not np.isfinite(side).all():
+                raise BrokenRun("model.safetensors does not fit the nodes of this graph.")
+        scale, bias, num_negative = (float(value) for value in arrays["decoder"])
+        width = source.shape[1]
+        if target.shape[1] != width or not (np.isfinite([scale, bias]).all() and num_negative in range(width + 1)):
+            raise BrokenRun("model.safetensors holds no decoder for these embeddings.")
+        return InnerProductScorer(source, target, scale, bias, int(num_negative))
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
@@ -172,6 +200,52 @@ class MeanScorer:
         for scorer in others:
             total += scorer.logits(pairs).astype(np.float32)
         return np.asarray(total / len(self.scorers))
+
+
+@dataclass(frozen=True, eq=False)
+class MeanOddsScorer:
+    """The mean log odds of several scorers, each moved by a line of its own.
+
+    logit(u, v) = mean over members m of slope[m] * logit[m](u, v) + intercept[m], where each member's logit is rounded to
+    float32 first, in `logits` as in `block`.
+
+    Args:
+        members: at least one.
+        slopes: above 0, one a member.
+        intercepts: one a member.
+    Example:
+        >>> z = np.array([[1], [2]], dtype=np.float32)
+        >>> members = InnerProductScorer(z, z, 1.0, 0.0), InnerProductScorer(z, z, 2.0, 1.0)
+        >>> scorer = MeanOddsScorer(members, slopes=(2.0, 1.0), intercepts=(0.0, -1.0))
+        >>> scorer.logits(np.array([[0, 1]])), scorer.block(slice(0, 1), slice(1, 2))  # (2 * 2 + 5 - 1) / 2
+        (array([4.]), array([[4.]], dtype=float32))
+    """
+
+    members: tuple[Scorer, ...]
+    slopes: tuple[float, ...]
+    intercepts: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.members) == len(self.slopes) == len(self.intercepts) > 0:
+            raise ValueError("a mean has at least one member, and a line for each")
+        if not (min(self.slopes) > 0 and np.isfinite([*self.slopes, *self.intercepts]).all()):
+            raise ValueError("a line has a finite slope above 0, and a finite intercept")
+
+    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+        """Shape (rows, columns), float32; see `Scorer.block`."""
+        return self.of_members([each.block(rows, columns) for each in self.members]).astype(np.float32)
+
+    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64; see `Scorer.logits`."""
+        return self.of_members([each.logits(pairs).astype(np.float32) for each in self.members])
+
+    def of_members(self, logits: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
+        """The mean from the logits of each member, all of one shape."""
+        total = np.full(logits[0].shape, sum(self.intercepts))
+        for slope, each in zip(self.slopes, logits, strict=True):
+            total += slope * each.astype(np.float64)
+        total /= len(self.members)
+        return total
 
 
 def mean_inner_product(scorers: Sequence[InnerProductScorer]) -> InnerProductScorer:

@@ -89,7 +89,7 @@ def verdict(evaluation: Mapping[str, Any]) -> Verdict:
         ...     "baselines": {"l3": {"average_precision": 0.25}, "degree": {"average_precision": 0.02}}})
         >>> said.tone, said.headline
         ('mixed', 'vgae does not clearly earn its keep: its average precision of 0.200 [0.100, 0.300] is no better than
-        the 0.250 of the best baseline, l3 (the interval covers it).')
+        the 0.250 of the best baseline, l3 (the interval covers it), so counting is as good.')
         >>> said.details[0]
         'In the rehearsal, at 1 : 999, 41 of its first 100 candidates were held-out edges, where a random order finds 0.100.'
     """
@@ -187,7 +187,7 @@ def comparison(evaluation: Mapping[str, Any]) -> list[Compared]:
 
 
 def _ranking(evaluation: Mapping[str, Any]) -> tuple[str, Literal["better", "no better", "worse"]]:
-    name = plain_text(evaluation["model"]["name"], 60)
+    name = _name(evaluation["model"])
     quantity = evaluation["metrics"].get("average_precision")
     value, interval, best = number_of(quantity), interval_of(quantity), best_baseline(evaluation)
     if value is None:
@@ -201,7 +201,7 @@ def _ranking(evaluation: Mapping[str, Any]) -> tuple[str, Literal["better", "no 
         return f"{said}; the baselines were measured at the run's own base rate alone.", "no better"
     if best is None:
         return f"{name} was compared with no baseline: {measured} stands alone.", "no better"
-    kind = "other baseline" if name in evaluation["baselines"] else "baseline"
+    kind = "other baseline" if evaluation["model"]["name"] in evaluation["baselines"] else "baseline"
     other = f"the {number_text(best[1])} of the best {kind}, {plain_text(best[0], 60)}"
     if kind == "other baseline":
         name = f"{name}, itself a baseline that learns nothing,"
@@ -215,10 +215,19 @@ def _ranking(evaluation: Mapping[str, Any]) -> tuple[str, Literal["better", "no 
         return f"{name} earns its keep: {measured} is better than {other}{times}.", "better"
     if interval[1] < best[1]:
         return f"{name} does not earn its keep: {measured} is worse than {other}: use that instead.", "worse"
+    as_good = "" if kind == "other baseline" else ", so counting is as good"
     return (
-        f"{name} does not clearly earn its keep: {measured} is no better than {other} (the interval covers it).",
+        f"{name} does not clearly earn its keep: {measured} is no better than {other} (the interval covers it){as_good}.",
         "no better",
     )
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    """Of the model; a mean that auto took is named by its members."""
+    members = [plain_text(each, 60) for each in model.get("members") or ()]
+    if len(members) < 2:
+        return plain_text(model["name"], 60)
+    return f"the mean of {', '.join(members[:-1])} and {members[-1]}"
 
 
 def _first_hundred(evaluation: Mapping[str, Any]) -> str:

@@ -126,8 +126,8 @@ TimeBudget = Annotated[
     float | None,
     typer.Option(
         metavar="S",
-        help="Seconds for all training, as counted work: fewer epochs where it is short.",
-        show_default="no limit",
+        help="Seconds for all training, as counted work: fewer epochs, and of auto fewer models, where it is short.",
+        show_default="300 for auto, else no limit",
         rich_help_panel=_TRAINING,
     ),
 ]

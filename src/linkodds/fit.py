@@ -1,0 +1,276 @@
+"""Fit: the stages of one fit in order, from a graph in memory to a run in memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from linkodds.auto import LADDER, Outcome, choose, seconds_for_folds
+from linkodds.averaging import MeanModel
+from linkodds.calibration import Calibrator, fit_calibrator
+from linkodds.checkpoint import Checkpoints
+from linkodds.config import BASELINES, FitConfig
+from linkodds.contest import Contender, Contest, entries
+from linkodds.costs import Costs
+from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
+from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, scores_rng
+from linkodds.evaluation import BaselineResult, Evaluation
+from linkodds.features import Features
+from linkodds.findings import Finding
+from linkodds.graph import Graph
+from linkodds.held_out import HeldOut
+from linkodds.history import Epoch, history_columns
+from linkodds.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
+from linkodds.measuring import evaluate
+from linkodds.metrics import average_precision, roc_auc
+from linkodds.model_fitting import ModelFitting
+from linkodds.non_edges import draw_non_edges
+from linkodds.ranks import reciprocal_ranks
+from linkodds.record import Run
+from linkodds.rehearsal import Rehearsal, as_in_blocks
+from linkodds.scoring import Scorer
+from linkodds.selection import audit_entries, audit_rng
+from linkodds.settings import settings_of_fit, settings_of_winner
+from linkodds.training import TrainedModel
+
+Say = Callable[[str], None]
+OnStart = Callable[[str, int, Sequence[Epoch]], None]
+
+SAVED_NON_EDGES = 100_000
+_DESIGNS = {"enumerated": "all enumerated", "sampled": "sampled", "stratified": "from strata"}
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What came of a contender: as it is used, its calibration samples and calibrator, decisions, and the scored test edges."""
+
+    contender: Contender
+    calibration: tuple[HeldOut, ...]
+    calibrator: Calibrator
+    decisions: Sequence[Decision]
+    test: HeldOut
+    findings: Sequence[Finding]
+
+
+class Fit:
+    """The stages of one fit, in order; `run` tells the story.
+
+    Args:
+        graph: what to learn.
+        config: all options of the fit.
+        reading: where the graph came from and how it was read, for config.yaml.
+        device: where to train.
+        costs: gets what each stage takes.
+        say: called with one line a stage.
+        on_start: called as each training starts; see `ModelFitting`.
+        on_epoch: called after every epoch.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        config: FitConfig,
+        reading: dict[str, Any],
+        device: torch.device,
+        costs: Costs,
+        say: Say,
+        on_start: OnStart | None,
+        on_epoch: Callable[[Epoch], None] | None,
+    ) -> None:
+        self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
+        self.say, self.on_start, self.on_epoch = say, on_start, on_epoch
+        self.checkpoints: Checkpoints | None = None
+        self.features, self.findings = _informative_features(graph)
+        split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
+        self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed)
+        self.split = self.rehearsal.split
+
+    def run(self) -> Run:
+        self.announce()
+        contest = self.contest()
+        if self.config.model == "auto":
+            outcome = choose(contest)
+        else:
+            found = contest.contenders()
+            outcome = Outcome(found, found[self.config.model], tuple(found[self.config.model].findings))
+        contenders = outcome.contenders
+        measured = self.measured(contest, outcome.winner, outcome.findings)
+        winner, fitted = measured.contender, measured.contender.fitted
+        baselines = {
+            name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
+            for name, each in (
+                (name, mean_baseline(contest, contenders[name])) for name in BASELINES if name in contenders
+            )
+        }
+        with self.costs.stage("evaluation"):
+            ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
+            evaluation = self.evaluated(measured, ranks, baselines).to_json()
+        history = history_columns(fitted.history if fitted else ())
+        stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
+        embeddings = fitted.scorer.source if isinstance(fitted, TrainedModel) else None
+        rng = scores_rng(self.config.seed)
+        judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings)
+        seen = diagnose_run(
+            evaluation=evaluation, history=history, split=self.split, decision=stored.rule, scores=judged
+        )
+        evaluation["findings"] = [
+            each.to_json()
+            for each in conclude([*seen, *_decision_findings(stored, measured.calibrator), *measured.findings])
+        ]
+        return Run(
+            config=self.settings(winner) | contest.fitting.budget_spent,
+            model=winner.name,
+            ids=self.graph.ids,
+            split=self.split,
+            scorer=winner.scorer,
+            weights=winner.weights,
+            calibrator=measured.calibrator,
+            decision=stored,
+            evaluation=evaluation,
+            history=history,
+            test=measured.test,
+            calibration=measured.calibration,
+            predictions=self.predictions(winner.scorer, measured.calibrator),
+            cost=self.costs.stages,
+        )
+
+    def announce(self) -> None:
+        graph = self.graph
+        self.say(
+            f"{graph.num_nodes:,} nodes, {graph.num_edges:,} edges, {graph.space.num_pairs:,} pairs: "
+            f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
+            f"{self.rehearsal.non_edges.num_scored:,} non-edges {_DESIGNS[self.rehearsal.non_edges.design]}."
+        )
+
+    def contest(self, name: str | None = None) -> Contest:
+        """One model, or what auto tries, and baselines on the split.
+
+        Args:
+            name: of a model or auto; None: the config's.
+        """
+        name = name or self.config.model
+        asked = LADDER if name == "auto" else (name,)
+        names = entries(asked, self.split.space, has_features=self.features is not None)
+        fitting = ModelFitting(
+            rehearsal=self.rehearsal,
+            features=self.features,
+            config=self.config.model_copy(update={"model": name}),
+            names=names,
+            further=self.split.folds - 1,
+            seeds=self.train_seed,
+            device=self.device,
+            costs=self.costs,
+            say=self.say,
+            on_start=self.on_start,
+            on_epoch=self.on_epoch,
+            checkpoints=self.checkpoints,
+        )
+        return Contest(self.rehearsal, fitting, names)
+
+    def measured(self, contest: Contest, winner: Contender, findings: Sequence[Finding]) -> Measured:
+        """A contender of the first fold, made into what is used, calibrated, decided with and scored on test."""
+        winner, folds = mean_of_folds(contest, winner, seconds_for_folds(contest))
+        of_folds = about_folds(winner, folds)
+        winner, about_degrees = contest.with_degrees(winner, self.config.degree_calibration)
+        calibration = calibration_samples(contest, winner, folds)
+        self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
+        num_test = len(self.split.test)
+        with self.costs.stage("calibration"):
+            calibrator = fit_calibrator(
+                calibration[:1],
+                prevalence=self.rehearsal.prevalence,
+                odds_trained_at=winner.odds,
+                choice=self.config.calibrator,
+            )
+            rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
+            decisions = [decide(rule, calibration, calibrator, num_test_edges=num_test) for rule in rules.values()]
+        self.say(f"measuring on {num_test:,} test edges")
+        with self.costs.stage("evaluation"):
+            test = self.rehearsal.test(winner.scorer, decisions)
+        said = [*self.graph.findings, *self.findings, *findings, *of_folds, *about_degrees]
+        return Measured(winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.findings])
+
+    def evaluated(
+        self, measured: Measured, ranks: NDArray[np.float64] | None, baselines: Mapping[str, BaselineResult]
+    ) -> Evaluation:
+        winner, fitted = measured.contender, measured.contender.fitted
+        return evaluate(
+            measured.test,
+            measured.calibrator,
+            measured.decisions,
+            reciprocal_ranks=ranks,
+            split=self.split,
+            model={
+                "name": winner.name,
+                "num_parameters": 0 if fitted is None else fitted.num_parameters,
+                "epochs": 0 if fitted is None else len(fitted.history),
+                "folds": self.split.folds,
+                **({"members": [each.name for each in fitted.members]} if isinstance(fitted, MeanModel) else {}),
+                "degree_term": winner.degree_term and winner.degree_term.to_json(),
+            },
+            baselines=baselines,
+            findings=measured.findings,
+            audit=audit_entries(measured.test, audit_rng(self.config.seed)),
+            rng=np.random.default_rng(self.saved_seed),
+        )
+
+    def predictions(self, scorer: Scorer, calibrator: Calibrator) -> pl.DataFrame:
+        """Test edges, and all non-edges where they are few, else a uniform sample weighted up to their number."""
+        recorded = self.split.recorded()
+        count = min(SAVED_NON_EDGES, recorded.num_absent)
+        sample = draw_non_edges(recorded, count, np.random.default_rng(self.saved_seed)).sample
+        assert sample is not None
+        pairs = np.concatenate([self.split.test, sample])
+        logits = as_in_blocks(scorer, pairs)
+        num_edges = len(self.split.test)
+        return pl.DataFrame(
+            {
+                "source": pl.Series(self.graph.ids[pairs[:, 0]].tolist(), dtype=pl.String),
+                "target": pl.Series(self.graph.ids[pairs[:, 1]].tolist(), dtype=pl.String),
+                "label": np.repeat(np.array([1, 0], dtype=np.int8), [num_edges, count]),
+                "logit": logits,
+                "probability": calibrator.probability(logits),
+                "weight": np.repeat([1.0, recorded.num_absent / count], [num_edges, count]),
+            }
+        )
+
+    def settings(self, winner: Contender | None) -> dict[str, Any]:
+        """What config.yaml holds, before and after there is a winner."""
+        facts = settings_of_fit(self.config, self.reading, self.graph, self.features, self.split, self.device)
+        return facts if winner is None else facts | settings_of_winner(self.config, winner, self.split, self.device)
+
+
+def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:
+    """The features, or none where they are the same for every node: then a learned table tells the nodes apart."""
+    if graph.features is None or (found := constant_features(graph.features.matrix)) is None:
+        return graph.features, []
+    if found.severity != "error":  # reading has told of single columns, unless it left them as they are
+        return graph.features, [found] if graph.features.scaling != "standard" else []
+    message = f"{found.message} They were left out, and the model learnt a table with a row for each node."
+    return None, [replace(found, severity="warning", message=message)]
+
+
+def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Finding]:
+    found = []
+    if calibrator.reason:
+        found.append(
+            Finding(
+                "calibration",
+                "info",
+                f"{calibrator.method.replace('_', '-')} calibration: {calibrator.reason}.",
+                "Give calibration more edges (--split), more --folds, or name another --calibrator.",
+            )
+        )
+    if decision.threshold_logit is None:
+        found.append(Finding("decision", "warning", decision.reason or "", "Choose another rule with --decision."))
+    elif decision.caution:
+        found.append(
+            Finding(
+                "decision", "warning", f"{decision.rule} {decision.caution}", "Choose a rule that names its precision."
+            )
+        )
+    return found

@@ -1,0 +1,146 @@
+"""Rehearsal: the split, and the non-edges that every contender is measured against, drawn once a fit.
+
+Test edges are hidden as missing links are; what is not train, validation or calibration edge is a candidate.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkodds.config import STACK, FitConfig
+from linkodds.cross_fitting import choose_folds
+from linkodds.decision import Decision
+from linkodds.errors import OptionError
+from linkodds.graph import Graph
+from linkodds.held_out import HeldOut
+from linkodds.non_edge_scores import score_non_edges
+from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.pairs import Pairs
+from linkodds.scoring import Scorer
+from linkodds.search import MAX_LINKS
+from linkodds.split import Split, split_edges
+from linkodds.strata import Strata, draw_strata
+
+SAMPLE_SHARE = 20
+SEARCHED = 20
+"""Times --max-pairs: up to so many pairs are searched once for the best by the final logits, to be a stratum."""
+TOP_FACTOR = 10
+"""So many of them for each test edge, at most a quarter of what is scored."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rehearsal:
+    """Edges and non-edges of a fit.
+
+    Args:
+        split: its train edges are the message graph, its validation edges judge; with folds, those of the first.
+        non_edges: all of them, a sample, or strata.
+        classes: degree classes of the message graph.
+        strata: that the non-edges come from; None where they are enumerated or sampled.
+        is_searched: whether strata may have the best by a scorer added.
+        threads: for scoring; None: all that there are.
+    """
+
+    split: Split
+    non_edges: NonEdges
+    classes: DegreeClasses
+    strata: Strata | None
+    is_searched: bool
+    threads: int | None
+
+    @staticmethod
+    def of(
+        graph: Graph, config: FitConfig, split_seed: np.random.SeedSequence, sample_seed: np.random.SeedSequence
+    ) -> "Rehearsal":
+        """Split a graph, and draw the non-edges as the config says.
+
+        Args:
+            graph: what is learnt.
+            config: options of the fit.
+            split_seed: of the split.
+            sample_seed: of the non-edges.
+        Raises:
+            OptionError: folds of a stack.
+        """
+        split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
+        if config.model == STACK and (config.folds or 1) > 1:
+            raise OptionError("--folds averages models, and a mean of stacks is not saved yet; leave --folds out.")
+        split = split.dealt(1 if config.model == STACK else choose_folds(config.folds, split))
+        recorded = split.recorded()
+        strata: Strata | None = None
+        within = graph.space.num_pairs <= config.max_pairs
+        design = ("enumerated" if within else "stratified") if config.design == "auto" else config.design
+        count = max(min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent), 1)
+        rng = np.random.default_rng(sample_seed)
+        if design == "stratified":
+            strata = draw_strata(recorded, split.train, count, rng)
+            non_edges = strata.non_edges
+        else:
+            non_edges = NonEdges(recorded) if design == "enumerated" else draw_non_edges(recorded, count, rng)
+        seen = np.concatenate([split.validation, split.calibration])
+        classes = DegreeClasses.of(
+            split.train,
+            graph.space,
+            excluded=np.concatenate([split.train, split.validation, split.calibration]),
+            fifths_of=seen if len(seen) else split.test,
+        )
+        is_searched = graph.space.num_pairs <= SEARCHED * config.max_pairs
+        return Rehearsal(split, non_edges, classes, strata, is_searched, config.threads)
+
+    @property
+    def prevalence(self) -> float:
+        """Share of test edges among the candidates."""
+        num_test = len(self.split.test)
+        return num_test / (num_test + self.non_edges.num_non_edges)
+
+    def held_out(self, scorer: Scorer, split: Split, names: Iterable[str]) -> dict[str, HeldOut]:
+        """Parts of a split against all non-edges, in one pass over them.
+
+        Args:
+            scorer: logits of pairs.
+            split: the rehearsal's own, or one of its rotations.
+            names: validation, calibration, test.
+        """
+        parts: dict[str, Pairs] = {part: getattr(split, part) for part in names}
+        logits = {part: as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
+        scores = score_non_edges(
+            scorer,
+            self.non_edges,
+            anchors=np.concatenate(list(logits.values())),
+            classes=self.classes,
+            threads=self.threads,
+        )
+        return {
+            part: HeldOut(
+                logits[part], scores, self.classes.of_pairs(pairs), self.classes.ranges, split.message_graph_hash()
+            )
+            for part, pairs in parts.items()
+        }
+
+    def test(self, scorer: Scorer, decisions: Sequence[Decision]) -> HeldOut:
+        """The test edges, with exact counts at the thresholds of decisions."""
+        edges = self.split.test
+        thresholds = [each.threshold_logit for each in decisions if each.threshold_logit is not None]
+        return HeldOut.from_scorer(
+            scorer,
+            edges,
+            self._non_edges_of(scorer, len(edges)),
+            classes=self.classes,
+            thresholds=np.array(thresholds),
+            message_graph_hash=self.split.message_graph_hash(),
+            threads=self.threads,
+        )
+
+    def _non_edges_of(self, scorer: Scorer, num_edges: int) -> NonEdges:
+        """Those that everybody is measured on; of strata also the best by this scorer, where a search can be afforded."""
+        count = self.non_edges.num_scored
+        if self.strata is None or not self.is_searched:
+            return self.non_edges
+        return self.strata.with_top(scorer, max(min(TOP_FACTOR * num_edges, count // 4, MAX_LINKS), 1))
+
+
+def as_in_blocks(scorer: Scorer, pairs: Pairs) -> NDArray[np.float64]:
+    """Logits of pairs, rounded to float32 as blocks hold them, as float64. Shape (pairs,)."""
+    return scorer.logits(pairs).astype(np.float32).astype(np.float64)

@@ -1,0 +1,99 @@
+"""Settings: what config.yaml holds, options as given and as resolved, versions, and facts for whoever opens the run."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+import sklearn
+import torch
+
+from linkodds import __version__
+from linkodds.averaging import MeanModel
+from linkodds.config import FitConfig
+from linkodds.contest import Contender
+from linkodds.features import Features
+from linkodds.graph import Graph
+from linkodds.propagation import choose_kernel
+from linkodds.resuming import hash_of_features
+from linkodds.split import Split
+from linkodds.training import TrainedModel
+
+
+def settings_of_fit(
+    config: FitConfig,
+    reading: dict[str, Any],
+    graph: Graph,
+    features: Features | None,
+    split: Split,
+    device: torch.device,
+) -> dict[str, Any]:
+    """What is known before anything is trained.
+
+    Args:
+        config: all options of the fit.
+        reading: where the graph came from and how it was read.
+        graph: what is learnt.
+        features: that are in use.
+        split: of its edges.
+        device: where models are trained.
+    """
+    return {
+        "format": "linkodds.run/1",
+        "versions": {
+            "linkodds": __version__,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "scikit-learn": sklearn.__version__,
+            "polars": pl.__version__,
+        },
+        "reading": reading,
+        "options": config.model_dump(mode="json"),
+        "graph": {
+            "directed": graph.space.directed,
+            "sides": list(graph.space.sides) if graph.space.sides else None,
+            "feature_scaling": features.scaling if features else None,
+            "features_hash": hash_of_features(features),
+        },
+        "message_graph_hash": split.message_graph_hash(),
+        "device": device.type,
+        "num_threads": torch.get_num_threads(),
+    }
+
+
+def settings_of_winner(config: FitConfig, winner: Contender, split: Split, device: torch.device) -> dict[str, Any]:
+    """What is known when the model is there, to stand beside `settings_of_fit`.
+
+    Args:
+        config: all options of the fit.
+        winner: with its degree term.
+        split: that it was fitted on.
+        device: where it was trained.
+    """
+    fitted = winner.fitted
+    facts: dict[str, Any] = {
+        "model": winner.name,
+        "folds": split.folds,
+        "degree_term": winner.degree_term and winner.degree_term.to_json(),
+    }
+    if fitted is not None:
+        as_given, taken = (each.model_dump(mode="json") for each in (config, config.of_model(fitted.name)))
+        facts |= {
+            "options_of_model": {name: value for name, value in taken.items() if value != as_given[name]},
+            "objective": fitted.objective,
+            "effective_odds": fitted.effective_odds,
+            "best_epoch": fitted.best_epoch,
+        }
+    if isinstance(fitted, MeanModel):
+        facts |= {"members": fitted.to_json()}
+    if isinstance(fitted, TrainedModel):
+        facts |= {
+            "weight_decay": fitted.weight_decay,
+            "uses_features": fitted.uses_features,
+            "decoder": {
+                "scale": fitted.scorer.scale,
+                "bias": fitted.scorer.bias,
+                "num_negative_dimensions": fitted.scorer.num_negative,
+            },
+            "propagation": choose_kernel(device, torch.float32),
+        }
+    return facts
