@@ -12,7 +12,7 @@ import numpy as np
 
 from linkodds import __version__
 from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
-from linkodds.contest import STACK
+from linkodds.contest import STACK, STRUCTURAL
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.graph import Graph
@@ -48,7 +48,7 @@ class Plan:
     config: FitConfig
 
     def __post_init__(self) -> None:
-        known = ("auto", *AUTOENCODERS, STACK, *BASELINES)
+        known = ("auto", *AUTOENCODERS, STRUCTURAL, STACK, *BASELINES)
         unknown = [name for name in self.models if name not in known]
         if unknown or not self.models:
             named = repr(unknown[0]) if unknown else "none"

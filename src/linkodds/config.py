@@ -29,11 +29,11 @@ class FitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: Literal["auto", AutoencoderName, "stack", BaselineName] = Field(
+    model: Literal["auto", AutoencoderName, "structural-gae", "stack", BaselineName] = Field(
         "auto",
         description="auto: the best of gae, vgae, signed-gae and the baselines by validation average precision; or the name of "
-        "one of them, or linear-gae, linear-vgae or stack (boosted trees over counts of short walks, spectral products and "
-        "features)",
+        "one of them, or linear-gae, linear-vgae, structural-gae (a signed-gae beside a small network over counts of short "
+        "walks, spectral products and features) or stack (boosted trees over the same counts)",
     )
     decoder: Literal["auto", "inner-product", "signed"] = Field(
         "auto",
@@ -190,7 +190,7 @@ class FitConfig(BaseModel):
         """The same options with those that were left open as this model takes them; only the weight decay may stay open.
 
         Args:
-            name: gae, vgae, linear-gae, linear-vgae or signed-gae.
+            name: gae, vgae, linear-gae, linear-vgae, signed-gae, or structural-gae, which holds one.
         Example:
             >>> [FitConfig(learning_rate=0.5).of_model(name).dim for name in ("gae", "signed-gae")]
             [64, 128]
@@ -202,7 +202,7 @@ class FitConfig(BaseModel):
             "learning_rate": 0.01,
         }
         taken |= {"patience": 200, "validate_every": 5, "weight_decay": 0.0}
-        if name == "signed-gae":
+        if name in ("signed-gae", "structural-gae"):
             taken |= {"decoder": "signed", "positive_weight": "balanced", "dim": 128, "learning_rate": 0.03}
             taken |= {"patience": 40, "validate_every": 10, "weight_decay": None}
         is_open = {option for option in taken if getattr(self, option) in (None, "auto")}

@@ -26,6 +26,7 @@ from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortene
 from linkodds.scoring import DegreeAwareScorer, InnerProductScorer, MeanScorer, Scorer, mean_inner_product
 from linkodds.split import Split
 from linkodds.stack import StackedModel, fit_stack
+from linkodds.structural_gae import StructuralModel, check_size, fit_structural
 from linkodds.training import (
     ALL_PAIRS_LIMIT,
     PENALTIES,
@@ -38,7 +39,7 @@ from linkodds.training import (
 from linkodds.workload import Sizes
 
 TRIED_BY_AUTO = ("gae", "vgae", "signed-gae")
-STACK = "stack"
+STACK, STRUCTURAL = "stack", "structural-gae"
 HELD_OUT = ("validation", "calibration", "test")
 LOOKED_AT_TWICE = 3
 """So many of the best get a degree term before auto takes one: it moves some models further than others."""
@@ -59,7 +60,7 @@ class Contender:
 
     name: str
     scorer: Scorer
-    trained: TrainedModel | StackedModel | None
+    trained: TrainedModel | StackedModel | StructuralModel | None
     parts: dict[str, HeldOut]
     degree_term: DegreeTerm | None = None
 
@@ -146,11 +147,13 @@ class Contest:
             fold: number of the rotation; it seeds the training and names its checkpoint.
             like: a training whose weight decay is taken, and whether it has features; None: the config's, or a search.
         """
-        trained: TrainedModel | StackedModel | None = None
+        trained: TrainedModel | StackedModel | StructuralModel | None = None
         if name in AUTOENCODERS:
             trained = self._trained(name, split, fold, like)
         elif name == STACK:
             trained = self._stacked(split, fold)
+        elif name == STRUCTURAL:
+            trained = self._structural(split, fold)
         scorer = baseline_scorer(name, split, self.features) if trained is None else trained.scorer
         with self.costs.stage("evaluation" if trained else "baselines"):
             contender = Contender(name, scorer, trained, self._held_out(scorer, split, HELD_OUT))
@@ -237,7 +240,7 @@ class Contest:
 
     def epochs_allowed(self) -> dict[str, int]:
         """The most epochs of each model that is trained: --epochs, or what its share of the time budget pays for."""
-        names = [name for name in self._names() if name in AUTOENCODERS]
+        names = [name for name in self._names() if name in (*AUTOENCODERS, STRUCTURAL)]
         further = (len(names) if self.names else 1) * (self.split.folds - 1)
         budget = TimeBudget(self.config.time_budget, trainings=sum(self._num_tries(name) for name in names) + further)
         return {name: budget.epochs(self._sizes(name), self.config.epochs) for name in names}
@@ -429,7 +432,7 @@ class Contest:
 
     def _num_tries(self, name: str) -> int:
         """Trainings of a model on the contest's own split: several where the weight decay is left open."""
-        is_open = self.config.of_model(name).weight_decay is None
+        is_open = self.config.of_model(name).weight_decay is None and name != STRUCTURAL
         return len(PENALTIES) + (self.features is not None) if is_open else 1
 
     def _train(
@@ -493,7 +496,32 @@ class Contest:
                 split, self.features, seeds=self._seeds(fold), threads=torch.get_num_threads(), say=self.say
             )
 
+    def _structural(self, split: Split, fold: int) -> StructuralModel:
+        """A signed-gae without features at the middle penalty, then the networks beside it."""
+        check_size(split)
+        config = self.config.model_copy(update={"epochs": self.epochs_allowed()[STRUCTURAL]})
+        table = self._train("signed-gae", STRUCTURAL, split, None, config, fold, PENALTIES[1])
+        if self.config.time_budget is not None and not fold:
+            message = (
+                "The time budget bounds the table of structural-gae alone: the rest follows the size of the graph."
+            )
+            self.budget_findings.append(
+                Finding("training", "info", message, "Take another --model to keep a budget.", None)
+            )
+        with self.costs.stage("training"):
+            scorer, odds, finding = fit_structural(
+                split,
+                self.features,
+                table.scorer,
+                table_odds=table.effective_odds,
+                seeds=np.random.SeedSequence(self.seeds.entropy, spawn_key=(*self.seeds.spawn_key, fold, 1)),
+                say=self.say,
+            )
+        findings = (*table.findings, finding)
+        return StructuralModel(scorer, odds, table.history, table.best_epoch, table.objective, findings)
+
     def _sizes(self, name: str) -> Sizes:
+        name = "signed-gae" if name == STRUCTURAL else name
         is_listed = self.non_edges.design != "enumerated"
         return Sizes.of(
             name,

@@ -16,7 +16,7 @@ from linkodds import __version__
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, FitConfig
-from linkodds.contest import STACK, TRIED_BY_AUTO, Contender, Contest, as_in_blocks
+from linkodds.contest import STACK, STRUCTURAL, TRIED_BY_AUTO, Contender, Contest, as_in_blocks
 from linkodds.costs import Costs
 from linkodds.cross_fitting import choose_folds
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
@@ -41,6 +41,7 @@ from linkodds.search import MAX_LINKS
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.split import split_edges
 from linkodds.strata import Strata, draw_strata
+from linkodds.structural_gae import StructuralModel
 from linkodds.training import TrainedModel, choose_device
 
 Say = Callable[[str], None]
@@ -290,9 +291,12 @@ class _Fit:
             4
         )
         split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(self.split_seed))
-        if config.model == STACK and (config.folds or 1) > 1:
-            raise OptionError("--folds averages models, and a mean of stacks is not saved yet; leave --folds out.")
-        self.split = split.dealt(1 if config.model == STACK else choose_folds(config.folds, split))
+        is_single = config.model in (STACK, STRUCTURAL)
+        if is_single and (config.folds or 1) > 1:
+            raise OptionError(
+                f"--folds averages models, and a mean of {config.model} models is not saved yet; leave --folds out."
+            )
+        self.split = split.dealt(1 if is_single else choose_folds(config.folds, split))
         recorded = self.split.recorded()
         parts = self.split
         self.strata: Strata | None = None
@@ -330,6 +334,8 @@ class _Fit:
         history = history_columns(trained.history if trained else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
         embeddings = trained.scorer.source if isinstance(trained, TrainedModel) else None
+        if isinstance(trained, StructuralModel):
+            embeddings = trained.scorer.table.source
         rng = scores_rng(self.config.seed)
         judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings)
         seen = diagnose_run(

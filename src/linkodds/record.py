@@ -33,6 +33,7 @@ from linkodds.pairs import Pairs, PairSpace
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
 from linkodds.stack import StackScorer
+from linkodds.structural_gae import StructuralScorer
 from linkodds.trees import MAX_BYTES, forests_text, read_forests
 
 FORMAT = "linkodds.run/1"
@@ -107,6 +108,7 @@ class Run:
     def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
         """Source and target embeddings, shape (nodes, dim) each; None for a baseline."""
         scorer = _base(self.scorer)
+        scorer = scorer.table if isinstance(scorer, StructuralScorer) else scorer
         return (scorer.source, scorer.target) if isinstance(scorer, InnerProductScorer) else None
 
 
@@ -275,6 +277,9 @@ def _read(path: Path) -> Run:
     elif model == "stack":
         weights = safetensors.numpy.load_file(path / "model.safetensors")
         scorer = StackScorer.from_arrays(split, weights, read_forests(_read_trees(path / _TREES)))
+    elif model == "structural-gae":
+        weights = safetensors.numpy.load_file(path / "model.safetensors")
+        scorer = StructuralScorer.from_arrays(split, weights)
     else:
         weights = safetensors.numpy.load_file(path / "model.safetensors")
         scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])
