@@ -52,8 +52,8 @@ def table(rows: list[dict]) -> str:
         "# structural-gae beside the stack",
         "",
         "Average precision at the base rate: test edges against all non-edges, default options and split (80/5/5/10). Made by",
-        "`benchmarks/structural.py`; one file for each fit lies in `benchmarks/results/structural/`. CPU: seconds of one",
-        "core for the whole fit, other programs beside it. What was chosen was chosen on other splits.",
+        "`benchmarks/structural.py`; one file for each fit lies in `benchmarks/results/structural/`, and where it has none, in",
+        "`stack/` and `quality/` beside it. CPU: seconds of one core for the whole fit, other programs beside it. What was chosen was chosen on other splits.",
         "",
         f"| graph | seed | {' | '.join(MODELS)} | best baseline | structural-gae / stack | CPU s | CPU s, stack |",
         f"|---|---|{'---|' * (len(MODELS) + 4)}",
@@ -84,6 +84,18 @@ def table(rows: list[dict]) -> str:
     return "\n".join([*lines, "", f"Geometric mean of the ratios: structural-gae has {', '.join(means)}.", ""])
 
 
+def load() -> list[dict]:
+    """All fits of these splits: those of the other two benchmarks where this one has none."""
+    rows = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    there = {(row["graph"], row["model"], row["seed"]) for row in rows}
+    others = [
+        {"model": folder, **json.loads(path.read_text())}
+        for folder in ("stack", "quality")
+        for path in sorted((HERE / "results" / folder).glob("*-[0-9]*.json"))
+    ]
+    return [*rows, *(row for row in others if (row["graph"], row["model"], row["seed"]) not in there)]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
@@ -103,8 +115,7 @@ def main() -> None:
             path.write_text(json.dumps(result, indent=1) + "\n")
             print(path.name, f"AP {result['average_precision']:.4f} {result['processor_seconds']} s", flush=True)
     if arguments.results == RESULTS:
-        rows = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-        (HERE.parent / "docs" / "structural.md").write_text(table(rows))
+        (HERE.parent / "docs" / "structural.md").write_text(table(load()))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ from linkodds.features import Features
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.hidden_edges import StackOptions, training_rows
+from linkodds.history import Epoch
 from linkodds.metrics import roc_auc
 from linkodds.non_edges import NonEdges
 from linkodds.pairs import PairSpace
-from linkodds.pipeline import fit_graph
+from linkodds.pipeline import fit_graph, fit_run
 from linkodds.record import PartialRun, load_run
 from linkodds.scoring import InnerProductScorer
 from linkodds.split import Split, split_edges
@@ -162,6 +163,29 @@ def test_too_few_edges_to_hide_and_folds_are_refused():
         fit_structural(split, None, some_table(False), table_odds=1.0, seeds=np.random.SeedSequence(0), options=SMALL)
     with pytest.raises(OptionError, match="structural-gae"):
         fit_graph(blocks(False, None), FitConfig(model="structural-gae", folds=2))
+
+
+def test_an_interrupted_table_goes_on_and_ends_in_the_same_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(contest, "fit_structural", partial(fit_structural, options=SMALL))
+    graph = blocks(False, None)
+    ids = graph.ids[graph.edges]
+    edges = tmp_path / "edges.csv"
+    edges.write_text("source,target\n" + "\n".join(f"{u},{v}" for u, v in ids) + "\n")
+    config = FitConfig(model="structural-gae", epochs=12, dim=6, checkpoint_every=4, threads=1)
+    epochs: list[int] = []
+
+    def interrupt(epoch: Epoch) -> None:
+        epochs.append(epoch.epoch)
+        if len(epochs) == 6:
+            raise KeyboardInterrupt
+
+    fit_run(edges, tmp_path / "whole", config)
+    with pytest.raises(KeyboardInterrupt):
+        fit_run(edges, tmp_path / "run", config, on_epoch=interrupt)
+    fit_run(edges, tmp_path / "run", config, resume=True, on_epoch=interrupt)
+    assert epochs[6:] == list(range(epochs[5] + 1, 13))
+    for name in ("model.safetensors", "embeddings.parquet", "evaluation.json"):
+        assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
 def test_a_saved_run_gives_the_same_logits_and_embeddings(tmp_path, monkeypatch):
