@@ -19,7 +19,10 @@ from linkodds.pipeline import fit_graph
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "structural"
-GRAPHS = ("seal_yeast", "seal_pb", "cora", "lglp_yst", "ppi_shs27k_seq", "citeseer", "seal_router", "lglp_grq")
+GRAPHS = (
+    *("seal_yeast", "seal_pb", "cora", "lglp_yst", "ppi_shs27k_seq", "citeseer", "seal_router", "lglp_grq"),
+    *("seal_celegans", "seal_ns"),
+)
 MODELS = ("structural-gae", "stack", "signed-gae", "vgae")
 
 
