@@ -137,7 +137,8 @@ class TestTheChoice:
 
 
 class TestTheBudget:
-    def test_a_stack_that_does_not_fit_is_named_with_its_seconds(self, communities: Graph) -> None:
+    def test_a_stack_that_does_not_fit_is_named_with_its_seconds(self, communities: Graph, monkeypatch) -> None:
+        monkeypatch.setattr("linkodds.fit.LADDER", ("stack", "signed-gae", "vgae", "gae"))
         split = split_edges(communities, rng=np.random.default_rng(0))
         budget = 0.9 * nominal_seconds(stack_work(StackSizes.of(split, None)))
         run = fit_graph(communities, FitConfig(folds=1, time_budget=budget, **QUICK))

@@ -12,19 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from linkodds.averaging import MeanModel, best_mean
-from linkodds.config import AUTOENCODERS, BASELINES, STACK
+from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, STACK, STRUCTURAL
 from linkodds.contest import Contender, Contest
 from linkodds.findings import Finding
 from linkodds.intervals import Z95
 from linkodds.model_fitting import DEFAULT_SECONDS
 from linkodds.stack import MAX_NODES
 
-LADDER = (STACK, "signed-gae", "vgae", "gae")
+LADDER = (STRUCTURAL, STACK, "signed-gae", "vgae", "gae")
 """Models that auto tries, those first that were best most often: `docs/auto.md`."""
 FEWEST_EPOCHS = 20
 """A training with fewer is left out."""
 FEWEST_EDGES = 100
-"""Train edges that the stack needs to hide some."""
+"""Train edges that are needed to hide some."""
 FOR_FOLDS = 0.5
 """Share of the budget that is kept for the trainings of the winner on the other folds, where there are any."""
 LOOKED_AT_TWICE = 3
@@ -110,15 +110,15 @@ def _tried(contest: Contest) -> tuple[dict[str, Contender], list[str]]:
 def _reason_against(contest: Contest, name: str, left: float) -> str:
     """Why a model is not tried; empty where it is."""
     fitting, split = contest.fitting, contest.rehearsal.split
-    if name == STACK and split.folds > 1:
+    if name in ON_HIDDEN_EDGES and split.folds > 1:
         return "no mean of folds is made of it"
-    if name == STACK and split.space.num_nodes > MAX_NODES:
+    if name in ON_HIDDEN_EDGES and split.space.num_nodes > MAX_NODES:
         return f"it takes up to {MAX_NODES:,} nodes"
-    if name == STACK and len(split.train) < FEWEST_EDGES:
+    if name in ON_HIDDEN_EDGES and len(split.train) < FEWEST_EDGES:
         return "too few train edges to hide some"
     needed = fitting.seconds_needed(name)
     fits = needed <= left
-    if name in AUTOENCODERS:
+    if name in (*AUTOENCODERS, STRUCTURAL):
         fits = fits or fitting.epochs_for(name, left) >= min(FEWEST_EPOCHS, fitting.config.epochs)
     return "" if fits else f"about {needed:.2g} s, of which {max(left, 0):.2g} s are left"
 

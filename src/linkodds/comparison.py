@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from linkodds import __version__
-from linkodds.config import AUTOENCODERS, BASELINES, STACK, FitConfig
+from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.fit import OnStart, Say
@@ -48,7 +48,7 @@ class Plan:
     config: FitConfig
 
     def __post_init__(self) -> None:
-        known = ("auto", *AUTOENCODERS, STACK, *BASELINES)
+        known = ("auto", *AUTOENCODERS, *ON_HIDDEN_EDGES, *BASELINES)
         unknown = [name for name in self.models if name not in known]
         if unknown or not self.models:
             named = repr(unknown[0]) if unknown else "none"

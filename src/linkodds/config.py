@@ -15,7 +15,9 @@ BaselineName = Literal[
 AUTOENCODERS: tuple[str, ...] = get_args(AutoencoderName)
 VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae")
 BASELINES: tuple[str, ...] = get_args(BaselineName)
-STACK = "stack"
+STACK, STRUCTURAL = "stack", "structural-gae"
+ON_HIDDEN_EDGES = (STRUCTURAL, STACK)
+"""Models that learn from train edges hidden from the graph that made their inputs; up to 30,000 nodes, and no folds."""
 COSTLY = ("katz", "ppr", "feature-cosine")
 """Baselines that stand beside every model in a small graph, and only where they are named in a large one."""
 
@@ -30,11 +32,12 @@ class FitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: Literal["auto", AutoencoderName, "stack", BaselineName] = Field(
+    model: Literal["auto", AutoencoderName, "structural-gae", "stack", BaselineName] = Field(
         "auto",
-        description="auto: of stack, signed-gae, vgae and gae what fits the time budget, and the baselines; the best by "
-        "validation average precision, or the mean of the best two or three; or the name of one of them (stack: boosted trees "
-        "over counts of short walks, spectral products and features), or linear-gae or linear-vgae",
+        description="auto: of structural-gae, stack, signed-gae, vgae and gae what fits the time budget, and the baselines; the "
+        "best by validation average precision, or the mean of the best two or three; or the name of one of them "
+        "(structural-gae: a signed-gae beside a small network over counts of short walks, spectral products and features; stack: "
+        "boosted trees over the same counts), or linear-gae or linear-vgae",
     )
     decoder: Literal["auto", "inner-product", "signed"] = Field(
         "auto",
@@ -192,7 +195,7 @@ class FitConfig(BaseModel):
         """The same options with those that were left open as this model takes them; only the weight decay may stay open.
 
         Args:
-            name: gae, vgae, linear-gae, linear-vgae or signed-gae.
+            name: gae, vgae, linear-gae, linear-vgae, signed-gae, or structural-gae, which holds one.
         Example:
             >>> [FitConfig(learning_rate=0.5).of_model(name).dim for name in ("gae", "signed-gae")]
             [64, 128]
@@ -204,7 +207,7 @@ class FitConfig(BaseModel):
             "learning_rate": 0.01,
         }
         taken |= {"patience": 200, "validate_every": 5, "weight_decay": 0.0}
-        if name == "signed-gae":
+        if name in ("signed-gae", "structural-gae"):
             taken |= {"decoder": "signed", "positive_weight": "balanced", "dim": 128, "learning_rate": 0.03}
             taken |= {"patience": 40, "validate_every": 10, "weight_decay": None}
         is_open = {option for option in taken if getattr(self, option) in (None, "auto")}

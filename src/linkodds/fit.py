@@ -35,6 +35,7 @@ from linkodds.rehearsal import Rehearsal, as_in_blocks
 from linkodds.scoring import Scorer
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.settings import settings_of_fit, settings_of_winner
+from linkodds.structural_gae import StructuralModel
 from linkodds.training import TrainedModel
 
 Say = Callable[[str], None]
@@ -112,6 +113,8 @@ class Fit:
         history = history_columns(fitted.history if fitted else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
         embeddings = fitted.scorer.source if isinstance(fitted, TrainedModel) else None
+        if isinstance(fitted, StructuralModel):
+            embeddings = fitted.scorer.table.source
         rng = scores_rng(self.config.seed)
         judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings)
         seen = diagnose_run(

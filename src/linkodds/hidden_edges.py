@@ -74,6 +74,32 @@ class Rows:
     pairs: Pairs
 
 
+@dataclass(frozen=True, eq=False)
+class HiddenEdges:
+    """What models on hidden edges are made of: the same for all of them.
+
+    Args:
+        counts: on the message graph, which pairs are scored on.
+        rows: from graphs that hid their edges.
+    """
+
+    counts: StructuralCounts
+    rows: Rows
+
+    @staticmethod
+    def of(
+        split: Split,
+        features: Features | None,
+        seeds: np.random.SeedSequence,
+        options: StackOptions | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> "HiddenEdges":
+        """Count on the message graph, and hide its edges fold by fold; see `training_rows`."""
+        graph_seed, rows_seed = seeds.spawn(2)
+        counts = StructuralCounts.of(split.message_graph(), split.space, features, np.random.default_rng(graph_seed))
+        return HiddenEdges(counts, training_rows(split, features, rows_seed, options, say))
+
+
 def training_rows(
     split: Split,
     features: Features | None,
@@ -102,7 +128,7 @@ def training_rows(
         pairs = np.concatenate([hidden, zeros])
         is_edge = np.arange(len(pairs)) < len(hidden)
         parts.append((counts.of_pairs(pairs), is_edge, np.append(np.ones(len(hidden)), weights / options.folds), pairs))
-        say(f"stack: fold {fold + 1} of {options.folds}: {len(hidden):,} edges hidden, {len(zeros):,} zeros")
+        say(f"hiding edges: fold {fold + 1} of {options.folds}: {len(hidden):,} edges hidden, {len(zeros):,} zeros")
     inputs, is_edge, weights, pairs = (np.concatenate(each) for each in zip(*parts, strict=True))
     return Rows(inputs, is_edge, weights, pairs)
 

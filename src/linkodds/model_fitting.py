@@ -9,23 +9,27 @@ import torch
 from numpy.typing import NDArray
 
 from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
-from linkodds.config import AUTOENCODERS, STACK, FitConfig
+from linkodds.config import AUTOENCODERS, ON_HIDDEN_EDGES, STACK, STRUCTURAL, FitConfig
 from linkodds.costs import Costs
 from linkodds.features import Features
 from linkodds.findings import Finding
+from linkodds.hidden_edges import HiddenEdges
 from linkodds.history import Epoch
 from linkodds.metrics import average_precision
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
 from linkodds.rehearsal import Rehearsal
-from linkodds.scoring import Scorer
+from linkodds.scoring import InnerProductScorer, Scorer
 from linkodds.split import Split
 from linkodds.stack import StackedModel, fit_stack
-from linkodds.stack_work import StackSizes, stack_work
+from linkodds.stack_work import StackSizes, hiding_work, stack_work, structural_work
+from linkodds.structural_gae import StructuralModel, check_size, fit_structural
 from linkodds.training import PENALTIES, VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
 from linkodds.workload import Sizes, epoch_work, nominal_seconds
 
 DEFAULT_SECONDS = 300.0
 """The time budget of auto where none is given; no clock stands behind it."""
+TABLE = "signed-gae"
+"""The model whose table is a part of structural-gae."""
 
 
 class FittedModel(Protocol):
@@ -98,6 +102,7 @@ class ModelFitting:
         findings: gets what there is to say of trainings that a time budget made shorter.
         epochs_allowed: gets the most epochs of each model that was trained.
         spent: gets the nominal seconds of each model that was fitted, counted and not measured.
+        hidden: gets the hidden edges of each fold, where several models learn from them.
     """
 
     rehearsal: Rehearsal
@@ -115,6 +120,7 @@ class ModelFitting:
     findings: list[Finding] = field(default_factory=list)
     epochs_allowed: dict[str, int] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
+    hidden: dict[int, HiddenEdges] = field(default_factory=dict)
 
     def fitted(
         self, name: str, split: Split, fold: int = 0, like: FittedModel | None = None, seconds: float | None = None
@@ -132,6 +138,8 @@ class ModelFitting:
             return self._trained(name, split, fold, like if isinstance(like, TrainedModel) else None, seconds)
         if name == STACK:
             return self._stacked(split, fold, is_planned=seconds is not None)
+        if name == STRUCTURAL:
+            return self._structural(split, fold, seconds)
         return None
 
     @property
@@ -149,10 +157,16 @@ class ModelFitting:
         """
         if name in AUTOENCODERS:
             return self._num_tries(name) * self.config.epochs * self._epoch_seconds(name)
-        return {STACK: self._stack_seconds(self.rehearsal.split)}[name]
+        if name == STRUCTURAL:
+            table = self.config.epochs * self._epoch_seconds(TABLE)
+            return table + self._seconds_on_hidden_edges(STRUCTURAL, self.rehearsal.split)
+        return {STACK: self._seconds_on_hidden_edges(STACK, self.rehearsal.split)}[name]
 
     def epochs_for(self, name: str, seconds: float) -> int:
         """The most epochs that each training of an autoencoder can have for so many seconds in all; 0 where for none."""
+        if name == STRUCTURAL:
+            seconds -= self._seconds_on_hidden_edges(STRUCTURAL, self.rehearsal.split)
+            return int(min(max(seconds, 0.0) / self._epoch_seconds(TABLE), self.config.epochs))
         return int(min(seconds / (self._num_tries(name) * self._epoch_seconds(name)), self.config.epochs))
 
     def evenly_shared(self, name: str) -> int:
@@ -163,8 +177,10 @@ class ModelFitting:
 
     def is_as_named(self, name: str) -> bool:
         """Whether a contender is what a fit of `--model NAME` would have: auto may have given it fewer epochs."""
-        if self.config.model != "auto" or name not in AUTOENCODERS:
+        if self.config.model != "auto" or name not in (*AUTOENCODERS, STRUCTURAL):
             return True
+        if name == STRUCTURAL:
+            return self.epochs_allowed[name] == self.config.epochs
         alone = replace(self, names=(name,), config=self.config.model_copy(update={"model": name}))
         return self.epochs_allowed[name] == alone.evenly_shared(name) == self.config.epochs
 
@@ -287,26 +303,71 @@ class ModelFitting:
                 resumed=resumed,
                 penalty=penalty,
             )
-        self.spent[name] = self.spent.get(name, 0.0) + len(trained.history) * self._epoch_seconds(name)
+        payer = STRUCTURAL if key == STRUCTURAL else name
+        self.spent[payer] = self.spent.get(payer, 0.0) + len(trained.history) * self._epoch_seconds(name)
         if trained.was_cut_short:
             self.findings.append(clock.finding(label, len(trained.history)))
         return trained
 
     def _stacked(self, split: Split, fold: int, *, is_planned: bool) -> StackedModel:
-        self.spent[STACK] = self.spent.get(STACK, 0.0) + self._stack_seconds(split)
+        self.spent[STACK] = self.spent.get(STACK, 0.0) + self._seconds_on_hidden_edges(STACK, split)
         if self.config.time_budget is not None and not fold and not is_planned:
             message = "The time budget does not bound the stack: its work follows the size of the graph alone."
             self.findings.append(Finding("training", "info", message, "Take another --model to keep a budget.", None))
         with self.costs.stage("training"):
+            hidden = self._hidden(split, fold)
+            threads = torch.get_num_threads()
             return fit_stack(
-                split, self.features, seeds=self._seeds(fold), threads=torch.get_num_threads(), say=self.say
+                split, self.features, seeds=self._seeds(fold), threads=threads, hidden=hidden, say=self.say
             )
+
+    def _structural(self, split: Split, fold: int, seconds: float | None) -> StructuralModel:
+        """A signed-gae without features at the middle penalty, then the networks beside it."""
+        check_size(split)
+        budget, networks = self.config.time_budget, self._seconds_on_hidden_edges(STRUCTURAL, split)
+        if seconds is not None:
+            budget = max(seconds - networks, 0.0)
+        epochs = TimeBudget(budget, 1 + self.further).epochs(self._sizes(TABLE), self.config.epochs)
+        self.epochs_allowed[STRUCTURAL] = epochs
+        config = self.config.model_copy(update={"epochs": epochs})
+        table = self._train(TABLE, STRUCTURAL, split, None, config, fold, PENALTIES[1])
+        self.spent[STRUCTURAL] = self.spent.get(STRUCTURAL, 0.0) + networks
+        if self.config.time_budget is not None and not fold and seconds is None:
+            message = (
+                "The time budget bounds the table of structural-gae alone: the rest follows the size of the graph."
+            )
+            self.findings.append(Finding("training", "info", message, "Take another --model to keep a budget.", None))
+        assert isinstance(table.scorer, InnerProductScorer)
+        with self.costs.stage("training"):
+            scorer, odds, finding = fit_structural(
+                split,
+                self.features,
+                table.scorer,
+                table_odds=table.effective_odds,
+                seeds=self._seeds(fold),
+                hidden=self._hidden(split, fold),
+                say=self.say,
+            )
+        findings = (*table.findings, finding)
+        return StructuralModel(scorer, odds, table.history, table.best_epoch, table.objective, findings)
+
+    def _hidden(self, split: Split, fold: int) -> HiddenEdges | None:
+        """What several models share; None where one alone makes it."""
+        if sum(name in ON_HIDDEN_EDGES for name in self.names) < 2:
+            return None
+        if fold not in self.hidden:
+            hidden_seeds, _ = self._seeds(fold).spawn(2)
+            self.hidden[fold] = HiddenEdges.of(split, self.features, hidden_seeds, say=self.say)
+        return self.hidden[fold]
 
     def _epoch_seconds(self, name: str) -> float:
         return nominal_seconds(epoch_work(self._sizes(name)))
 
-    def _stack_seconds(self, split: Split) -> float:
-        return nominal_seconds(stack_work(StackSizes.of(split, self.features)))
+    def _seconds_on_hidden_edges(self, name: str, split: Split) -> float:
+        """Counted; without the hidden edges themselves where another model has paid for them."""
+        sizes = StackSizes.of(split, self.features)
+        work = {STACK: stack_work, STRUCTURAL: structural_work}[name](sizes)
+        return nominal_seconds(work) - (nominal_seconds(hiding_work(sizes)) if self.hidden else 0.0)
 
     def _sizes(self, name: str) -> Sizes:
         is_listed = self.rehearsal.non_edges.design != "enumerated"

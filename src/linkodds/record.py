@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from linkodds.baselines import CosineScorer, baseline_scorer
 from linkodds.calibration import Calibrator
-from linkodds.config import AUTOENCODERS, BASELINES, STACK
+from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, STACK, STRUCTURAL
 from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
 from linkodds.degree_term import DegreeTerm
@@ -33,6 +33,7 @@ from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanOddsScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
 from linkodds.stack import StackScorer
+from linkodds.structural_gae import StructuralScorer
 from linkodds.trees import MAX_BYTES, forests_text, read_forests
 
 FORMAT = "linkodds.run/1"
@@ -114,6 +115,7 @@ class Run:
     def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
         """Source and target embeddings, shape (nodes, dim) each; None for a baseline."""
         scorer = _base(self.scorer)
+        scorer = scorer.table if isinstance(scorer, StructuralScorer) else scorer
         return (scorer.source, scorer.target) if isinstance(scorer, InnerProductScorer) else None
 
 
@@ -277,7 +279,7 @@ def _read(path: Path) -> Run:
     scorer: Scorer
     if model == "auto":
         scorer = _mean_scorer(config["members"], split, weights, path)
-    elif model in BASELINES or model == STACK:
+    elif model in BASELINES or model in ON_HIDDEN_EDGES:
         scorer = _scorer_of(model, split, weights, path)
     else:
         scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])
@@ -309,6 +311,8 @@ def _scorer_of(model: str, split: Split, weights: Mapping[str, NDArray[Any]], pa
     if model in BASELINES:
         counts = [baseline_scorer(model, rotation) for rotation in split.rotations()]
         return counts[0] if len(counts) == 1 else MeanScorer(tuple(counts))
+    if model == STRUCTURAL:
+        return StructuralScorer.from_arrays(split, weights)
     if model == STACK:
         return StackScorer.from_arrays(split, weights, read_forests(_read_trees(path / _TREES)))
     prefix = "embeddings."
@@ -324,7 +328,7 @@ def _mean_scorer(
         raise BrokenRun(f"config.yaml names {len(members)} members of a mean of at most {MOST_MEMBERS}.")
     scorers = []
     for k, member in enumerate(members, start=1):
-        if member["model"] not in (*AUTOENCODERS, STACK, *BASELINES):
+        if member["model"] not in (*AUTOENCODERS, *ON_HIDDEN_EDGES, *BASELINES):
             raise BrokenRun(f"config.yaml names a member {member['model']!r}, which is no model.")
         prefix = f"member-{k}."
         own = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.config import STACK, FitConfig
+from linkodds.config import ON_HIDDEN_EDGES, FitConfig
 from linkodds.cross_fitting import choose_folds
 from linkodds.decision import Decision
 from linkodds.errors import OptionError
@@ -62,12 +62,15 @@ class Rehearsal:
             split_seed: of the split.
             sample_seed: of the non-edges.
         Raises:
-            OptionError: folds of a stack.
+            OptionError: folds of a stack or a structural-gae.
         """
         split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
-        if config.model == STACK and (config.folds or 1) > 1:
-            raise OptionError("--folds averages models, and a mean of stacks is not saved yet; leave --folds out.")
-        split = split.dealt(1 if config.model == STACK else choose_folds(config.folds, split))
+        is_single = config.model in ON_HIDDEN_EDGES
+        if is_single and (config.folds or 1) > 1:
+            raise OptionError(
+                f"--folds averages models, and a mean of {config.model} models is not saved yet; leave --folds out."
+            )
+        split = split.dealt(1 if is_single else choose_folds(config.folds, split))
         recorded = split.recorded()
         strata: Strata | None = None
         within = graph.space.num_pairs <= config.max_pairs

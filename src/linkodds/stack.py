@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.features import Features
 from linkodds.findings import Finding
-from linkodds.hidden_edges import Rows, StackOptions, training_rows
+from linkodds.hidden_edges import HiddenEdges, Rows, StackOptions
 from linkodds.history import Epoch
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.spectral import Embedding
@@ -217,6 +217,7 @@ def fit_stack(
     seeds: np.random.SeedSequence,
     options: StackOptions | None = None,
     threads: int = 1,
+    hidden: HiddenEdges | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> StackedModel:
     """Fit the trees on the train edges of a split; held-out edges are zeros like all other pairs without a train edge.
@@ -227,6 +228,7 @@ def fit_stack(
         seeds: of the folds, the zeros, the spectral starts and the trees.
         options: how much to do; None: by the size of the graph.
         threads: for the trees; any number gives the same model.
+        hidden: of these seeds and options, where they are made already.
         say: called with one line a stage.
     Raises:
         OptionError: too many nodes, or too few train edges to hide some.
@@ -239,9 +241,9 @@ def fit_stack(
         )
     if num_edges < 2 * options.folds:
         raise OptionError(f"--model stack needs {2 * options.folds} train edges at least, and there are {num_edges}.")
-    graph_seed, rows_seed, tree_seed = seeds.spawn(3)
-    counts = StructuralCounts.of(split.message_graph(), split.space, features, np.random.default_rng(graph_seed))
-    rows = training_rows(split, features, rows_seed, options, say)
+    hidden_seeds, tree_seed = seeds.spawn(2)
+    hidden = hidden or HiddenEdges.of(split, features, hidden_seeds, options, say)
+    counts, rows = hidden.counts, hidden.rows
     say(f"stack: boosting on {int(rows.is_edge.sum()):,} hidden edges and {int((~rows.is_edge).sum()):,} zeros")
     share = num_edges / sum(len(getattr(split, part)) for part in PARTS)
     scorer = fit_trees(counts, rows, recorded_share=share, seeds=tree_seed, options=options, threads=threads)

@@ -1,4 +1,4 @@
-"""Stack work: what a fit of the stack costs, counted from sizes alone, so that a budget can ask before it starts."""
+"""Stack work: what models on hidden edges cost, counted from sizes alone, so that a budget can ask before they start."""
 
 from dataclasses import dataclass
 from math import exp
@@ -8,6 +8,7 @@ from linkodds.hidden_edges import StackOptions
 from linkodds.split import Split
 from linkodds.stack import CLOSE_PAIRS, CLOSE_SHARE, FEWER, GROUPS, NUM_CLOSE
 from linkodds.structural_counts import BROAD_FEATURE_INPUTS, BROAD_INPUTS, FEATURE_HOPS, FEATURE_RANKS, INPUTS, RANKS
+from linkodds.structural_gae import BROAD_WIDTHS, CLOSE_WIDTHS, EPOCHS, MEMBERS
 from linkodds.workload import Work
 
 _DOUBLE = 8
@@ -99,12 +100,18 @@ def stack_work(sizes: StackSizes, options: StackOptions | None = None) -> Work:
         options: how much to do; None: by the size of the graph.
     """
     options = options or StackOptions.of_size(sizes.edges, sizes.pairs)
-    return (
-        (options.folds + 1) * spectral_work(sizes)
-        + options.folds * fold_work(sizes, options)
-        + trees_work(sizes, options)
-        + scoring_work(sizes, options)
-    )
+    return hiding_work(sizes, options) + trees_work(sizes, options) + scoring_work(sizes, options)
+
+
+def hiding_work(sizes: StackSizes, options: StackOptions | None = None) -> Work:
+    """Counts on the message graph and, fold by fold, on graphs that hide its edges.
+
+    Args:
+        sizes: of the graph.
+        options: how much to do; None: by the size of the graph.
+    """
+    options = options or StackOptions.of_size(sizes.edges, sizes.pairs)
+    return (options.folds + 1) * spectral_work(sizes) + options.folds * fold_work(sizes, options)
 
 
 def spectral_work(sizes: StackSizes) -> Work:
@@ -145,12 +152,41 @@ def trees_work(sizes: StackSizes, options: StackOptions) -> Work:
     return Work(bytes=cells * _BIN_BYTES + visits * _VISIT_BYTES, calls=100 * (trees + options.broad_rounds))
 
 
+def structural_work(sizes: StackSizes, options: StackOptions | None = None) -> Work:
+    """Of a structural-gae beside the training of its table: folds, networks, and one pass over all pairs.
+
+    Args:
+        sizes: of the graph.
+        options: how much to do; None: by the size of the graph.
+    """
+    options = options or StackOptions.of_size(sizes.edges, sizes.pairs)
+    rows = sizes.edges + options.folds * sizes.zeros(options)
+    large = sizes.inputs * CLOSE_WIDTHS[0] + CLOSE_WIDTHS[0] * CLOSE_WIDTHS[1]
+    small = sizes.broad_inputs * BROAD_WIDTHS[0]
+    trained = 6 * rows * (MEMBERS * EPOCHS * large + (EPOCHS - 2) * small)  # forward, and twice as much back
+    close = sizes.close_share * sizes.pairs
+    scored = 4 * (small * sizes.pairs + MEMBERS * large * close)  # in float64
+    moved = 4 * _DOUBLE * MEMBERS * EPOCHS * rows * (sizes.inputs + sum(CLOSE_WIDTHS))
+    return (
+        hiding_work(sizes, options)
+        + Work(bytes=moved, flops=trained)
+        + _inputs_work(sizes)
+        + Work(bytes=3 * _DOUBLE * BROAD_WIDTHS[0] * sizes.pairs, flops=scored)
+    )
+
+
 def scoring_work(sizes: StackSizes, options: StackOptions) -> Work:
     """One pass over all pairs: walks, products and few trees; then all inputs and all trees of the close ones."""
     close = sizes.close_share * sizes.pairs
     visits = sizes.pairs * options.broad_rounds + close * NUM_CLOSE * options.close_rounds
+    return _inputs_work(sizes) + Work(bytes=visits * _VISIT_BYTES)
+
+
+def _inputs_work(sizes: StackSizes) -> Work:
+    """Few inputs of all pairs, and all inputs of the close ones."""
+    close = sizes.close_share * sizes.pairs
     broad = 3 * RANKS[-1] + len(BROAD_FEATURE_INPUTS) * sizes.dimensions
     passes = 3 * _DOUBLE * (sizes.broad_inputs + 10) * sizes.pairs + 5 * _DOUBLE * sizes.inputs * close
     further = 3 * _DOUBLE * (RANKS[-1] + len(FEATURE_HOPS) * sizes.dimensions) * close
     flops = 4 * broad * sizes.pairs  # in float64
-    return sizes.rows * walk_work(sizes) + Work(bytes=visits * _VISIT_BYTES + passes + further, flops=flops)
+    return sizes.rows * walk_work(sizes) + Work(bytes=passes + further, flops=flops)

@@ -61,7 +61,7 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, signed-gae, gae, vgae, linear-gae, linear-vgae, degree, common-neighbors, adamic-adar, "
+        help="auto, signed-gae, structural-gae, gae, vgae, linear-gae, linear-vgae, degree, common-neighbors, adamic-adar, "
         "resource-allocation, l3, katz, ppr or feature-cosine.",
         rich_help_panel=_MODEL,
     ),
