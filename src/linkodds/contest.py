@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from linkodds.baselines import CosineScorer, baseline_scorer
 from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
-from linkodds.config import AUTOENCODERS, BASELINES, COSTLY, FitConfig
+from linkodds.config import AUTOENCODERS, BASELINES, COSTLY, PAIR_MODELS, FitConfig
 from linkodds.costs import Costs
 from linkodds.cross_fitting import on_the_scale_of_the_mean
 from linkodds.degree_term import Choice, DegreeTerm, choose_degree_term
@@ -21,6 +22,7 @@ from linkodds.history import Epoch
 from linkodds.metrics import average_precision
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, degrees_of
+from linkodds.pair_training import train_pair_model
 from linkodds.pairs import Pairs
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
 from linkodds.scoring import DegreeAwareScorer, InnerProductScorer, MeanScorer, Scorer, mean_inner_product
@@ -184,7 +186,7 @@ class Contest:
         models = [fold.trained for fold in folds if isinstance(fold.trained, TrainedModel)]
         with self.costs.stage("evaluation"):
             parts = self._held_out(scorer, self.split, ("validation", "test"))
-        trained = mean_model(models, scorer) if models and isinstance(scorer, InnerProductScorer) else None
+        trained = mean_model(models, scorer) if models else None
         mean = Contender(winner.name, scorer, trained, parts)
         self.say(f"mean of {len(folds)}: {self._gain(mean, folds)}")
         return mean, folds
@@ -454,7 +456,7 @@ class Contest:
             penalty: see `train`.
         """
         label = f"{key}-fold-{fold + 1}" if fold else key
-        objective = choose_objective(config, split.space)
+        objective = choose_objective(config.of_model(name), split.space)
         self.say(f"training {label}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
         memory = Memory.here() if self.device.type == "cpu" else Memory(None, None)
         for line in announcement(label, config.epochs, self._sizes(name), memory):
@@ -465,7 +467,8 @@ class Contest:
             self.on_start(label, config.epochs, () if resumed is None else resumed.history)
         clock = Clock(self.config.time_budget, spent=self.costs.seconds("training"))
         with self.costs.stage("training"):
-            trained = train(
+            start = train_pair_model if name in PAIR_MODELS else partial(train, penalty=penalty)
+            trained = start(
                 name,
                 split,
                 features,
@@ -476,7 +479,6 @@ class Contest:
                 should_stop=clock,
                 checkpoint=checkpoint,
                 resumed=resumed,
-                penalty=penalty,
             )
         if trained.was_cut_short:
             self.budget_findings.append(clock.finding(label, len(trained.history)))
@@ -500,7 +502,7 @@ class Contest:
             self.split,
             self.features,
             self.config,
-            objective=choose_objective(self.config, self.split.space),
+            objective=choose_objective(self.config.of_model(name), self.split.space),
             validation_non_edges=min(VALIDATION_NON_EDGES, self.non_edges.num_non_edges),
             sampled_non_edges=self.non_edges.num_scored if is_listed else 0,
         )

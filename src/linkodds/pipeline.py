@@ -31,6 +31,7 @@ from linkodds.history import Epoch, history_columns, history_csv
 from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.pair_scoring import decoder_facts, embeddings_of
 from linkodds.propagation import choose_kernel
 from linkodds.ranks import reciprocal_ranks
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
@@ -329,9 +330,9 @@ class _Fit:
             evaluation = self.evaluated(measured, ranks, baselines).to_json()
         history = history_columns(trained.history if trained else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
-        embeddings = trained.scorer.source if isinstance(trained, TrainedModel) else None
+        embeddings = embeddings_of(trained.scorer) if isinstance(trained, TrainedModel) else None
         rng = scores_rng(self.config.seed)
-        judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings)
+        judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings and embeddings[0])
         seen = diagnose_run(
             evaluation=evaluation, history=history, split=self.split, decision=stored.rule, scores=judged
         )
@@ -509,11 +510,7 @@ class _Fit:
             facts |= {
                 "weight_decay": trained.weight_decay,
                 "uses_features": trained.uses_features,
-                "decoder": {
-                    "scale": trained.scorer.scale,
-                    "bias": trained.scorer.bias,
-                    "num_negative_dimensions": trained.scorer.num_negative,
-                },
+                "decoder": decoder_facts(trained.scorer),
                 "propagation": choose_kernel(self.device, torch.float32),
             }
         return facts
