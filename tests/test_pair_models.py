@@ -151,7 +151,17 @@ def test_zeros_are_all_pairs_but_train_edges_and_held_out_ones_are_among_them(na
     share = split.space.contains(held_out, zeros).mean()
     expected = len(held_out) / (split.space.num_pairs - len(split.train))
     assert abs(share - expected) < 4 * np.sqrt(expected / len(zeros))  # four binomial deviations
+    assert trained.effective_odds == 1 / 20
+
+
+def test_balanced_edges_train_at_even_odds(communities):
+    split = split_edges(communities, rng=np.random.default_rng(0))
+    config = CONFIG.model_copy(update={"positive_weight": "balanced", "epochs": 1})
+    seeds, device = np.random.SeedSequence(1), torch.device("cpu")
+    trained = train_pair_model("refined-gae", split, None, config, seeds=seeds, device=device)
     assert trained.effective_odds == 1.0
+    # At first every logit is near log(O_eff) = 0: mean over edges + mean over zeros is near 2 log 2.
+    assert trained.history[0].loss == pytest.approx(2 * np.log(2), rel=0.3)
 
 
 @pytest.mark.parametrize("name", PAIR_MODELS)
@@ -188,7 +198,6 @@ def test_weights_of_another_graph_are_refused(split):
         ("gae", {"decoder": "hadamard"}, "gae, which takes inner-product or signed; refined-gae and ncn take it"),
         ("ncn", {"decoder": "signed"}, "not for ncn, which takes hadamard"),
         ("refined-gae", {"objective": "all-pairs"}, "--objective all-pairs is not for refined-gae"),
-        ("ncn", {"positive_weight": "none"}, "--positive-weight none is not for ncn"),
     ],
 )
 def test_what_a_model_does_not_take_is_refused(communities, name, options, message):

@@ -46,7 +46,7 @@ class FitConfig(BaseModel):
     model: Literal["auto", AutoencoderName, "stack", BaselineName] = Field(
         "auto",
         description="auto: the best of gae, vgae, signed-gae and the baselines by validation average precision; or the name of "
-        "one of them, or linear-gae, linear-vgae or stack (boosted trees over counts of short walks, spectral products and "
+        "one of them, or linear-gae, linear-vgae, refined-gae, ncn or stack (boosted trees over counts of short walks, spectral products and "
         "features)",
     )
     decoder: Literal["auto", "inner-product", "signed", "hadamard", "distmult"] = Field(
@@ -62,8 +62,8 @@ class FitConfig(BaseModel):
     )
     positive_weight: Literal["auto", "none", "balanced"] = Field(
         "auto",
-        description="of an edge in the all-pairs loss: none is 1, balanced is absent pairs / edges; calibration undoes it; auto: "
-        "balanced for signed-gae, none for the others",
+        description="of an edge in the all-pairs loss, and of refined-gae and ncn: none is 1, balanced as much as all zeros beside "
+        "it; calibration undoes it; auto: balanced for signed-gae, none for the others",
     )
     zeros_per_edge: int = Field(
         5, ge=1, le=1000, description="sampled objective: zeros drawn for each train edge, every epoch anew"
@@ -246,7 +246,6 @@ class FitConfig(BaseModel):
             taken |= {
                 "decoder": "hadamard",
                 "objective": "sampled",
-                "positive_weight": "balanced",
                 "dim": 256,
                 "hidden": 64,
                 "learning_rate": 0.005,
@@ -267,10 +266,6 @@ class FitConfig(BaseModel):
             raise OptionError(
                 f"--objective {self.objective} is not for {name}: it is trained on batches of edges that are hidden from the "
                 "message graph meanwhile, with drawn zeros. Leave it out, or take signed-gae."
-            )
-        if name in PAIR_MODELS and self.positive_weight == "none":
-            raise OptionError(
-                f"--positive-weight none is not for {name}: its edges weigh as much as its zeros do, balanced. Leave it out."
             )
 
     @staticmethod

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from linkodds.config import NUM_LAYERS, NUM_PROPAGATIONS, FitConfig
 from linkodds.decoder import half_negative
-from linkodds.encoder import Pace
+from linkodds.encoder import Pace, first_product
 from linkodds.pair_scoring import NORM_EPSILON, PairScorer
 from linkodds.pairs import Pairs
 from linkodds.propagation import SparseMatrix, drop
@@ -59,7 +59,7 @@ class MixingEncoder(nn.Module):
         num_inputs: number of features, or of nodes where a table is learnt.
         width: columns of W.
         num_propagations: at least 1.
-        dropout: while training.
+        dropout: on X (the table, where there are no features) and where it stands above, while training.
         is_table: whether there are no features.
         rng: source of the initial weights, on the CPU.
     """
@@ -92,7 +92,7 @@ class MixingEncoder(nn.Module):
     ) -> Tensor:
         """Shape (nodes, width), float32; `noise` draws the dropout, None is the mean network without any."""
         shares = torch.softmax(self.mixing, dim=0)
-        hidden = self.first if inputs is None else inputs @ self.first
+        hidden = first_product(inputs, self.first, self.dropout, noise)
         mixed = shares[0] * hidden
         for step in range(1, len(shares)):
             if step > 1:

@@ -45,7 +45,7 @@ def train_pair_model(
     An epoch goes through the train edges in batches. While a batch is learnt its edges are hidden from the message graph
     (`MessageGraph`), for propagation and for common neighbours alike. Beside it stand uniformly drawn zeros: all pairs that
     are no train edges, held-out edges included. loss = mean of softplus(-logit) over the edges of the batch + mean of
-    softplus(logit) over its zeros, so edges and zeros weigh the same and O_eff is 1.
+    softplus(logit) over its zeros / O_eff. With O_eff = 1 / zeros_per_edge every pair weighs the same; balanced, O_eff is 1.
 
     Args:
         name: refined-gae or ncn.
@@ -70,6 +70,7 @@ def train_pair_model(
     config = config.of_model(name)
     weight_seed, noise_seed, zeros_seed, validation_seed = seeds.spawn(4)
     known = KnownPairs(split.space, split.train)
+    odds = 1.0 if config.positive_weight == "balanced" else 1.0 / config.zeros_per_edge
     rng = np.random.default_rng(zeros_seed)  # batches and zeros: its state is in the checkpoints
     model = PairAutoencoder(
         name,
@@ -77,7 +78,7 @@ def train_pair_model(
         None if features is None else features.matrix.shape[1],
         config,
         directed=split.space.directed,
-        effective_odds=1.0,
+        effective_odds=odds,
         rng=torch_rng(weight_seed, torch.device("cpu")),
     ).to(device)
     inputs = scaled_inputs(input_matrix(features, device))
@@ -105,7 +106,7 @@ def train_pair_model(
         others = graph.neighbors_without(batch) if model.pools else None
         embeddings = model.encoder(graph.without(batch), inputs, noise)
         logits = model.decoder(embeddings, pairs, others, noise)
-        return F.softplus(-logits[: len(batch)]).mean() + F.softplus(logits[len(batch) :]).mean()
+        return F.softplus(-logits[: len(batch)]).mean() + F.softplus(logits[len(batch) :]).mean() / odds
 
     with recorder.rescue():
         is_done = resumed is not None and resumed.is_done
@@ -148,7 +149,7 @@ def train_pair_model(
         weights,
         tuple(history),
         guard.kept_epoch,
-        1.0,
+        odds,
         "sampled",
         config.weight_decay or 0.0,
         features is not None,

@@ -48,7 +48,7 @@ def encoder_work(sizes: Sizes, *, passes: int) -> Work:
     )
     work += (sizes.propagations - 1) * Work(bytes=4 * _PASS * cells, calls=4)
     if passes == 2:
-        work += (sizes.propagations - 1) * dropout_work(sizes, cells)
+        work += (sizes.propagations - 1) * dropout_work(sizes, cells) + dropout_work(sizes, sizes.input_entries)
     return passes * work
 
 
