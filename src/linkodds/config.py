@@ -46,8 +46,8 @@ class FitConfig(BaseModel):
     model: Literal["auto", AutoencoderName, "stack", BaselineName] = Field(
         "auto",
         description="auto: the best of gae, vgae, signed-gae and the baselines by validation average precision; or the name of "
-        "one of them, or linear-gae, linear-vgae, refined-gae, ncn or stack (boosted trees over counts of short walks, spectral products and "
-        "features)",
+        "one of them, or linear-gae, linear-vgae, refined-gae, ncn or stack (boosted trees over counts of short walks, spectral "
+        "products and features)",
     )
     decoder: Literal["auto", "inner-product", "signed", "hadamard", "distmult"] = Field(
         "auto",
@@ -62,8 +62,8 @@ class FitConfig(BaseModel):
     )
     positive_weight: Literal["auto", "none", "balanced"] = Field(
         "auto",
-        description="of an edge in the all-pairs loss, and of refined-gae and ncn: none is 1, balanced as much as all zeros beside "
-        "it; calibration undoes it; auto: balanced for signed-gae, none for the others",
+        description="of an edge in the all-pairs loss, and of refined-gae and ncn: none is 1, balanced as much as all zeros "
+        "beside it; calibration undoes it; auto: balanced for signed-gae, none for the others",
     )
     zeros_per_edge: int = Field(
         5, ge=1, le=1000, description="sampled objective: zeros drawn for each train edge, every epoch anew"
