@@ -170,6 +170,7 @@ class _InTraining:
         row, column = np.mgrid[rows, columns]
         return self.logits(np.column_stack([row.ravel(), column.ravel()])).astype(np.float32).reshape(row.shape)
 
+    @torch.no_grad()
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         result = np.empty(len(pairs))
         for start in range(0, len(pairs), _CHUNK):
