@@ -21,7 +21,10 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "quality"
 GRAPHS = ("seal_yeast", "lglp_yst", "seal_pb", "ppi_shs27k_seq", "cora", "citeseer")
 VARIANTS: dict[str, dict] = {
-    **{model: {"model": model} for model in ("gae", "vgae", "signed-gae", "linear-gae", "linear-vgae")},
+    **{
+        model: {"model": model}
+        for model in ("gae", "vgae", "signed-gae", "linear-gae", "linear-vgae", "refined-gae", "ncn")
+    },
     "signed-gae-without-signs": {"model": "signed-gae", "decoder": "inner-product"},
     "signed-gae-without-penalty": {"model": "signed-gae", "weight_decay": 0.0},
 }
@@ -33,6 +36,11 @@ PLAN = [
     *((graph, "signed-gae", 0) for graph in GRAPHS[4:]),
     *((graph, "signed-gae", seed) for seed in (1, 2) for graph in GRAPHS),
     *((graph, model, 0) for model in ("linear-gae", "linear-vgae") for graph in ("seal_yeast", "cora")),
+    *(
+        (graph, model, 0)
+        for graph in ("cora", "citeseer", "seal_yeast", "lglp_yst")
+        for model in ("refined-gae", "ncn")
+    ),
     *(("cora", model, seed) for model in ("vgae", "gae") for seed in range(10)),
     *((graph, "vgae", seed) for graph in GRAPHS if graph != "cora" for seed in range(3)),
 ]

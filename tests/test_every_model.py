@@ -8,11 +8,14 @@ import torch
 
 from linkodds.autoencoder import Autoencoder, encoder_inputs
 from linkodds.baselines import baseline_scorer
-from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
+from linkodds.config import AUTOENCODERS, BASELINES, PAIR_MODELS, FitConfig
+from linkodds.encoder import input_matrix
 from linkodds.features import Features
 from linkodds.held_out import HeldOut
 from linkodds.metrics import roc_auc
 from linkodds.non_edges import NonEdges
+from linkodds.pair_decoder import PairAutoencoder, scaled_inputs
+from linkodds.pair_training import train_pair_model
 from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.split import Split, split_edges
 from linkodds.training import train
@@ -38,7 +41,8 @@ def fitted(name, split, features, **options):
     if name in BASELINES:
         return baseline_scorer(name, split, features), {}
     config = CONFIG.model_copy(update=options)
-    model = train(name, split, features, config, seeds=np.random.SeedSequence(1), device=torch.device("cpu"))
+    start = train_pair_model if name in PAIR_MODELS else train
+    model = start(name, split, features, config, seeds=np.random.SeedSequence(1), device=torch.device("cpu"))
     return model.scorer, model.weights
 
 
@@ -122,6 +126,8 @@ class TestEveryModel:
 @pytest.mark.parametrize("name", AUTOENCODERS)
 @pytest.mark.parametrize("graph", ["communities", "directed_ring", "two_sides"])
 def test_counted_parameters_are_those_that_are_trained(request, graph, name, with_features):
+    if (name, graph) == ("ncn", "two_sides"):
+        pytest.skip("refused: see test_pair_models.py")
     split = split_of(request.getfixturevalue(graph))
     features = some_features(split.space.num_nodes) if with_features else None
     _, weights = fitted(name, split, features, epochs=1, validate_every=1)
@@ -136,7 +142,8 @@ def empty() -> np.ndarray:
 def untrained(name, num_nodes, features):
     rng = torch.Generator().manual_seed(0)
     num_features = None if features is None else features.matrix.shape[1]
-    model = Autoencoder(name, num_nodes, num_features, CONFIG, directed=False, effective_odds=0.1, rng=rng)
+    kind = PairAutoencoder if name in PAIR_MODELS else Autoencoder
+    model = kind(name, num_nodes, num_features, CONFIG, directed=False, effective_odds=0.1, rng=rng)
     for weight in model.encoder.parameters():  # also what starts at 0
         torch.nn.init.normal_(weight, generator=rng)
     return model
@@ -147,4 +154,7 @@ def logits_of(model, split, features) -> np.ndarray:
     """Shape (nodes, nodes)."""
     propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()))
     n = split.space.num_nodes
+    if isinstance(model, PairAutoencoder):
+        scorer = model.scorer(propagation, scaled_inputs(input_matrix(features, "cpu")), split.message_graph())
+        return scorer.block(slice(0, n), slice(0, n))
     return model.scorer(model.mean(propagation, encoder_inputs(features, "cpu"))).block(slice(0, n), slice(0, n))

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from linkodds.cli import app
 from linkodds.cli.interrupts import stopping_between_epochs
-from linkodds.config import FitConfig
+from linkodds.config import PAIR_MODELS, FitConfig
 from linkodds.errors import BrokenRun, DataError, InvertedRanking, OptionError, RunExists
 from linkodds.graph import Graph
 from linkodds.history import Epoch
@@ -89,6 +89,23 @@ class TestAFit:
         assert not (tmp_path / "run.partial").exists()
         assert any(line.startswith("going on after") for line in said)
         assert load_run(out).model == "gae"
+
+    @pytest.mark.parametrize("model", PAIR_MODELS)
+    def test_batches_that_were_broken_off_and_resumed_are_the_same_run(self, graph, tmp_path, model):
+        config = self.config.model_copy(update={"model": model, "epochs": 6, "validate_every": 2})
+        fit_run(graph[0], tmp_path / "whole", config, reading=graph[1])
+        for number, count in enumerate((5, 3)):
+            with pytest.raises(KeyboardInterrupt):
+                fit_run(
+                    graph[0],
+                    tmp_path / "run",
+                    config,
+                    reading=graph[1],
+                    resume=number > 0,
+                    on_epoch=interrupting_at(count),
+                )
+        fit_run(graph[0], tmp_path / "run", config, reading=graph[1], resume=True)
+        same_files(tmp_path / "run", tmp_path / "whole")
 
     def test_broken_off_among_the_penalties_and_resumed_is_the_same_run(self, graph, tmp_path):
         """Three penalties and one training without features, ten epochs each: broken off in the second and the third."""

@@ -83,6 +83,7 @@ class Autoencoder(nn.Module):
         super().__init__()
         config = config.of_model(name)
         assert config.dim is not None
+        assert config.hidden is not None
         self.width = config.dim * (2 if directed else 1)
         self.dim = config.dim
         self.variational = name in VARIATIONAL

@@ -8,12 +8,26 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from linkodds.errors import OptionError
 
-AutoencoderName = Literal["gae", "vgae", "linear-gae", "linear-vgae", "signed-gae"]
+AutoencoderName = Literal["gae", "vgae", "linear-gae", "linear-vgae", "signed-gae", "refined-gae", "ncn"]
 BaselineName = Literal[
     "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3", "katz", "ppr", "feature-cosine"
 ]
 AUTOENCODERS: tuple[str, ...] = get_args(AutoencoderName)
 VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae")
+PAIR_MODELS: tuple[str, ...] = ("refined-gae", "ncn")
+"""Autoencoders trained on batches of train edges that are hidden meanwhile, with decoders that look at a pair."""
+DECODERS: dict[str, tuple[str, ...]] = {
+    **{name: ("inner-product", "signed") for name in AUTOENCODERS},
+    "refined-gae": ("hadamard", "inner-product", "signed", "distmult"),
+    "ncn": ("hadamard",),
+}
+"""What --decoder may be, by model."""
+NUM_PROPAGATIONS: dict[str, int] = {"refined-gae": 3, "ncn": 1}
+"""How far a node of a pair model sees."""
+NUM_LAYERS = 2
+"""Hidden layers of the network of a hadamard decoder."""
+LEAST_BATCHES = 8
+"""An epoch of a pair model has so many batches at least, so that an eighth of the train edges is hidden at most."""
 BASELINES: tuple[str, ...] = get_args(BaselineName)
 STACK, STRUCTURAL = "stack", "structural-gae"
 ON_HIDDEN_EDGES = (STRUCTURAL, STACK)
@@ -37,12 +51,13 @@ class FitConfig(BaseModel):
         description="auto: of structural-gae, stack, signed-gae, vgae and gae what fits the time budget, and the baselines; the "
         "best by validation average precision, or the mean of the best two or three; or the name of one of them "
         "(structural-gae: a signed-gae beside a small network over counts of short walks, spectral products and features; stack: "
-        "boosted trees over the same counts), or linear-gae or linear-vgae",
+        "boosted trees over the same counts), or linear-gae, linear-vgae, refined-gae or ncn",
     )
-    decoder: Literal["auto", "inner-product", "signed"] = Field(
+    decoder: Literal["auto", "inner-product", "signed", "hadamard", "distmult"] = Field(
         "auto",
-        description="signed: an inner product in which half of the dimensions count negative; auto: signed for signed-gae, "
-        "inner-product for the others",
+        description="signed: an inner product in which half of the dimensions count negative; hadamard: a network on the "
+        "elementwise product; distmult: an inner product with a learned weight for each dimension; auto: signed for signed-gae, "
+        "hadamard for refined-gae and ncn, inner-product for the others",
     )
     objective: Literal["auto", "all-pairs", "sampled", "subgraph"] = Field(
         "auto",
@@ -51,8 +66,8 @@ class FitConfig(BaseModel):
     )
     positive_weight: Literal["auto", "none", "balanced"] = Field(
         "auto",
-        description="of an edge in the all-pairs loss: none is 1, balanced is absent pairs / edges; calibration undoes it; auto: "
-        "balanced for signed-gae, none for the others",
+        description="of an edge in the all-pairs loss, and of refined-gae and ncn: none is 1, balanced as much as all zeros "
+        "beside it; calibration undoes it; auto: balanced for signed-gae, none for the others",
     )
     zeros_per_edge: int = Field(
         5, ge=1, le=1000, description="sampled objective: zeros drawn for each train edge, every epoch anew"
@@ -68,12 +83,30 @@ class FitConfig(BaseModel):
     subgraph_alpha: float = Field(
         1.0, ge=0, le=10, description="subgraph objective: the power of the degree or core number; 0 draws all alike"
     )
-    hidden: int = Field(128, ge=1, le=4096, description="width of the first graph convolution of gae and vgae")
+    batch_edges: int = Field(
+        8192,
+        ge=1,
+        description="of refined-gae and ncn: at most so many train edges, and an eighth of them, are hidden from the message "
+        "graph and learnt at a time",
+    )
+    hidden: int | None = Field(
+        None,
+        ge=1,
+        le=4096,
+        description="width of the first graph convolution of gae and vgae, of the decoder's layers of refined-gae and ncn; null: "
+        "128, or 64 for the latter",
+    )
     dim: int | None = Field(
-        None, ge=1, le=2048, description="dimensions of the embedding; null: 128 for signed-gae, 64 for the others"
+        None,
+        ge=1,
+        le=2048,
+        description="dimensions of the embedding; null: 128 for signed-gae, 256 for refined-gae and ncn, 64 for the others",
     )
     learning_rate: float | None = Field(
-        None, gt=0, le=1, description="of Adam; null: 0.03 for signed-gae, 0.01 for the others"
+        None,
+        gt=0,
+        le=1,
+        description="of Adam; null: 0.03 for signed-gae, 0.005 for refined-gae and ncn, 0.01 for the others",
     )
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="of the learning rate: constant, or falling to 0 at the last of the epochs"
@@ -108,7 +141,7 @@ class FitConfig(BaseModel):
         None,
         ge=1,
         description="stop when validation average precision has not risen for this many epochs; the best epoch is kept; null: 40 "
-        "for signed-gae, 200 for the others",
+        "for signed-gae, refined-gae and ncn, 200 for the others",
     )
     validate_every: int | None = Field(
         None, ge=1, description="epochs between two validations; null: 10 for signed-gae, 5 for the others"
@@ -195,23 +228,50 @@ class FitConfig(BaseModel):
         """The same options with those that were left open as this model takes them; only the weight decay may stay open.
 
         Args:
-            name: gae, vgae, linear-gae, linear-vgae, signed-gae, or structural-gae, which holds one.
+            name: of an autoencoder, or structural-gae, which holds a signed-gae; any other name gets the options of gae.
+        Raises:
+            OptionError: a decoder or an objective that this model does not take.
         Example:
-            >>> [FitConfig(learning_rate=0.5).of_model(name).dim for name in ("gae", "signed-gae")]
-            [64, 128]
+            >>> [FitConfig(learning_rate=0.5).of_model(name).dim for name in ("gae", "signed-gae", "ncn")]
+            [64, 128, 256]
         """
+        self._refuse_what_does_not_fit(name)
         taken: dict[str, Any] = {
             "decoder": "inner-product",
             "positive_weight": "none",
             "dim": 64,
             "learning_rate": 0.01,
+            "hidden": 128,
         }
         taken |= {"patience": 200, "validate_every": 5, "weight_decay": 0.0}
         if name in ("signed-gae", "structural-gae"):
             taken |= {"decoder": "signed", "positive_weight": "balanced", "dim": 128, "learning_rate": 0.03}
             taken |= {"patience": 40, "validate_every": 10, "weight_decay": None}
+        if name in PAIR_MODELS:
+            taken |= {
+                "decoder": "hadamard",
+                "objective": "sampled",
+                "dim": 256,
+                "hidden": 64,
+                "learning_rate": 0.005,
+            }
+            taken |= {"patience": 40}
         is_open = {option for option in taken if getattr(self, option) in (None, "auto")}
         return self.model_copy(update={option: taken[option] for option in is_open})
+
+    def _refuse_what_does_not_fit(self, name: str) -> None:
+        takes = DECODERS.get(name, ())
+        if self.decoder != "auto" and takes and self.decoder not in takes:
+            others = [each for each in AUTOENCODERS if self.decoder in DECODERS[each]]
+            raise OptionError(
+                f"--decoder {self.decoder} is not for {name}, which takes {' or '.join(takes)}; {' and '.join(others)} "
+                f"take{'s' * (len(others) == 1)} it."
+            )
+        if name in PAIR_MODELS and self.objective not in ("auto", "sampled"):
+            raise OptionError(
+                f"--objective {self.objective} is not for {name}: it is trained on batches of edges that are hidden from the "
+                "message graph meanwhile, with drawn zeros. Leave it out, or take signed-gae."
+            )
 
     @staticmethod
     def from_options(options: dict[str, Any]) -> "FitConfig":

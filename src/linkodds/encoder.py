@@ -86,7 +86,7 @@ class GraphEncoder(nn.Module):
         self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator | None
     ) -> Tensor:
         """Shape (nodes, outputs), float32; `noise` draws the dropout, None is the mean network without any."""
-        hidden = torch.relu(propagation @ _first_product(inputs, self.first, self.dropout, noise))
+        hidden = torch.relu(propagation @ first_product(inputs, self.first, self.dropout, noise))
         if noise is not None:
             hidden = drop(hidden, self.dropout, noise)
         return propagation @ (hidden @ self.second)
@@ -122,7 +122,7 @@ class LinearEncoder(nn.Module):
         self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator | None
     ) -> Tensor:
         """Shape (nodes, outputs), float32; see `Encoder`."""
-        return propagation @ _first_product(inputs, self.first, self.dropout, noise)
+        return propagation @ first_product(inputs, self.first, self.dropout, noise)
 
     def scale_outputs(self, factor: Tensor) -> None:
         """See `Encoder.scale_outputs`."""
@@ -163,7 +163,7 @@ class TableEncoder(nn.Module):
         """Shape (nodes, outputs), float32; there is nothing that `noise` would draw."""
         if self.first is None:
             return self.table
-        return self.table + propagation @ (propagation @ _first_product(inputs, self.first, 0.0, noise))
+        return self.table + propagation @ (propagation @ first_product(inputs, self.first, 0.0, noise))
 
     def scale_outputs(self, factor: Tensor) -> None:
         """See `Encoder.scale_outputs`."""
@@ -191,7 +191,7 @@ class TableEncoder(nn.Module):
             self._feature_sizes = absolute / len(self.table), square / len(self.table)
 
 
-def _first_product(
+def first_product(
     inputs: SparseMatrix | Tensor | None, weight: Tensor, dropout: float, noise: torch.Generator | None
 ) -> Tensor:
     """X W with dropout on the entries of X; without features, on the entries of the table W."""

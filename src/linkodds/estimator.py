@@ -53,7 +53,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         subgraph_nodes: int = 5000,
         subgraph_by: str = "degree",
         subgraph_alpha: float = 1.0,
-        hidden: int = 128,
+        batch_edges: int = 8192,
+        hidden: int | None = None,
         dim: int | None = None,
         learning_rate: float | None = None,
         schedule: str = "constant",
@@ -85,6 +86,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.subgraph_nodes = subgraph_nodes
         self.subgraph_by = subgraph_by
         self.subgraph_alpha = subgraph_alpha
+        self.batch_edges = batch_edges
         self.hidden = hidden
         self.dim = dim
         self.learning_rate = learning_rate

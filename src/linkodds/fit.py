@@ -29,6 +29,7 @@ from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
 from linkodds.model_fitting import ModelFitting
 from linkodds.non_edges import draw_non_edges
+from linkodds.pair_scoring import embeddings_of
 from linkodds.ranks import reciprocal_ranks
 from linkodds.record import Run
 from linkodds.rehearsal import Rehearsal, as_in_blocks
@@ -112,11 +113,11 @@ class Fit:
             evaluation = self.evaluated(measured, ranks, baselines).to_json()
         history = history_columns(fitted.history if fitted else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
-        embeddings = fitted.scorer.source if isinstance(fitted, TrainedModel) else None
+        embeddings = embeddings_of(fitted.scorer) if isinstance(fitted, TrainedModel) else None
         if isinstance(fitted, StructuralModel):
-            embeddings = fitted.scorer.table.source
+            embeddings = embeddings_of(fitted.scorer.table)
         rng = scores_rng(self.config.seed)
-        judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings)
+        judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings and embeddings[0])
         seen = diagnose_run(
             evaluation=evaluation, history=history, split=self.split, decision=stored.rule, scores=judged
         )

@@ -44,7 +44,7 @@ def mean_of_folds(
     models = [fold.fitted for fold in folds if isinstance(fold.fitted, TrainedModel)]
     with fitting.costs.stage("evaluation"):
         parts = rehearsal.held_out(scorer, rehearsal.split, ("validation", "test"))
-    trained = mean_model(models, scorer) if models and isinstance(scorer, InnerProductScorer) else None
+    trained = mean_model(models, scorer) if models else None
     mean = Contender(winner.name, scorer, trained, parts)
     fitting.say(f"mean of {len(folds)}: {_gain(mean, folds)}")
     return mean, folds

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -9,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
-from linkodds.config import AUTOENCODERS, ON_HIDDEN_EDGES, STACK, STRUCTURAL, FitConfig
+from linkodds.config import AUTOENCODERS, ON_HIDDEN_EDGES, PAIR_MODELS, STACK, STRUCTURAL, FitConfig
 from linkodds.costs import Costs
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.hidden_edges import HiddenEdges
 from linkodds.history import Epoch
 from linkodds.metrics import average_precision
+from linkodds.pair_training import train_pair_model
+from linkodds.pair_workload import epoch_work
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
 from linkodds.rehearsal import Rehearsal
 from linkodds.scoring import InnerProductScorer, Scorer
@@ -24,7 +27,7 @@ from linkodds.stack import StackedModel, fit_stack
 from linkodds.stack_work import StackSizes, hiding_work, stack_work, structural_work
 from linkodds.structural_gae import StructuralModel, check_size, fit_structural
 from linkodds.training import PENALTIES, VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
-from linkodds.workload import Sizes, epoch_work, nominal_seconds
+from linkodds.workload import Sizes, nominal_seconds
 
 DEFAULT_SECONDS = 300.0
 """The time budget of auto where none is given; no clock stands behind it."""
@@ -278,7 +281,7 @@ class ModelFitting:
             penalty: see `train`.
         """
         label = f"{key}-fold-{fold + 1}" if fold else key
-        objective = choose_objective(config, split.space)
+        objective = choose_objective(config.of_model(name), split.space)
         self.say(f"training {label}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
         memory = Memory.here() if self.device.type == "cpu" else Memory(None, None)
         for line in announcement(label, config.epochs, self._sizes(name), memory):
@@ -290,7 +293,8 @@ class ModelFitting:
         allowed = None if self.config.time_budget is None else config.epochs * self._epoch_seconds(name)
         clock = Clock(allowed, threads=torch.get_num_threads())
         with self.costs.stage("training"):
-            trained = train(
+            start = train_pair_model if name in PAIR_MODELS else partial(train, penalty=penalty)
+            trained = start(
                 name,
                 split,
                 features,
@@ -301,7 +305,6 @@ class ModelFitting:
                 should_stop=clock,
                 checkpoint=checkpoint,
                 resumed=resumed,
-                penalty=penalty,
             )
         payer = STRUCTURAL if key == STRUCTURAL else name
         self.spent[payer] = self.spent.get(payer, 0.0) + len(trained.history) * self._epoch_seconds(name)
@@ -376,7 +379,7 @@ class ModelFitting:
             self.rehearsal.split,
             self.features,
             self.config,
-            objective=choose_objective(self.config, self.rehearsal.split.space),
+            objective=choose_objective(self.config.of_model(name), self.rehearsal.split.space),
             validation_non_edges=min(VALIDATION_NON_EDGES, self.rehearsal.non_edges.num_non_edges),
             sampled_non_edges=self.rehearsal.non_edges.num_scored if is_listed else 0,
         )

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from linkodds.errors import OptionError
 from linkodds.findings import Finding
-from linkodds.workload import Sizes, epoch_work, nominal_seconds, peak_bytes
+from linkodds.pair_workload import epoch_work
+from linkodds.workload import Sizes, nominal_seconds, peak_bytes
 
 IMPOSSIBLE = 4
 """A training whose estimate is beyond this many times the machine's memory is refused; the estimate is not that far off."""

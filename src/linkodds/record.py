@@ -29,6 +29,7 @@ from linkodds.evaluation import Evaluation
 from linkodds.held_out import HeldOut
 from linkodds.history import history_csv
 from linkodds.non_edges import degrees_of
+from linkodds.pair_scoring import embeddings_of, mean_pair_scorer
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanOddsScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
@@ -115,8 +116,7 @@ class Run:
     def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
         """Source and target embeddings, shape (nodes, dim) each; None for a baseline."""
         scorer = _base(self.scorer)
-        scorer = scorer.table if isinstance(scorer, StructuralScorer) else scorer
-        return (scorer.source, scorer.target) if isinstance(scorer, InnerProductScorer) else None
+        return embeddings_of(scorer.table if isinstance(scorer, StructuralScorer) else scorer)
 
 
 class PartialRun:
@@ -282,7 +282,7 @@ def _read(path: Path) -> Run:
     elif model in BASELINES or model in ON_HIDDEN_EDGES:
         scorer = _scorer_of(model, split, weights, path)
     else:
-        scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"])
+        scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"], weights, split)
     if (term := DegreeTerm.from_json(config["degree_term"])).is_used:
         scorer = term.applied(scorer, degrees_of(split.train, space))
     return Run(
@@ -410,12 +410,14 @@ def _embedding_table(run: Run) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _scorer(table: pl.DataFrame, decoder: dict[str, float]) -> InnerProductScorer:
+def _scorer(table: pl.DataFrame, decoder: dict[str, Any], weights: Mapping[str, NDArray[Any]], split: Split) -> Scorer:
     def side(prefix: str) -> Embeddings:
         return table.select(pl.col(f"^{prefix}[0-9]+$")).to_numpy().astype(np.float32)
 
     source = side("source_") if "source_0" in table.columns else side("")
     target = side("target_") if "target_0" in table.columns else source
+    if decoder.get("kind") == "hadamard":
+        return mean_pair_scorer(source, target, weights, [each.message_graph() for each in split.rotations()])
     num_negative = int(decoder.get("num_negative_dimensions", 0))
     return InnerProductScorer(source, target, float(decoder["scale"]), float(decoder["bias"]), num_negative)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from linkodds.autoencoder import Autoencoder
 from linkodds.doctor import is_spike
 from linkodds.findings import Finding
+from linkodds.pair_decoder import PairAutoencoder
 
 MAX_GRADIENT_NORM = 1.0
 MAX_RETREATS = 8
@@ -77,7 +78,7 @@ class Safeguard:
 
     def __init__(
         self,
-        model: Autoencoder,
+        model: Autoencoder | PairAutoencoder,
         *,
         weight_decay: float,
         learning_rate: float,

@@ -13,6 +13,7 @@ from linkodds.config import FitConfig
 from linkodds.contest import Contender
 from linkodds.features import Features
 from linkodds.graph import Graph
+from linkodds.pair_scoring import decoder_facts
 from linkodds.propagation import choose_kernel
 from linkodds.resuming import hash_of_features
 from linkodds.split import Split
@@ -89,11 +90,7 @@ def settings_of_winner(config: FitConfig, winner: Contender, split: Split, devic
         facts |= {
             "weight_decay": fitted.weight_decay,
             "uses_features": fitted.uses_features,
-            "decoder": {
-                "scale": fitted.scorer.scale,
-                "bias": fitted.scorer.bias,
-                "num_negative_dimensions": fitted.scorer.num_negative,
-            },
+            "decoder": decoder_facts(fitted.scorer),
             "propagation": choose_kernel(device, torch.float32),
         }
     return facts

@@ -25,7 +25,7 @@ from linkodds.objective import Objective, objective_for
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.safeguard import Safeguard
-from linkodds.scoring import InnerProductScorer, Scorer
+from linkodds.scoring import Scorer
 from linkodds.split import Split
 
 ALL_PAIRS_LIMIT = 20_000_000
@@ -43,7 +43,7 @@ class TrainedModel:
     """A trained autoencoder, cut down to what later stages need.
 
     Args:
-        name: gae, vgae, linear-gae, linear-vgae or signed-gae.
+        name: of an autoencoder.
         scorer: logits of pairs from the embeddings of the kept epoch.
         weights: name -> float32 array; with the features and the message graph they give the embeddings again. Of a mean
             of models each name begins with "fold-1.", "fold-2." and so on.
@@ -58,7 +58,7 @@ class TrainedModel:
     """
 
     name: str
-    scorer: InnerProductScorer
+    scorer: Scorer
     weights: dict[str, NDArray[np.float32]]
     history: tuple[Epoch, ...]
     best_epoch: int
@@ -75,7 +75,7 @@ class TrainedModel:
         return sum(array.size for array in self.weights.values())
 
 
-def mean_model(models: Sequence[TrainedModel], scorer: InnerProductScorer) -> TrainedModel:
+def mean_model(models: Sequence[TrainedModel], scorer: Scorer) -> TrainedModel:
     """Several trainings as one model: all weights and findings, and the history of the first.
 
     Args:
@@ -221,7 +221,7 @@ def train(
         config,
         directed=split.space.directed,
         effective_odds=objective.effective_odds,
-        rng=_torch_rng(weight_seed, torch.device("cpu")),
+        rng=torch_rng(weight_seed, torch.device("cpu")),
     ).to(device)
     inputs = encoder_inputs(features, device)
     propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
@@ -238,14 +238,14 @@ def train(
         schedule=config.schedule,
         epochs=config.epochs,
     )
-    noise = _torch_rng(noise_seed, device)
+    noise = torch_rng(noise_seed, device)
     validate = Validator(split, np.random.default_rng(validation_seed))
     recorder = Recorder(checkpoint, guard, noise, zeros)
     history = [] if resumed is None else recorder.resume(resumed)
 
     with recorder.rescue():
         is_done = resumed is not None and resumed.is_done
-        while not (is_done or _is_over(history, guard, config) or (guard.kept_epoch and should_stop())):
+        while not (is_done or is_over(history, guard, config) or (guard.kept_epoch and should_stop())):
             epoch = len(history) + 1
             start = time.perf_counter()
             embeddings, kl_nats = model.sample(propagation, inputs, noise)
@@ -259,7 +259,7 @@ def train(
             if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
                 with torch.no_grad():
                     validation = validate(model.scorer(model.mean(propagation, inputs)))
-                if validation.average_precision > _best_ap(history, guard):
+                if validation.average_precision > best_ap(history, guard):
                     guard.keep(epoch)
             terms = (_finite(loss), _finite(reconstruction), _finite(kl))
             history.append(Epoch(epoch, *terms, seconds, validation, event))
@@ -291,11 +291,11 @@ def train(
         weight_decay,
         features is not None,
         tuple(findings),
-        was_cut_short=not _is_over(history, guard, config),
+        was_cut_short=not is_over(history, guard, config),
     )
 
 
-def _is_over(history: list[Epoch], guard: Safeguard, config: FitConfig) -> bool:
+def is_over(history: list[Epoch], guard: Safeguard, config: FitConfig) -> bool:
     """Whether all epochs were made, the safeguard gave up, or patience has run out (later before a first validation)."""
     without_rise = len(history) - guard.kept_epoch
     assert config.patience is not None
@@ -304,7 +304,7 @@ def _is_over(history: list[Epoch], guard: Safeguard, config: FitConfig) -> bool:
     return len(history) >= config.epochs or guard.gave_up or without_rise >= patience
 
 
-def _best_ap(history: list[Epoch], guard: Safeguard) -> float:
+def best_ap(history: list[Epoch], guard: Safeguard) -> float:
     best = history[guard.kept_epoch - 1].validation if guard.kept_epoch else None
     return -math.inf if best is None else best.average_precision
 
@@ -313,5 +313,5 @@ def _finite(term: Tensor) -> float | None:
     return term.item() if math.isfinite(term.item()) else None
 
 
-def _torch_rng(seeds: np.random.SeedSequence, device: torch.device) -> torch.Generator:
+def torch_rng(seeds: np.random.SeedSequence, device: torch.device) -> torch.Generator:
     return torch.Generator(device=device).manual_seed(int(seeds.generate_state(1)[0]))

@@ -4,10 +4,11 @@ The same sizes give the same counts on every machine, whatever its clock says. S
 work leaves the same seed with the same bytes, and a fit can say how long it may take before it starts.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from linkodds.config import VARIATIONAL, FitConfig
+from linkodds.config import LEAST_BATCHES, NUM_LAYERS, NUM_PROPAGATIONS, PAIR_MODELS, VARIATIONAL, FitConfig
 from linkodds.features import Features
 from linkodds.split import Split
 
@@ -110,8 +111,12 @@ class Sizes:
         validation_pairs: edges and non-edges of a validation.
         validate_every: epochs between two validations.
         sampled_non_edges: held in memory for the evaluation; 0 where all pairs are enumerated.
-        encoder: two-layer (two graph convolutions), linear (one propagation) or free (a table, and twice smoothed
-            features beside it).
+        encoder: two-layer (two graph convolutions), linear (one propagation), free (a table, and twice smoothed
+            features beside it) or mixing (several propagations, of a model that is trained in batches).
+        batches: in an epoch.
+        propagations: of the mixing encoder.
+        decoder: as resolved, never auto.
+        pools: whether common neighbours count.
     """
 
     nodes: int
@@ -131,7 +136,11 @@ class Sizes:
     validate_every: int
     subgraph_nodes: int = 0
     sampled_non_edges: int = 0
-    encoder: Literal["two-layer", "linear", "free"] = "two-layer"
+    encoder: Literal["two-layer", "linear", "free", "mixing"] = "two-layer"
+    batches: int = 1
+    propagations: int = 0
+    decoder: str = "inner-product"
+    pools: bool = False
 
     @staticmethod
     def of(
@@ -158,10 +167,13 @@ class Sizes:
         config = config.of_model(name)
         assert config.dim is not None
         assert config.validate_every is not None
+        assert config.hidden is not None
         nodes = split.space.num_nodes
         matrix = None if features is None else features.matrix
-        encoder: Literal["two-layer", "linear", "free"] = "free" if name == "signed-gae" else "two-layer"
+        encoder: Literal["two-layer", "linear", "free", "mixing"] = "free" if name == "signed-gae" else "two-layer"
         columns = config.hidden
+        if name in PAIR_MODELS:
+            encoder, columns = "mixing", config.dim * (1 + split.space.directed)
         if name in ("linear-gae", "linear-vgae"):
             encoder = "linear"
             columns = config.dim * (1 + split.space.directed) * (1 + (name in VARIATIONAL))
@@ -188,6 +200,10 @@ class Sizes:
             subgraph_nodes=min(config.subgraph_nodes, nodes),
             sampled_non_edges=sampled_non_edges,
             encoder=encoder,
+            batches=choose_batches(len(split.train), config) if name in PAIR_MODELS else 1,
+            propagations=NUM_PROPAGATIONS.get(name, 0),
+            decoder=config.decoder,
+            pools=name == "ncn",
         )
 
     @property
@@ -207,11 +223,22 @@ class Sizes:
 
     @property
     def parameters(self) -> int:
-        """Trained values: the encoder's weights, scale and bias."""
+        """Trained values: the encoder's weights and the decoder's."""
+        if self.encoder == "mixing":
+            k = self.propagations
+            return self.inputs * self.width + (k + 1) + 2 * (k - 1) * self.width + self.decoder_parameters
         if self.encoder == "two-layer":
             return self.inputs * self.hidden + self.hidden * self.outputs + 2
         beside = self.encoder == "free" and self.input_kind != "table"  # features, and a table all the same
         return (self.inputs + beside * self.nodes) * self.outputs + 2
+
+    @property
+    def decoder_parameters(self) -> int:
+        """Of the decoder of a model with the mixing encoder: layers with bias, gain and shift, or a weighted product."""
+        if self.decoder != "hadamard":
+            return 2 + self.dim * (self.decoder == "distmult")
+        layers = (self.dim + 3) * self.hidden + (NUM_LAYERS - 1) * (self.hidden + 3) * self.hidden
+        return layers + self.hidden + 1 + self.pools * ((self.width + 3) * self.hidden + 1)
 
     @property
     def first_columns(self) -> int:
@@ -226,6 +253,16 @@ class Sizes:
         if self.encoder == "linear":
             return (self.outputs,)
         return () if self.input_kind == "table" else (self.outputs, self.outputs)
+
+
+def choose_batches(num_edges: int, config: FitConfig) -> int:
+    """Batches in an epoch of a pair model: as many as `batch_edges` asks for, eight at least, and no empty one.
+
+    Example:
+        >>> [choose_batches(number, FitConfig(batch_edges=100)) for number in (4, 500, 1000)]
+        [4, 8, 10]
+    """
+    return max(math.ceil(num_edges / config.batch_edges), min(LEAST_BATCHES, num_edges))
 
 
 def epoch_work(sizes: Sizes) -> Work:
@@ -383,9 +420,11 @@ def peak_bytes(sizes: Sizes) -> dict[str, float]:
         (2736, 14400)
     """
     listed = sizes.edges * (1 + sizes.zeros_per_edge) if sizes.objective == "sampled" else sizes.edges
+    if sizes.encoder == "mixing":  # of a batch, both ends and every layer
+        listed = -(-listed // sizes.batches) * (8 * sizes.dim + 10 * NUM_LAYERS * sizes.hidden) // 30
     entries = sizes.message_entries + (sizes.input_entries if sizes.input_kind == "sparse" else 0)
     dense = sizes.input_entries if sizes.input_kind == "dense" else 0
-    cells = 8 * sizes.nodes * (sizes.first_columns + sizes.outputs)
+    cells = 8 * sizes.nodes * (sizes.first_columns + sizes.outputs) * max(1, sizes.propagations)
     return {
         "weights": 6 * _FLOAT * sizes.parameters,
         "layers": 2 * _FLOAT * dense + 40 * entries + _FLOAT * cells,

@@ -46,6 +46,7 @@ def compare(
     objective: opt.Objective = None,
     positive_weight: opt.PositiveWeight = None,
     zeros_per_edge: opt.ZerosPerEdge = None,
+    batch_edges: opt.BatchEdges = None,
     subgraph_nodes: opt.SubgraphNodes = None,
     subgraph_by: opt.SubgraphBy = None,
     subgraph_alpha: opt.SubgraphAlpha = None,

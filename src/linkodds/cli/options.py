@@ -61,13 +61,14 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, signed-gae, structural-gae, gae, vgae, linear-gae, linear-vgae, degree, common-neighbors, adamic-adar, "
-        "resource-allocation, l3, katz, ppr or feature-cosine.",
+        help="auto, structural-gae, stack, signed-gae, refined-gae, ncn, gae, vgae, linear-gae, linear-vgae, or a baseline: "
+        "degree, common-neighbors, adamic-adar, resource-allocation, l3, katz, ppr, feature-cosine.",
         rich_help_panel=_MODEL,
     ),
 ]
 Decoder = Annotated[
-    str | None, typer.Option(metavar="NAME", help="auto, inner-product or signed.", rich_help_panel=_MODEL)
+    str | None,
+    typer.Option(metavar="NAME", help="auto, inner-product, signed, hadamard or distmult.", rich_help_panel=_MODEL),
 ]
 Objective = Annotated[
     str | None, typer.Option(metavar="NAME", help="auto, all-pairs, sampled or subgraph.", rich_help_panel=_MODEL)
@@ -89,6 +90,10 @@ SubgraphBy = Annotated[
 ]
 SubgraphAlpha = Annotated[float | None, typer.Option(metavar="X", help="To this power.", rich_help_panel=_MODEL)]
 Hidden = Annotated[int | None, typer.Option(metavar="N", help="Width of the first layer.", rich_help_panel=_MODEL)]
+BatchEdges = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Of refined-gae and ncn: train edges hidden at a time.", rich_help_panel=_MODEL),
+]
 Dim = Annotated[int | None, typer.Option(metavar="N", help="Dimensions of the embedding.", rich_help_panel=_MODEL)]
 WarmUp = Annotated[
     int | None,
