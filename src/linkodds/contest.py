@@ -313,7 +313,7 @@ class Contest:
 
     def _held_out(self, scorer: Scorer, split: Split, names: Iterable[str]) -> dict[str, HeldOut]:
         """Parts of a split against all non-edges, in one pass over them."""
-        parts: dict[str, Pairs] = {part: getattr(split, part) for part in names}
+        parts: dict[str, Pairs] = {part: getattr(split, part) for part in names if len(getattr(split, part))}
         logits = {part: as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
         scores = score_non_edges(
             scorer,

@@ -175,7 +175,7 @@ def fit_graph(
         say(finding.message)
     if resumed is not None:
         reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
-    with _torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
+    with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
         fit = _Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch)
         if partial is None:
             return fit.run()
@@ -197,7 +197,8 @@ def fit_graph(
 
 
 @contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """torch's number of threads, put back afterwards; None leaves it."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -231,7 +232,7 @@ def evaluate_models(
     """
     parse_rule(config.decision)
     device = choose_device(config.device)
-    with _torch_threads(config.threads):
+    with torch_threads(config.threads):
         fit = _Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
         fit.announce()
         tried = TRIED_BY_AUTO if "auto" in names else ()
@@ -285,7 +286,7 @@ class _Fit:
         self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
         self.say, self.on_start, self.on_epoch = say, on_start, on_epoch
         self.checkpoints: Checkpoints | None = None
-        self.features, self.findings = _informative_features(graph)
+        self.features, self.findings = informative_features(graph)
         self.split_seed, self.train_seed, self.sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(
             4
         )
@@ -519,7 +520,7 @@ class _Fit:
         return facts
 
 
-def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:
+def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:
     """The features, or none where they are the same for every node: then a learned table tells the nodes apart."""
     if graph.features is None or (found := constant_features(graph.features.matrix)) is None:
         return graph.features, []
