@@ -28,6 +28,15 @@ from linkodds.split import Split
 ProtocolName = Literal["kipf", "ncn", "heart", "seal"]
 NAMES: tuple[str, ...] = get_args(ProtocolName)
 HITS, CLOSE_RANK = 100, 10
+TITLES = {
+    "balanced_average_precision": "AP, 1:1",
+    "base_rate_average_precision": "AP at the base rate",
+    "connected_roc_auc": "ROC AUC, connected",
+    "connected_edges": "connected edges",
+    "connected_non_edges": "connected non-edges",
+    "hits_at_10": "hits at 10",
+}
+"""What people call the figures that only protocols have."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,11 @@ class Protocol:
     shares: tuple[float, float] | None
     metrics: tuple[str, ...]
     differs: str
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether files say which edges are held out, so that repetitions differ in the training alone."""
+        return self.shares is None
 
 
 PROTOCOLS: dict[str, Protocol] = {
@@ -77,7 +91,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "seal",
             "Zhang and Chen (2018): 90/10, as many non-edges as edges",
             (0.05, 0.1),
-            ("roc_auc", "connected_roc_auc"),
+            ("roc_auc", "connected_roc_auc", "connected_edges", "connected_non_edges"),
             "validation edges, 5 % of all, are taken from the 90 % and carry no messages, so that models see 85 %",
         ),
     )
@@ -203,7 +217,8 @@ def read_heart(graph: Graph, folder: Path) -> Trial:
     if missing:
         raise OptionError(f"--protocol heart: {folder} has no {missing[0]}; it needs {', '.join((*names, *lists))}.")
     parts = [_edges_of(graph, folder / name) for name in names]
-    split = Split(*parts[:2], _no_edges(), parts[2], graph.space)
+    train, validation, test = parts
+    split = Split(train, validation, _no_edges(), test, graph.space)
     together = np.concatenate(parts)
     strange = ~graph.space.contains(graph.edges, together)
     if strange.any() or len(together) != graph.num_edges:
