@@ -196,11 +196,11 @@ class TestTheCommand:
 
 class TestProtocols:
     def test_a_paper_s_protocol_has_its_metrics_and_a_figure(self, communities, tmp_path: Path) -> None:
-        plan = Plan(("gae", "auto"), 2, FitConfig(seed=5, **QUICK), protocol="ncn")
+        plan = Plan(("linear-gae", "auto"), 2, FitConfig(seed=5, **QUICK), protocol="ncn")
         found = compare_models(communities, plan, tmp_path / "out")
         assert found["protocol"]["key"] == "ncn"
         assert found["protocol"]["num_test"] == round(0.2 * communities.num_edges)
-        names = ["gae", "auto", *(name for name in BASELINES if name != "feature-cosine")]
+        names = ["linear-gae", "auto", *(name for name in BASELINES if name != "feature-cosine")]
         assert [row["name"] for row in found["models"]] == names
         for row in found["models"]:
             assert list(row["metrics"]) == ["hits_at_100", "roc_auc", "base_rate_average_precision"]
@@ -210,7 +210,7 @@ class TestProtocols:
         figure = ElementTree.fromstring((tmp_path / "out" / "comparison.svg").read_text())
         title = figure.find("{http://www.w3.org/2000/svg}title")
         assert title is not None
-        assert f"gae {found['models'][0]['metrics']['hits_at_100']['value']:.3g} (" in str(title.text)
+        assert f"linear-gae {found['models'][0]['metrics']['hits_at_100']['value']:.3g} (" in str(title.text)
 
     def test_training_does_not_learn_what_is_ranked_against(self, communities) -> None:
         """Other non-edges, the same model: their draw reaches nothing but the figures."""

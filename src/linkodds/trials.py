@@ -5,7 +5,7 @@ rate as in a fit: no protocol's metric is aimed at. Nothing is calibrated, for a
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,7 @@ def try_models(
             contenders, winner, _ = contest.hold()
             found = {**contenders, AUTO: winner}
         result: dict[str, Tried] = {}
+        contest = replace(contest, names=tuple(name for name in names if name not in found))
         for name in names:
             if name not in found:
                 found[name] = contest.contend(name, trial.split)
