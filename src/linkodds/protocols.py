@@ -78,7 +78,7 @@ PROTOCOLS: dict[str, Protocol] = {
             "Wang, Yang and Zhang (2024): 70/10/20 of the full graph, as many non-edges as edges, one list for all",
             (0.1, 0.2),
             ("hits_at_100", "roc_auc"),
-            "validation edges carry no messages when the test edges are ranked, as there",
+            "splits and non-edges are drawn by other random numbers",
         ),
         Protocol(
             "heart",
