@@ -13,6 +13,7 @@ from scipy.stats import binomtest, t
 from typer.testing import CliRunner
 
 import linkodds.comparison as comparing
+from linkodds.baselines import baseline_scorer
 from linkodds.cli import app
 from linkodds.cli.comparing import compare
 from linkodds.cli.fitting import fit
@@ -221,6 +222,11 @@ class TestProtocols:
         assert one.base_rate_average_precision == two.base_rate_average_precision
         assert one.validation == two.validation
         assert one.test != two.test
+
+    def test_a_baseline_is_what_papers_count(self, communities) -> None:
+        trial = deal(communities, PROTOCOLS["kipf"], np.random.SeedSequence(0))
+        found = try_models(communities, trial, ["common-neighbors"], FitConfig())["common-neighbors"]
+        assert found.test == trial.figures(baseline_scorer("common-neighbors", trial.split), "test")
 
     @pytest.mark.parametrize(
         ("options", "said"),

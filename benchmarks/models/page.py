@@ -88,7 +88,7 @@ def write_page(results: Path, docs: Path) -> None:
         "",
         "Made by `benchmarks/models/run.py`; one file for each graph, split and model lies in `benchmarks/results/models/`. It",
         "goes on where it stopped, and what is not in a table was not measured yet. Choices are made on validation edges:",
-        "epochs, penalties, degree terms, and what `auto` takes, all by average precision at the base rate. No option was chosen on test edges.",
+        "epochs, penalties and what `auto` takes, by average precision at the base rate. No option was chosen on test edges.",
         "",
         "Cells are means, ± half of the 95 % interval (corrected resampled t, approximate; under `heart` over trainings on one",
         "split), and the number of splits in brackets. With one split there is no interval, and little is shown. The best baseline",

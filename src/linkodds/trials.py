@@ -1,7 +1,8 @@
 """Trials: models trained on a protocol's split as a fit trains them, and ranked against the protocol's non-edges.
 
-Epochs, penalties, degree terms and what `auto` takes are chosen on the validation edges, by average precision at the base
-rate as in a fit: no protocol's metric is aimed at. Nothing is calibrated, for a protocol has no edges for it.
+Epochs, penalties and what `auto` takes are chosen on the validation edges, by average precision at the base rate as in a
+fit: no protocol's metric is aimed at. Nothing is calibrated, for a protocol has no edges for it, and a degree term is left
+out unless it is asked for: it would make other baselines of those that papers count.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,7 +79,7 @@ def try_models(
         for name in names:
             if name not in found:
                 found[name] = contest.contend(name, trial.split)
-            contender, _ = contest.with_degrees(found[name], config.degree_calibration)
+            contender, _ = contest.with_degrees(found[name], contest.config.degree_calibration)
             result[name] = Tried(
                 chosen=contender.name,
                 validation=trial.figures(contender.scorer, "validation"),
@@ -106,6 +107,7 @@ def _contest(
     on_epoch: Callable[[Epoch], None] | None,
 ) -> Contest:
     split = trial.split
+    degree_term = "yes" if config.degree_calibration == "yes" else "no"
     train_seed, sample_seed = np.random.SeedSequence(config.seed).spawn(2)
     recorded = split.recorded()
     is_enumerated = graph.space.num_pairs <= config.max_pairs and config.design in ("auto", "enumerated")
@@ -114,7 +116,7 @@ def _contest(
     return Contest(
         split=split,
         features=informative_features(graph)[0],
-        config=config.model_copy(update={"model": AUTO, "folds": 1}),
+        config=config.model_copy(update={"model": AUTO, "folds": 1, "degree_calibration": degree_term}),
         non_edges=NonEdges(recorded)
         if is_enumerated
         else draw_non_edges(recorded, count, np.random.default_rng(sample_seed)),
