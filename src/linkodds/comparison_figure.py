@@ -47,9 +47,8 @@ def draw_comparison(comparison: Mapping[str, Any]) -> str:
                 axes.axvline(found["value"], color=NEUTRAL, linestyle="--", linewidth=1)
         axes.set_yticks(range(len(rows)), [row["name"] for row in rows])
         axes.invert_yaxis()
-        axes.set_xlabel(
-            f"{metric_title(metric)}; mean and 95 % interval over {comparison['protocol']['splits']} splits"
-        )
+        over = f"{comparison['protocol']['splits']} {comparison['protocol']['name'].partition(',')[0]}"
+        axes.set_xlabel(f"{metric_title(metric)}; mean and 95 % interval over {over}")
         axes.spines[["top", "right"]].set_visible(False)
         return as_svg(figure, _alternative(comparison, rows, metric))
 
