@@ -34,7 +34,8 @@ class Tried:
         test: on the test edges.
         validation_average_precision: against all non-edges, at the base rate.
         base_rate_average_precision: the same of the test edges.
-        training_seconds: of all trainings so far; `num_parameters` is 0 for a baseline.
+        training_seconds: of this and all trainings before it, which share one count.
+        num_parameters: trained values, 0 for a baseline.
     """
 
     chosen: str
