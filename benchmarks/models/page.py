@@ -189,7 +189,11 @@ def protocol_lines(table: Table) -> list[str]:
             is_met = bool(own) and None not in values and target is not None and fmean(values) >= target[1]
             cells.append(f"{'**' if is_met else ''}{table.cell(values)}{'**' if is_met else ''}" if own else "")
         lines.append(f"| {graph} | {' | '.join(cells)} | {PUBLISHED.get((protocol.name, graph), '')} |")
-    lines += ["", "Bold: at least what is wanted. Papers: percent, as printed, each under its own draw of splits.", ""]
+    lines += [
+        "",
+        "Bold: at least what is wanted. Papers: percent, as printed or as others quote them, each under its own draw of splits.",
+        "",
+    ]
     if "connected_roc_auc" in protocol.metrics:
         lines += [
             "ROC AUC among the pairs whose ends the train edges connect: where many test edges are cut off, the AUC above also",

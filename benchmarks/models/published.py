@@ -1,6 +1,6 @@
 """What the tables print beside the measured figures: bars, and what papers report under the same protocol.
 
-Only figures that were read in a public repository or paper stand here; what is remembered is not printed.
+Only figures that were read stand here, those of `seal` in a secondary source; what is remembered is not printed.
 """
 
 TARGETS = {
