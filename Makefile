@@ -48,7 +48,7 @@ format: $(VENV)/installed-check
 
 # One script a question; each skips what it has measured already.
 bench: $(VENV)/installed-bench
-	for script in benchmarks/*.py benchmarks/statistics/*.py benchmarks/search/*.py; do $(BIN)/python $$script || exit 1; done
+	for script in benchmarks/*.py benchmarks/statistics/*.py benchmarks/search/*.py benchmarks/models/run.py; do $(BIN)/python $$script || exit 1; done
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

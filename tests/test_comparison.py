@@ -2,8 +2,10 @@
 
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from scipy.stats import binomtest, t
 from typer.testing import CliRunner
 
 import linkodds.comparison as comparing
+from linkodds.auto import LADDER
+from linkodds.baselines import baseline_scorer
 from linkodds.cli import app
 from linkodds.cli.comparing import compare
 from linkodds.cli.fitting import fit
@@ -19,7 +23,9 @@ from linkodds.config import BASELINES, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.pipeline import evaluate_models, fit_graph
+from linkodds.protocols import PROTOCOLS, deal
 from linkodds.repeats import differences, half_width, repeated
+from linkodds.trials import try_models
 
 QUICK: dict[str, Any] = {"hidden": 16, "dim": 8, "epochs": 10, "threads": 1, "folds": 1}
 
@@ -172,7 +178,7 @@ class TestTheCommand:
         of_one_run = {"model", "checkpoint_every", "tensorboard"}
         of_fit, ours = (set(inspect.signature(command).parameters) for command in (fit, compare))
         assert of_fit - of_one_run <= ours
-        assert ours - of_fit == {"models", "splits"}
+        assert ours - of_fit == {"models", "splits", "protocol", "protocol_files"}
 
     def test_prints_a_table_or_json(self, communities, tmp_path: Path, monkeypatch) -> None:
         monkeypatch.setattr("linkodds.fit.LADDER", ("gae", "vgae"))
@@ -190,3 +196,50 @@ class TestTheCommand:
         assert found["format"] == "linkodds.comparison/1"
         assert found == json.loads((tmp_path / "a" / "comparison.json").read_text())
         assert len(found["models"][0]["chosen"]) == 2
+
+
+class TestProtocols:
+    def test_a_paper_s_protocol_has_its_metrics_and_a_figure(self, communities, tmp_path: Path) -> None:
+        plan = Plan(("linear-gae", "auto"), 2, FitConfig(seed=5, **QUICK), protocol="ncn")
+        found = compare_models(communities, plan, tmp_path / "out")
+        assert found["protocol"]["key"] == "ncn"
+        assert found["protocol"]["num_test"] == round(0.2 * communities.num_edges)
+        names = ["linear-gae", "auto", *(name for name in BASELINES if name != "feature-cosine")]
+        assert [row["name"] for row in found["models"]] == names
+        for row in found["models"]:
+            assert list(row["metrics"]) == ["hits_at_100", "roc_auc", "base_rate_average_precision"]
+            assert all(0 < value < 1 for value in row["metrics"]["roc_auc"]["splits"])
+        chosen = dict(zip(names, found["models"], strict=True))["auto"]["chosen"]
+        assert all(each in (*LADDER, *BASELINES) or each.startswith("the mean of ") for each in chosen)
+        figure = ElementTree.fromstring((tmp_path / "out" / "comparison.svg").read_text())
+        title = figure.find("{http://www.w3.org/2000/svg}title")
+        assert title is not None
+        assert f"linear-gae {found['models'][0]['metrics']['hits_at_100']['value']:.3g} (" in str(title.text)
+
+    def test_training_does_not_learn_what_is_ranked_against(self, communities) -> None:
+        """Other non-edges, the same model: their draw reaches nothing but the figures."""
+        trial = deal(communities, PROTOCOLS["kipf"], np.random.SeedSequence(0))
+        other = replace(trial, test_non_edges=trial.test_non_edges[::-1] * 0 + [[0, 149]])
+        config = FitConfig(**QUICK)
+        one, two = (try_models(communities, each, ["gae"], config)["gae"] for each in (trial, other))
+        assert one.base_rate_average_precision == two.base_rate_average_precision
+        assert one.validation == two.validation
+        assert one.test != two.test
+
+    def test_a_baseline_is_what_papers_count(self, communities) -> None:
+        trial = deal(communities, PROTOCOLS["kipf"], np.random.SeedSequence(0))
+        found = try_models(communities, trial, ["common-neighbors"], FitConfig())["common-neighbors"]
+        assert found.test == trial.figures(baseline_scorer("common-neighbors", trial.split), "test")
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            ({"protocol": "sael"}, "'sael'"),
+            ({"protocol": "heart"}, "--protocol-files"),
+            ({"protocol": "seal", "protocol_files": Path()}, "deals its splits itself"),
+            ({"protocol": "seal", "config": FitConfig(folds=5)}, "--folds"),
+        ],
+    )
+    def test_what_a_protocol_cannot_have_is_refused(self, options: dict[str, Any], said: str) -> None:
+        with pytest.raises(OptionError, match=said):
+            Plan(**{"models": ("gae",), "splits": 2, "config": FitConfig()} | options)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from linkodds import __version__
+from linkodds.comparison_figure import draw_comparison, metric_title
 from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
@@ -18,7 +19,10 @@ from linkodds.fit import OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch
 from linkodds.pipeline import evaluate_models
+from linkodds.protocols import NAMES, PROTOCOLS, Trial, deal, read_heart
 from linkodds.repeats import Repeated, differences, repeated
+from linkodds.split import PARTS
+from linkodds.trials import Tried, baselines_for, try_models
 
 FORMAT = "linkodds.comparison/1"
 METRICS = (
@@ -28,7 +32,11 @@ METRICS = (
 INTERVAL = (
     "corrected resampled t interval (Nadeau and Bengio, 2003), approximate: mean +- t s sqrt(1 / splits + test / train)"
 )
-RESULT, _SETTINGS, _SPLITS = "comparison.json", "settings.json", "splits"
+OF_TRAINING = (
+    "t interval over trainings on one fixed split, which says nothing of other splits: mean +- t s sqrt(1 / splits)"
+)
+BASE_RATE = "base-rate"
+RESULT, FIGURE, _SETTINGS, _SPLITS = "comparison.json", "comparison.svg", "settings.json", "splits"
 
 
 @dataclass(frozen=True)
@@ -39,13 +47,18 @@ class Plan:
         models: names, the first is what the others are compared with; baselines take part anyway.
         splits: how many, with the seeds `config.seed` and following.
         config: all options of the fits but `model`.
+        protocol: base-rate, or that of a paper (`linkodds.protocols`).
+        protocol_files: the folder of a protocol's fixed edges.
     Raises:
-        OptionError: no model, one that is none or is named twice, or fewer than two splits.
+        OptionError: no model, one that is none or is named twice, fewer than two splits, a protocol that is none or lacks
+            its files, or an option that a protocol has no use for.
     """
 
     models: tuple[str, ...]
     splits: int
     config: FitConfig
+    protocol: str = BASE_RATE
+    protocol_files: Path | None = None
 
     def __post_init__(self) -> None:
         known = ("auto", *AUTOENCODERS, *ON_HIDDEN_EDGES, *BASELINES)
@@ -57,6 +70,32 @@ class Plan:
             raise OptionError(f"--models names a model twice: {', '.join(self.models)}.")
         if self.splits < 2:
             raise OptionError(f"--splits takes 2 or more, for one split shows no spread, not {self.splits}.")
+        if self.protocol not in (BASE_RATE, *NAMES):
+            raise OptionError(f"--protocol takes {BASE_RATE}, {', '.join(NAMES)}, not {self.protocol!r}.")
+        is_fixed = self.protocol != BASE_RATE and PROTOCOLS[self.protocol].is_fixed
+        if is_fixed and self.protocol_files is None:
+            raise OptionError(
+                f"--protocol {self.protocol}: its edges are fixed; give the folder that holds them with --protocol-files."
+            )
+        if not is_fixed and self.protocol_files is not None:
+            raise OptionError(f"--protocol-files: {self.protocol} deals its splits itself; leave the folder out.")
+        if self.protocol != BASE_RATE:
+            usual = FitConfig()
+            for option in ("split", "folds", "calibrator", "decision"):
+                if getattr(self.config, option) != getattr(usual, option) and getattr(self.config, option) != 1:
+                    raise OptionError(
+                        f"--{option}: --protocol {self.protocol} has shares of its own, one model and no calibration; "
+                        "leave it out."
+                    )
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """What is compared, the first of them first."""
+        return (
+            METRICS
+            if self.protocol == BASE_RATE
+            else (*PROTOCOLS[self.protocol].metrics, "base_rate_average_precision")
+        )
 
     @property
     def seeds(self) -> list[int]:
@@ -95,7 +134,8 @@ def compare_models(
         OptionError: DIR.partial is of another comparison.
     """
     say = progress or (lambda _: None)
-    partial = _prepared(out, _settings(graph, plan), force=force, resume=resume)
+    fixed = None if plan.protocol_files is None else read_heart(graph, plan.protocol_files)
+    partial = _prepared(out, _settings(graph, plan, fixed), force=force, resume=resume)
     measured = []
     for number, seed in enumerate(plan.seeds):
         path = partial / _SPLITS / f"{number}.json"
@@ -104,11 +144,20 @@ def compare_models(
         else:
             say(f"split {number + 1} of {plan.splits}, seed {seed}")
             config = plan.config.model_copy(update={"seed": seed})
-            found = evaluate_models(graph, plan.models, config, progress=progress, on_start=on_start, on_epoch=on_epoch)
-            _write(path, split_to_json(found, seed))
+            if plan.protocol == BASE_RATE:
+                found = evaluate_models(
+                    graph, plan.models, config, progress=progress, on_start=on_start, on_epoch=on_epoch
+                )
+                _write(path, split_to_json(found, seed))
+            else:
+                trial = fixed or deal(graph, PROTOCOLS[plan.protocol], np.random.SeedSequence(seed))
+                names = list(dict.fromkeys([*plan.models, *baselines_for(graph)]))
+                tried = try_models(graph, trial, names, config, progress=progress, on_start=on_start, on_epoch=on_epoch)
+                _write(path, trial_to_json(trial, tried, seed))
         measured.append(_read(path))
     comparison = compared(plan, measured, {"num_nodes": graph.num_nodes, "num_edges": graph.num_edges})
     _write(partial / RESULT, comparison)
+    (partial / FIGURE).write_text(draw_comparison(comparison), encoding="utf-8")
     old = out.with_name(out.name + ".replaced")
     if out.exists():
         shutil.rmtree(old, ignore_errors=True)
@@ -147,6 +196,49 @@ def split_to_json(found: Mapping[str, Evaluation | str], seed: int) -> dict[str,
     }
 
 
+def trial_to_json(trial: Trial, tried: Mapping[str, Tried], seed: int) -> dict[str, Any]:
+    """The figures of one split under a protocol, as `split_to_json` has those at the base rate.
+
+    Args:
+        trial: the split with the protocol's non-edges.
+        tried: from `try_models`.
+        seed: of the split, or of the training where the split is fixed.
+    """
+    split, space = trial.split, trial.split.space
+    sizes = {part: len(getattr(split, part)) for part in PARTS}
+    num_non_edges = int(trial.test_non_edges.size) // 2
+    primary = trial.protocol.metrics[0]
+    models = {}
+    for name, each in tried.items():
+        metrics = {**each.test, "base_rate_average_precision": each.base_rate_average_precision}
+        models[name] = {
+            "chosen": each.chosen,
+            "validation_average_precision": each.validation_average_precision,
+            "validation": each.validation[primary],
+            "metrics": metrics,
+            "reasons": {key: trial.reasons.get(key) for key, value in metrics.items() if value is None},
+        }
+    return {
+        "seed": seed,
+        "message_graph": split.message_graph_hash(),
+        "split": sizes,
+        "graph": {
+            "num_nodes": space.num_nodes,
+            "num_edges": sum(sizes.values()),
+            "num_pairs": space.num_pairs,
+            "directed": space.directed,
+            "bipartite": space.bipartite,
+        },
+        "candidates": {
+            "num_pairs": sizes["test"] + num_non_edges,
+            "num_edges": sizes["test"],
+            "prevalence": sizes["test"] / (sizes["test"] + num_non_edges),
+            "design": f"as {trial.protocol.name} has it",
+        },
+        "models": models,
+    }
+
+
 def compared(plan: Plan, splits: Sequence[Mapping[str, Any]], graph: Mapping[str, Any]) -> dict[str, Any]:
     """comparison.json from what each split gave.
 
@@ -159,7 +251,10 @@ def compared(plan: Plan, splits: Sequence[Mapping[str, Any]], graph: Mapping[str
         graph: what to say of the graph beside what the splits hold.
     """
     first = splits[0]
-    test_share = float(first["split"]["test"]) / float(first["split"]["train"])
+    paper = None if plan.protocol == BASE_RATE else PROTOCOLS[plan.protocol]
+    is_fixed = paper is not None and paper.is_fixed
+    test_share = 0.0 if is_fixed else float(first["split"]["test"]) / float(first["split"]["train"])
+    judged = "validation_average_precision" if paper is None else "validation"
     counted = [name for name in BASELINES if all(name in split["models"] for split in splits)]
     names = [*plan.models, *(name for name in counted if name not in plan.models)]
 
@@ -177,18 +272,19 @@ def compared(plan: Plan, splits: Sequence[Mapping[str, Any]], graph: Mapping[str
     def over_splits(name: str) -> dict[str, Any]:
         found: dict[str, Repeated] = {
             metric: repeated(values(name, metric), test_share=test_share, reason=reason(name, metric))
-            for metric in METRICS
+            for metric in plan.metrics
         }
         row = {"name": name, "is_baseline": name in BASELINES}
         if name == "auto":
             row["chosen"] = [split["models"][name].get("chosen") for split in splits]
         return {**row, "metrics": {metric: each.to_json() for metric, each in found.items()}}
 
-    def validation_ap(name: str) -> float:
-        known = [split["models"][name].get("validation_average_precision") for split in splits]
+    def on_validation(name: str) -> float:
+        known = [split["models"][name].get(judged) for split in splits]
         return -np.inf if None in known else float(np.mean(known))
 
-    best_baseline = max(counted, key=validation_ap)
+    chosen_by = metric_title("average_precision" if paper is None else plan.metrics[0])
+    best_baseline = max(counted, key=on_validation)
     gaps = []
     for role, against in (("best baseline", best_baseline), ("first model", plan.models[0])):
         for name in names:
@@ -201,31 +297,34 @@ def compared(plan: Plan, splits: Sequence[Mapping[str, Any]], graph: Mapping[str
                     test_share=test_share,
                     reason=reason(name, metric) or reason(against, metric),
                 ).to_json()
-                for metric in METRICS
+                for metric in plan.metrics
             }
             gaps.append({"model": name, "against": against, "role": role, "metrics": found})
     return {
         "format": FORMAT,
         "version": __version__,
         "protocol": {
-            "name": "random splits, the same for every model",
+            "name": "random splits, the same for every model" if not is_fixed else "trainings on one fixed split",
+            "key": plan.protocol,
+            "metrics": list(plan.metrics),
+            **({} if paper is None else {"title": paper.title, "differs": paper.differs}),
             "splits": plan.splits,
             "seeds": plan.seeds,
             "message_graphs": [split["message_graph"] for split in splits],
             "num_train": first["split"]["train"],
             "num_test": first["split"]["test"],
-            "interval": INTERVAL,
+            "interval": OF_TRAINING if is_fixed else INTERVAL,
         },
         "options": plan.config.model_dump(mode="json", exclude={"model", "seed"}),
         "graph": {**first["graph"], **graph},
         "candidates": first["candidates"],
-        "best_baseline": {"name": best_baseline, "chosen_by": "mean validation average precision"},
+        "best_baseline": {"name": best_baseline, "chosen_by": f"mean validation {chosen_by}"},
         "models": [over_splits(name) for name in names],
         "differences": gaps,
     }
 
 
-def _settings(graph: Graph, plan: Plan) -> dict[str, Any]:
+def _settings(graph: Graph, plan: Plan, fixed: Trial | None) -> dict[str, Any]:
     """What has to be the same for a comparison to be gone on with."""
     digest = hashlib.sha256(json.dumps(graph.ids.tolist()).encode())
     digest.update(np.ascontiguousarray(graph.edges).tobytes())
@@ -236,6 +335,8 @@ def _settings(graph: Graph, plan: Plan) -> dict[str, Any]:
         "version": __version__,
         "models": list(plan.models),
         "splits": plan.splits,
+        "protocol": plan.protocol,
+        "files": None if fixed is None else hashlib.sha256(fixed.test_non_edges.tobytes()).hexdigest(),
         "options": plan.config.model_dump(mode="json", exclude={"model"}),
         "graph": digest.hexdigest(),
     }

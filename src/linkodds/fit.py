@@ -86,7 +86,7 @@ class Fit:
         self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
         self.say, self.on_start, self.on_epoch = say, on_start, on_epoch
         self.checkpoints: Checkpoints | None = None
-        self.features, self.findings = _informative_features(graph)
+        self.features, self.findings = informative_features(graph)
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
         self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed)
         self.split = self.rehearsal.split
@@ -248,7 +248,7 @@ class Fit:
         return facts if winner is None else facts | settings_of_winner(self.config, winner, self.split, self.device)
 
 
-def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:
+def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:
     """The features, or none where they are the same for every node: then a learned table tells the nodes apart."""
     if graph.features is None or (found := constant_features(graph.features.matrix)) is None:
         return graph.features, []

@@ -146,7 +146,7 @@ def fit_graph(
         say(finding.message)
     if resumed is not None:
         reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
-    with _torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
+    with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
         fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch)
         if partial is None:
             return fit.run()
@@ -168,7 +168,8 @@ def fit_graph(
 
 
 @contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """torch's number of threads, put back afterwards; None leaves it."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
@@ -203,7 +204,7 @@ def evaluate_models(
     """
     parse_rule(config.decision)
     device = choose_device(config.device)
-    with _torch_threads(config.threads):
+    with torch_threads(config.threads):
         fit = Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
         fit.announce()
         entered: dict[str, tuple[Contest, Contender, Sequence[Finding]]] = {}

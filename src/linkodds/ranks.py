@@ -51,6 +51,23 @@ def reciprocal_ranks(
     return result
 
 
+def ranks_among(logits: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Rank of each edge among non-edges of its own: the mean of the best and the worst that ties allow.
+
+    Args:
+        logits: shape (edges,).
+        others: shape (edges, non-edges): of each edge's own.
+    Returns:
+        Shape (edges,), from 1.
+    Example:
+        >>> ranks_among(np.array([1.0, 1.0]), np.array([[2.0, 0.0, 0.0], [1.0, 1.0, 0.0]]))
+        array([2., 2.])
+    """
+    above, tied = ((others > logits[:, None]).sum(axis=1), (others == logits[:, None]).sum(axis=1))
+    ranks: NDArray[np.float64] = 1 + above + tied / 2
+    return ranks
+
+
 def _ranks_of_targets(
     block: Callable[[slice, slice], NDArray[np.float32]],
     edges: Pairs,

@@ -106,7 +106,7 @@ class Rehearsal:
             split: the rehearsal's own, or one of its rotations.
             names: validation, calibration, test.
         """
-        parts: dict[str, Pairs] = {part: getattr(split, part) for part in names}
+        parts: dict[str, Pairs] = {part: getattr(split, part) for part in names if len(getattr(split, part))}
         logits = {part: as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
         scores = score_non_edges(
             scorer,

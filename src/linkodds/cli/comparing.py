@@ -29,10 +29,22 @@ def compare(
         str,
         typer.Option(metavar="A,B,C", help="Models, with commas between; the baselines take part anyway."),
     ],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Directory to make, with comparison.json.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Directory to make, with comparison.json and comparison.svg.")
+    ],
     splits: Annotated[
         int, typer.Option(metavar="J", help="Random splits, the same for every model; from --seed on.")
     ] = 10,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="base-rate: against all non-edges; kipf, ncn, heart or seal: split, non-edges and metrics of that paper.",
+        ),
+    ] = "base-rate",
+    protocol_files: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The fixed edges and non-edges that heart needs.")
+    ] = None,
     no_header: opt.NoHeader = False,
     delimiter: opt.Delimiter = None,
     source: opt.Source = None,
@@ -92,7 +104,7 @@ def compare(
     from_file.pop("model", None)
     asked = {name: given[name] for name in FitConfig.model_fields if given.get(name) is not None}
     settings = FitConfig.from_options(from_file | asked)
-    plan = Plan(tuple(name.strip() for name in models.split(",")), splits, settings)
+    plan = Plan(tuple(name.strip() for name in models.split(",")), splits, settings, protocol, protocol_files)
 
     from linkodds.graph import Graph
 
@@ -126,6 +138,7 @@ def compare(
 
     print_comparison(comparison, Console())
     print(f"comparison: {out / 'comparison.json'}")
+    print(f"figure: {out / 'comparison.svg'}")
 
 
 def print_comparison(comparison: Mapping[str, Any], console: "Console") -> None:
@@ -139,7 +152,7 @@ def print_comparison(comparison: Mapping[str, Any], console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from linkodds.verdict import METRICS
+    from linkodds.comparison_figure import metric_title
     from linkodds.wording import ratio_text
 
     protocol, graph, candidates = (comparison[key] for key in ("protocol", "graph", "candidates"))
@@ -147,15 +160,24 @@ def print_comparison(comparison: Mapping[str, Any], console: "Console") -> None:
     console.print(
         Text(f"{protocol['splits']} {protocol['name']}; seeds {protocol['seeds'][0]} to {protocol['seeds'][-1]}")
     )
+    is_paper = protocol["key"] != "base-rate"
+    if is_paper:
+        console.print(Text(f"protocol {protocol['key']}: {protocol['title']}; here {protocol['differs']}"))
+    tables = (tuple(protocol["metrics"]),) if is_paper else TABLES
+    gaps_of = tuple(protocol["metrics"][:2]) if is_paper else GAPS
     console.print(Text(f"graph: {ratio_text(graph['num_edges'] / graph['num_pairs'])}"))
-    console.print(Text(f"rehearsal, which the figures are for: {ratio_text(candidates['prevalence'])}"))
-    for columns in TABLES:
+    console.print(
+        Text(
+            f"{'the list' if is_paper else 'rehearsal'}, which the figures are for: {ratio_text(candidates['prevalence'])}"
+        )
+    )
+    for columns in tables:
         table = Table(
             box=box.SIMPLE, title="mean ± half of the 95 % interval", title_justify="left", title_style="bold"
         )
         table.add_column("model", no_wrap=True)
         for key in columns:
-            table.add_column(METRICS[key][0], justify="right")
+            table.add_column(metric_title(key), justify="right")
         for row in comparison["models"]:
             cells = (_cell(row["metrics"][key]) for key in columns)
             table.add_row(row["name"], *cells, style="" if row["is_baseline"] else "bold")
@@ -170,10 +192,10 @@ def print_comparison(comparison: Mapping[str, Any], console: "Console") -> None:
             continue
         gaps = Table(box=box.SIMPLE, title=title, title_justify="left", title_style="bold")
         gaps.add_column("model", no_wrap=True)
-        for key in GAPS:
-            gaps.add_column(METRICS[key][0], justify="right")
+        for key in gaps_of:
+            gaps.add_column(metric_title(key), justify="right")
         for each in rows:
-            gaps.add_row(each["model"], *(_cell(each["metrics"][key], sign="+") for key in GAPS))
+            gaps.add_row(each["model"], *(_cell(each["metrics"][key], sign="+") for key in gaps_of))
         console.print(gaps)
     console.print(Text(f"Intervals: {protocol['interval']}."))
     for row in comparison["models"]:

@@ -1,0 +1,137 @@
+"""Trials: models trained on a protocol's split as a fit trains them, and ranked against the protocol's non-edges.
+
+Epochs, penalties and what `auto` takes are chosen on the validation edges, by average precision at the base rate as in a
+fit: no protocol's metric is aimed at. Nothing is calibrated, for a protocol has no edges for it, and a degree term is left
+out unless it is asked for: it would make other baselines of those that papers count.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from linkodds.auto import LADDER, choose
+from linkodds.averaging import MeanModel
+from linkodds.config import BASELINES, FitConfig
+from linkodds.contest import Contest, entries
+from linkodds.costs import Costs
+from linkodds.degree_term import Choice
+from linkodds.fit import OnStart, Say, informative_features
+from linkodds.graph import Graph
+from linkodds.history import Epoch
+from linkodds.metrics import average_precision
+from linkodds.model_fitting import ModelFitting
+from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.pipeline import torch_threads
+from linkodds.protocols import Trial
+from linkodds.rehearsal import SAMPLE_SHARE, Rehearsal
+from linkodds.training import choose_device
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A model's figures in a trial.
+
+    Args:
+        chosen: the model itself, or the one that `auto` took.
+        validation: the protocol's figures on the validation edges.
+        test: on the test edges.
+        validation_average_precision: against all non-edges, at the base rate.
+        base_rate_average_precision: the same of the test edges.
+        training_seconds: of this and all trainings before it, which share one count.
+        num_parameters: trained values, 0 for a baseline.
+    """
+
+    chosen: str
+    validation: dict[str, float | None]
+    test: dict[str, float | None]
+    validation_average_precision: float
+    base_rate_average_precision: float
+    training_seconds: float
+    num_parameters: int
+
+
+def try_models(
+    graph: Graph,
+    trial: Trial,
+    names: Sequence[str],
+    config: FitConfig,
+    *,
+    progress: Say | None = None,
+    on_start: OnStart | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> dict[str, Tried]:
+    """Every named model on one trial.
+
+    Args:
+        graph: for its features.
+        trial: of this graph.
+        names: of models and baselines; `auto` is what a fit takes.
+        config: all options of the fits but `model`; its split, folds and calibrator do not apply.
+        progress: called with one line a stage.
+        on_start: called as each training starts.
+        on_epoch: called after every epoch.
+    """
+    say = progress or (lambda _: None)
+    with torch_threads(config.threads):
+        rehearsal, costs = _rehearsal(graph, trial, config), Costs()
+
+        def contest_of(name: str) -> Contest:
+            given = config.model_copy(update={"model": name, "folds": 1, "degree_calibration": degree_term})
+            asked = LADDER if name == AUTO else (name,)
+            names = entries(asked, graph.space, has_features=features is not None)
+            fitting = ModelFitting(
+                rehearsal=rehearsal,
+                features=features,
+                config=given,
+                names=names if name == AUTO else (name,),
+                further=0,
+                seeds=train_seed,
+                device=choose_device(config.device),
+                costs=costs,
+                say=say,
+                on_start=on_start,
+                on_epoch=on_epoch,
+            )
+            return Contest(rehearsal, fitting, names)
+
+        features = informative_features(graph)[0]
+        degree_term: Choice = "yes" if config.degree_calibration == "yes" else "no"
+        train_seed = np.random.SeedSequence(config.seed).spawn(2)[0]
+        result: dict[str, Tried] = {}
+        for name in names:
+            contest = contest_of(name)
+            contender = choose(contest).winner if name == AUTO else contest.contend(name, trial.split)
+            contender, _ = contest.with_degrees(contender, degree_term)
+            result[name] = Tried(
+                chosen=contender.fitted.label if isinstance(contender.fitted, MeanModel) else contender.name,
+                validation=trial.figures(contender.scorer, "validation"),
+                test=trial.figures(contender.scorer, "test"),
+                validation_average_precision=contender.validation_ap,
+                base_rate_average_precision=average_precision(contender.parts["test"]),
+                training_seconds=costs.seconds("training"),
+                num_parameters=0 if contender.fitted is None else contender.fitted.num_parameters,
+            )
+    return result
+
+
+def baselines_for(graph: Graph) -> tuple[str, ...]:
+    """All baselines that the graph has the data for."""
+    has_features = informative_features(graph)[0] is not None
+    return tuple(name for name in BASELINES if has_features or name != "feature-cosine")
+
+
+def _rehearsal(graph: Graph, trial: Trial, config: FitConfig) -> Rehearsal:
+    split = trial.split
+    sample_seed = np.random.SeedSequence(config.seed).spawn(2)[1]
+    recorded = split.recorded()
+    is_enumerated = graph.space.num_pairs <= config.max_pairs and config.design in ("auto", "enumerated")
+    count = max(min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent), 1)
+    non_edges = (
+        NonEdges(recorded) if is_enumerated else draw_non_edges(recorded, count, np.random.default_rng(sample_seed))
+    )
+    known = np.concatenate([split.train, split.validation])
+    classes = DegreeClasses.of(split.train, graph.space, excluded=known, fifths_of=split.validation)
+    return Rehearsal(split, non_edges, classes, None, False, config.threads)
