@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits
 
 _ITERATIONS = 12
 _EXTRA = 32
+_PAIRS_AT_A_TIME = 4096
 _GRID_BITS = 24
 
 Floats = NDArray[np.float64]
@@ -83,6 +84,22 @@ class Embedding:
             right, left = self.right[columns, start:stop], self.left[rows, start:stop]
             part = right.astype(np.float64) @ left.astype(np.float64).T
             total = part if total is None else total + part
+            result.append(total)
+            start = stop
+        return result
+
+    def of_pairs(self, source: NDArray[np.int64], target: NDArray[np.int64], ranks: tuple[int, ...]) -> list[Floats]:
+        """Inner products of given pairs over the first `ranks` dimensions, each of shape (pairs,), float64."""
+        total, start, result = np.zeros(len(source)), 0, []
+        for stop in ranks:
+            parts = [np.empty(0)]
+            for some in range(0, len(source), _PAIRS_AT_A_TIME):
+                left, right = (
+                    side[nodes[some : some + _PAIRS_AT_A_TIME], start:stop].astype(np.float64)
+                    for side, nodes in ((self.left, source), (self.right, target))
+                )
+                parts.append(np.einsum("pd,pd->p", left, right))
+            total = total + np.concatenate(parts)
             result.append(total)
             start = stop
         return result

@@ -31,6 +31,11 @@ ROLES = ("degree", "mean_neighbor_degree", "max_neighbor_degree", "clustering", 
 _WALKS = ("cn", "aa", "ra", "w3", "l3", "s3", "s4", "s5")
 _SPECTRAL = tuple(f"{name}_{rank}" for name in ("adjacency", "normalized") for rank in RANKS)
 _FEATURES = tuple(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS)
+_PRODUCTS = {"adjacency": RANKS, "normalized": RANKS, "cubic": (RANKS[-1],), "ppr_tail": (RANKS[-1],)} | {
+    f"cosine_{hops}": FEATURE_RANKS for hops in FEATURE_HOPS
+}
+_DENSE = 8
+"""From one cell in so many on, inner products of the whole tile are quicker."""
 _DERIVED = (
     *("distance", "degree_product", "jaccard", "salton", "hub_promoted"),
     *("n2", "n3", "n4", "n5", "l3_per_degrees", "ppr", "is_reciprocated"),
@@ -151,15 +156,6 @@ class StructuralCounts:
             "s4": s4[columns],
             "s5": last @ (weights["inverse"] * s4),
         }
-        for name in ("adjacency", "normalized"):
-            products = self.embeddings[name].products(rows, columns, RANKS)
-            counts |= {f"{name}_{rank}": product for rank, product in zip(RANKS, products, strict=True)}
-        for name in ("cubic", "ppr_tail"):
-            (counts[name],) = self.embeddings[name].products(rows, columns, (RANKS[-1],))
-        if self.has_features:
-            for hops in FEATURE_HOPS:
-                products = self.embeddings[f"cosine_{hops}"].products(rows, columns, FEATURE_RANKS)
-                counts |= {f"cosine_{hops}_{rank}": each for rank, each in zip(FEATURE_RANKS, products, strict=True)}
         if self.space.directed:
             counts["is_reciprocated"] = back[columns][:, rows].toarray()
         return Tile(self, rows, columns, counts)
@@ -226,7 +222,7 @@ class Tile:
         of: the graph's.
         rows: shape (rows,), node indices.
         columns: of the pair matrix.
-        counts: name -> shape (columns, rows), float64.
+        counts: name -> shape (columns, rows), float64: walks. Inner products are made for the cells that are asked for.
     """
 
     of: StructuralCounts
@@ -237,6 +233,7 @@ class Tile:
     def inputs(self, names: tuple[str, ...], cells: NDArray[np.int64] | None = None) -> NDArray[np.float32]:
         """Shape (cells, names), float32: inputs of the given cells, or of all."""
         num_rows = len(self.rows)
+        everything = cells is None
         if cells is None:
             cells = np.arange((self.columns.stop - self.columns.start) * num_rows)
             picked = {name: count.ravel() for name, count in self.counts.items()}
@@ -244,6 +241,17 @@ class Tile:
             picked = {name: count.ravel()[cells] for name, count in self.counts.items()}
         column, row = np.divmod(cells, num_rows)
         ends = self.rows[row], column + self.columns.start
+        for embedding, ranks in _PRODUCTS.items():
+            wanted = {f"{embedding}_{rank}": rank for rank in ranks} if len(ranks) > 1 else {embedding: ranks[0]}
+            if not wanted.keys() & {*names, "ppr_tail"} or embedding not in self.of.embeddings:
+                continue
+            vectors, depths = self.of.embeddings[embedding], tuple(wanted.values())
+            # Sums are exact in float64, so whole tiles and single cells give the same bits.
+            if everything or _DENSE * len(cells) > num_rows * (self.columns.stop - self.columns.start):
+                found = [each.ravel()[cells] for each in vectors.products(self.rows, self.columns, depths)]
+            else:
+                found = vectors.of_pairs(*ends, depths)
+            picked |= dict(zip(wanted, found, strict=True))
         derived = _derived(self.of, picked, ends, names)
         matrix = np.empty((len(cells), len(names)), dtype=np.float32)
         for place, name in enumerate(names):
