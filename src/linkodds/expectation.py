@@ -58,8 +58,10 @@ def expected_links(samples: Sequence[HeldOut], deployment: Deployment, logits: F
     share = np.bincount(place, minlength=len(ends)) / num_non_edges
     counted = float((share * num_edges).sum() ** 2 / (share**2 * num_edges).sum())
     value = float(deployment.probability(logits).sum())
-    bounds = deployment.bounds(logits)
-    fewest, most = (value, value) if bounds is None else (float(end.sum()) for end in bounds)
+    low_end, high_end = (
+        (deployment.probability(logits),) * 2 if (bounds := deployment.bounds(logits)) is None else bounds
+    )
+    fewest, most = float(low_end.sum()), float(high_end.sum())
     low, high = _interval(fewest, counted)[0], _interval(most, counted)[1]
     return ExpectedLinks(value, min(low, value), max(min(high, float(len(logits))), value))
 
@@ -68,5 +70,5 @@ def _interval(expected: float, counted: float) -> tuple[float, float]:
     if expected == 0:
         return 0.0, 0.0
     size = counted + 0.5  # of a gamma distribution for the mean, Jeffreys' prior
-    low, high = nbinom.ppf([0.025, 0.975], size, size / (size + expected))
-    return float(low), float(high)
+    low, high = (float(nbinom.ppf(level, size, size / (size + expected))) for level in (0.025, 0.975))
+    return low, high

@@ -166,6 +166,12 @@ class StackScorer:
         return StackScorer(counts, forests[0], tuple(forests[1:]), float(cut[0]), edge_logits(edges, logits, space))
 
     @property
+    def node_vectors(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Source and target vectors whose inner products the trees read, those that say most of links."""
+        names = [name for name in ("adjacency", "normalized", "cosine_0", "cosine_2") if name in self.counts.embeddings]
+        return [(each.left, each.right) for each in map(self.counts.embeddings.__getitem__, names)]
+
+    @property
     def forests(self) -> tuple[Forest, ...]:
         """The broad one, then the close ones."""
         return self.broad, *self.close
