@@ -196,7 +196,7 @@ def _best_by_walks(
     assert isinstance(counts, PathScorer)
     roots = [1 / np.sqrt(np.maximum(np.asarray(a.sum(axis=axis)), 1.0)) for axis in (1, 0)]
     best, best_for_degrees = _Best(num_each), _Best(num_each)
-    for row, column, count in _walks(counts, _rows(chosen.recorded, ends)):
+    for row, column, count in walks(_without_hubs(counts), _rows(chosen.recorded, ends)):
         for_degrees = count * roots[0][row] * roots[1][column]
         keep = (count > best.floor) | (for_degrees > best_for_degrees.floor)
         if not chosen.recorded.space.directed:
@@ -233,17 +233,15 @@ class _Best:
             self._keys, self._values = self._keys[best], self._values[best]
 
 
-def _walks(
+def walks(
     counts: PathScorer, rows: NDArray[np.int64]
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-    """Rows of left @ middle @ right, a few at a time: ends and weighted numbers of walks."""
-    middle, right = _without_hubs(counts)
-    steps = [each for each in (middle, right) if each is not None]
+    """Some rows of the counts, a few at a time: row, column and weighted number of walks where there is any."""
+    steps = [each for each in (counts.middle, counts.right) if each is not None]
     work: NDArray[np.float64] = np.ones(counts.left.shape[0])
     for step in reversed((counts.left, *steps)):
         work = np.asarray(_pattern(step) @ work).ravel()
-    work = work[rows]
-    chunk = (np.cumsum(work) // _PRODUCTS_AT_A_TIME).astype(np.int64)
+    chunk = (np.cumsum(work[rows]) // _PRODUCTS_AT_A_TIME).astype(np.int64)
     for some in np.split(rows, np.flatnonzero(np.diff(chunk)) + 1):
         if not len(some):
             continue
@@ -254,30 +252,36 @@ def _walks(
         yield some[row], column.astype(np.int64), found.data
 
 
-def _without_hubs(counts: PathScorer) -> tuple[sp.csr_array | None, sp.csr_array]:
-    """The steps after the first, without those from the nodes that too many walks lead through."""
-    first = np.asarray(_pattern(counts.left).sum(axis=0))
+def num_walks(counts: PathScorer, most: float = np.inf) -> float:
+    """How many walks there are, those through nodes of a degree above `most` left out."""
+    first, last, middle = _walks_through(counts)
+    stays = np.maximum(first, last) <= most
+    if middle is None:
+        return float((first * last * stays).sum())
+    return float((first * stays) @ (middle @ (last * stays)))
+
+
+def _walks_through(counts: PathScorer) -> tuple[NDArray[np.float64], NDArray[np.float64], sp.csr_array | None]:
+    first = np.asarray(_pattern(counts.left).sum(axis=0), dtype=np.float64).ravel()
     last = np.diff(counts.right.indptr).astype(np.float64)
-    middle = None if counts.middle is None else _pattern(counts.middle)
+    return first, last, None if counts.middle is None else _pattern(counts.middle)
+
+
+def _without_hubs(counts: PathScorer) -> PathScorer:
+    """The same without walks through the nodes of the highest degrees, where there are too many walks."""
+    first, last, _ = _walks_through(counts)
     size = np.maximum(first, last)
-
-    def num_walks(most: float) -> float:
-        stays = size <= most
-        if middle is None:
-            return float((first * last * stays).sum())
-        return float((first * stays) @ (middle @ (last * stays)))
-
     sizes = np.unique(size)[::-1]
-    most = next((float(each) for each in sizes if num_walks(float(each)) <= MAX_WALKS), 0.0)
+    most = next((float(each) for each in sizes if num_walks(counts, float(each)) <= MAX_WALKS), 0.0)
     if most >= sizes[0]:
-        return counts.middle, counts.right
+        return counts
     stays = sp.diags_array((size <= most).astype(np.float64))
-    cut = None if counts.middle is None else sp.csr_array(stays @ counts.middle)
-    right = sp.csr_array(stays @ counts.right)
-    for each in (cut, right):
-        if each is not None:
-            each.eliminate_zeros()
-    return cut, right
+    right, middle = sp.csr_array(stays @ counts.right), None
+    right.eliminate_zeros()
+    if counts.middle is not None:
+        middle = sp.csr_array(stays @ counts.middle)
+        middle.eliminate_zeros()
+    return PathScorer(counts.left, middle, right)
 
 
 def _pattern(matrix: sp.csr_array) -> sp.csr_array:

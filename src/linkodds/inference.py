@@ -425,7 +425,9 @@ def link_table(
             "probability": deployment.probability(found.logits),
             **_band_columns(deployment.bounds(found.logits)),
             "q_value": pl.Series([None] * len(found.pairs) if q_values is None else q_values, dtype=pl.Float64),
-            "evidence": pl.Series(evidence(run.ids, run.split, found.pairs), dtype=pl.String),
+            "evidence": pl.Series(
+                evidence(run.ids, run.split, found.pairs, scorer=run.scorer, features=run.features), dtype=pl.String
+            ),
         }
     )
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from linkodds import __version__
+from linkodds.baselines import kept_features
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, FitConfig
@@ -355,6 +356,7 @@ class _Fit:
             calibration=measured.calibration,
             predictions=self.predictions(winner.scorer, measured.calibrator),
             cost=self.costs.stages,
+            features=kept_features(self.graph.features),
         )
 
     def announce(self) -> None:
