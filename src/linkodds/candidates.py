@@ -23,9 +23,10 @@ from linkodds.search import ALL, CandidateFilter, Ends, find_pairs
 from linkodds.tiles import Survivors
 
 WALKS = ("resource-allocation", "l3")
-EACH, FEWEST_EACH = 40, 20_000
-"""So many candidates by each quantity for one link of the list, and so many at least."""
-MOST_EACH = 5_000_000
+EACH, FEWEST_EACH, SHARE_EACH = 20, 20_000, 0.0015
+"""So many candidates by each quantity for one link of the list, so many at least, and such a share of all pairs: the time is
+then about the same share of that of all pairs, however large the graph."""
+MOST_EACH = 2_000_000
 MAX_WALKS = 1_000_000_000
 """Walks that one count may take: beyond, those through the nodes of the highest degrees are left out."""
 SAMPLED_ROWS, FEWEST_ROWS = 0.02, 50
@@ -102,14 +103,14 @@ def candidate_pairs(
     return chosen.pairs(np.unique(np.concatenate(keys)))
 
 
-def num_each_for(num_links: int) -> int:
-    """How many candidates by each quantity a list of so many links takes.
+def num_each_for(num_links: int, num_pairs: int) -> int:
+    """How many candidates by each quantity a list of so many links takes in a graph of so many pairs.
 
     Example:
-        >>> num_each_for(100), num_each_for(100_000)
-        (20000, 4000000)
+        >>> num_each_for(100, 1_000_000), num_each_for(5_000, 1_000_000), num_each_for(100, 100_000_000)
+        (20000, 100000, 150000)
     """
-    return min(max(EACH * num_links, FEWEST_EACH), MOST_EACH)
+    return min(max(EACH * num_links, FEWEST_EACH, round(SHARE_EACH * num_pairs)), MOST_EACH)
 
 
 def sampled_rows(recorded: KnownPairs, ends: Ends, rng: np.random.Generator) -> NDArray[np.int64]:

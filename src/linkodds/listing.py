@@ -352,9 +352,9 @@ class LinkSearch:
 def _candidates(run: Run, ends: Ends, top: int | None, threshold: float | None) -> Pairs:
     about = 0.0 if threshold is None else run.test.non_edges.num_at_least(threshold)
     num_links = min(int(about) if threshold is not None else MAX_LINKS, top or MAX_LINKS)
-    return candidate_pairs(
-        run.split.message_graph(), run.split.recorded(), _node_vectors(run), ends=ends, num_each=num_each_for(num_links)
-    )
+    recorded = run.split.recorded()
+    num_each = num_each_for(num_links, recorded.space.num_pairs)
+    return candidate_pairs(run.split.message_graph(), recorded, _node_vectors(run), ends=ends, num_each=num_each)
 
 
 def _node_vectors(run: Run) -> list[tuple[Embeddings, Embeddings]]:
