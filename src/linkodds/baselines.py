@@ -24,6 +24,9 @@ STOPPING = 0.15
 """Probability that a random walk of `ppr` ends before its next step."""
 
 
+MOST_VALUES = 20_000_000
+
+
 @dataclass(frozen=True, eq=False)
 class DegreeScorer:
     """log(1 + d_u d_v): preferential attachment.
@@ -169,6 +172,15 @@ class CosineScorer:
             left, right = (self.rows[pairs[chunk, end]].astype(np.float64) for end in (0, 1))
             cosines[chunk] = left.multiply(right).sum(axis=1)
         return cosines
+
+
+def kept_features(features: Features | None) -> CosineScorer | None:
+    """The cosines of features that are small enough to lie beside a model: up to 20 million values that are not zero."""
+    if features is None:
+        return None
+    matrix = features.matrix
+    size = matrix.nnz if sp.issparse(matrix) else int(np.count_nonzero(matrix))
+    return CosineScorer.of(features) if size <= MOST_VALUES else None
 
 
 def _counts_of_block(steps: sp.csr_array, last: sp.csr_array, *, is_filled: bool) -> NDArray[np.float64]:

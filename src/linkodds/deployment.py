@@ -93,7 +93,7 @@ def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:
             f"{non_edges.num_non_edges:,.1f} non-edges, restated from {in_graph:,.0f}: count those of the graph"
         )
     edges = np.sort(np.concatenate([sample.edge_logits for sample in samples]))[::-1]
-    ends, num_edges, num_non_edges = _ranges(edges, non_edges)
+    ends, num_edges, num_non_edges = ranges_of(edges, non_edges)
     rates = isotonic_regression(num_edges / num_non_edges, weights=num_non_edges, increasing=False).x / len(edges)
     centres = _centres(ends, edges, non_edges.bins)[::-1]
     keep = np.concatenate([[True], np.diff(centres) > 0])
@@ -101,7 +101,7 @@ def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:
     return LinkRate(centres[keep], log_rates, len(edges), _most_missing(edges, non_edges))
 
 
-def _ranges(edges: Floats, non_edges: NonEdgeScores) -> tuple[Floats, Floats, Floats]:
+def ranges_of(edges: Floats, non_edges: NonEdgeScores) -> tuple[Floats, Floats, Floats]:
     """Lowest logit, held-out edges and non-edges of each range, from the highest down; every range has a non-edge.
 
     Every 20th edge (of n < 400, every sqrt(n)-th) ends a range, and the first of them are parted further; edges with one

@@ -16,17 +16,19 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linkodds.deployment import Deployment, longest_list, most_pairs, refuse_impossible_prior
+from linkodds.deployment import FEWEST_LINKS, Deployment, longest_list, most_pairs, refuse_impossible_prior
 from linkodds.errors import DataError, OptionError, UnknownNode
+from linkodds.expectation import expected_links
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption, expected_band, link_table
+from linkodds.inference import Assumption, expected_band, held_out_of, link_table
 from linkodds.intervals import poisson_interval
+from linkodds.listing import ALL_PAIRS, LinkSearch, Scope, Searched
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs
 from linkodds.reading import read_pairs
 from linkodds.record import Run
-from linkodds.search import FoundPairs, find_pairs
+from linkodds.search import FoundPairs
 from linkodds.selection import (
     SMALLEST_LIST,
     Audit,
@@ -110,6 +112,8 @@ def list_links(
     mode: str | None = None,
     precision: float | None = None,
     assumption: Assumption = AS_TESTED,
+    scope: Scope = ALL_PAIRS,
+    search: str = "auto",
     on_block: Callable[[float], None] | None = None,
 ) -> ControlledList:
     """New links with a stated error: `fdr` with `unobserved`, `fdr` with mode "discover", or `precision`.
@@ -121,6 +125,8 @@ def list_links(
         mode: "masked" (among `unobserved`; the default with them) or "discover" (not guaranteed).
         precision: in place of `fdr`: the share of true links that is expected, not guaranteed.
         assumption: how many links are missing.
+        scope: where to look; not for "masked", where `unobserved` says it.
+        search: as for `LinkSearch`.
         on_block: called with the share of the search done.
     Raises:
         OptionError: options that exclude or need each other, or a share that is none.
@@ -129,10 +135,19 @@ def list_links(
     chosen = mode_of_list(fdr=fdr, unobserved=unobserved, mode=mode, precision=precision)
     if chosen is None:
         raise OptionError("a list with a stated error takes --fdr or --precision.")
+    if scope.per_node is not None:
+        raise OptionError("a list with a stated error is one list, not one a node; leave --per-node out.")
     if chosen == "masked":
+        if not scope.is_everything:
+            raise OptionError(
+                "--unobserved says which pairs may be listed, and all others are calibration nulls; leave --from-nodes, "
+                "--to-nodes and --within-hops out, and name in --unobserved only the pairs you want."
+            )
         return masked_list(run, unobserved, alpha=fdr or 0.0, assumption=assumption)
     wanted = precision if precision is not None else 1 - (fdr or 0.0)
-    return expected_list(run, precision=wanted, mode=chosen, assumption=assumption, on_block=on_block)
+    return expected_list(
+        run, precision=wanted, mode=chosen, assumption=assumption, scope=scope, search=search, on_block=on_block
+    )
 
 
 def mode_of_list(*, fdr: float | None, unobserved: Any, mode: str | None, precision: float | None) -> str | None:
@@ -292,6 +307,8 @@ def expected_list(
     precision: float,
     mode: str,
     assumption: Assumption = AS_TESTED,
+    scope: Scope = ALL_PAIRS,
+    search: str = "auto",
     on_block: Callable[[float], None] | None = None,
 ) -> ControlledList:
     """The longest list whose expected share of true links is at least `precision`, under a number of missing links.
@@ -303,6 +320,8 @@ def expected_list(
         precision: in (0, 1); mode "discover" at alpha asks for 1 - alpha.
         mode: "discover" or "precision", for the summary.
         assumption: how many links are missing.
+        scope: where to look; the list is the longest there.
+        search: as for `LinkSearch`.
         on_block: called with the share of the search done.
     Raises:
         OptionError: precision is not between 0 and 1.
@@ -312,10 +331,10 @@ def expected_list(
         raise OptionError(f"--precision takes a share between 0 and 1, such as 0.9, not {precision}.")
     deployment = assumption.deployment(run)
     refuse_impossible_prior(deployment)
-    _, threshold = most_pairs(run.test.non_edges, deployment.fewest, precision)
-    found = find_pairs(run.scorer, run.split.recorded(), threshold=threshold, on_block=on_block)
+    found, searched = _long_enough(run, deployment.fewest, precision, scope, search, on_block)
     length = longest_list(found.logits, deployment.fewest, precision)
     table = link_table(run, FoundPairs(found.pairs[:length], found.logits[:length]), deployment)
+    worth = expected_links(held_out_of(run), deployment, found.logits[:length])
     return ControlledList(
         mode=mode,
         level=1 - precision if mode == "discover" else precision,
@@ -326,6 +345,9 @@ def expected_list(
         details={
             "guaranteed": False,
             "expected_precision": float(table["probability"].mean()),  # type: ignore[arg-type]
+            "expected_links_interval": [worth.low, worth.high],
+            "search": searched.to_json(),
+            "search_sentence": searched.sentence(),
             "expected_precision_interval": _interval(run, table, float(found.logits[length - 1])),
             "num_missing": deployment.num_missing,
             "num_missing_band": deployment.band and list(deployment.band),
@@ -334,6 +356,31 @@ def expected_list(
             "sensitivity": _sensitivity(run, deployment, found.logits[:length], precision),
         },
     )
+
+
+def _long_enough(
+    run: Run,
+    deployment: Deployment,
+    precision: float,
+    scope: Scope,
+    search: str,
+    on_block: Callable[[float], None] | None,
+) -> tuple[FoundPairs, Searched]:
+    """The best pairs of a scope, so many that the longest list with this share ends among them.
+
+    The threshold comes from the counts of all pairs. Where links are denser than there the list may go on below it: then
+    the mean of all found is still high enough, and the search is made again with a lower one.
+    """
+    level = precision
+    while True:
+        threshold = most_pairs(run.test.non_edges, deployment, level)[1]
+        looking = LinkSearch(run, scope, top=None, threshold=threshold, way=search)
+        found = looking.run_to_end(None, None, on_block)
+        mean = float(deployment.probability(found.logits).mean()) if len(found.logits) else 0.0
+        enough = len(found.logits) >= FEWEST_LINKS and mean < precision
+        if enough or scope.is_everything or level < 1e-4 * precision:
+            return found, looking.searched(found)
+        level /= 4
 
 
 def _interval(run: Run, table: pl.DataFrame, lowest: float) -> list[float]:

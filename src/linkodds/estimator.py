@@ -1,5 +1,6 @@
 """LinkPredictor: the whole pipeline as a scikit-learn estimator."""
 
+import warnings
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.evaluation import Evaluation
 from linkodds.graph import Graph
 from linkodds.inference import Assumption, decision_of, find_links, score_pairs
+from linkodds.listing import NotExhaustive, Scope
 from linkodds.pipeline import fit_graph
 from linkodds.reading import read_pairs
 from linkodds.record import PartialRun, Run, at_path, load_run, write_results
@@ -205,6 +207,11 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         unobserved: Any = None,
         mode: str | None = None,
         precision: float | None = None,
+        from_nodes: Any = None,
+        to_nodes: Any = None,
+        within_hops: int | None = None,
+        per_node: int | None = None,
+        search: str = "auto",
         prevalence: Assumed | None = None,
         expected_missing: Assumed | None = None,
         label_frequency: Assumed | None = None,
@@ -222,27 +229,45 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             unobserved: the pairs whose status nobody has looked at.
             mode: "masked" or "discover".
             precision: expected share of true links.
+            from_nodes: one end is among these ids (a list, or a file with one id a line); the source where edges have one.
+            to_nodes: the other end is among these.
+            within_hops: at most so many recorded edges lead from one end to the other.
+            per_node: so many best partners of each node (of `from_nodes`), instead of the best of all pairs.
+            search: "exhaustive" looks at all pairs; "candidates" at those that short walks and node vectors point to;
+                "auto" takes these where all pairs would take more than five minutes.
             prevalence: as for `predict_proba`, like the next two.
             expected_missing: their number.
             label_frequency: share of all true links that the record holds.
         Raises:
             OptionError: options that exclude or need each other.
+        Warns:
+            NotExhaustive: the list was made of candidates; the message says what it lacks.
         """
         if any(each is not None for each in (fdr, unobserved, mode, precision)):
-            if top is not None or decision is not None:
-                raise OptionError("fdr or precision says how long the list is; leave top and decision out.")
-            return self.list_links(
+            if top is not None or decision is not None or per_node is not None:
+                raise OptionError("fdr or precision says how long the list is; leave top, decision and per_node out.")
+            controlled = self.list_links(
                 fdr=fdr,
                 unobserved=unobserved,
                 mode=mode,
                 precision=precision,
+                from_nodes=from_nodes,
+                to_nodes=to_nodes,
+                within_hops=within_hops,
+                search=search,
                 prevalence=prevalence,
                 expected_missing=expected_missing,
                 label_frequency=label_frequency,
-            ).table
+            )
+            if (controlled.details.get("search") or {}).get("recall") is not None:
+                warnings.warn(controlled.details["search_sentence"], NotExhaustive, stacklevel=2)
+            return controlled.table
         run = self._run()
         deployment = Assumption(prevalence, expected_missing, label_frequency).deployment(run)
-        return find_links(run, deployment, top=100 if top is None and decision is None else top, decision=decision)
+        if top is None and decision is None and per_node is None:
+            top = 100
+        scope = Scope(from_nodes, to_nodes, within_hops, per_node)
+        return find_links(run, deployment, top=top, decision=decision, scope=scope, search=search)
 
     def list_links(
         self,
@@ -251,6 +276,10 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         unobserved: Any = None,
         mode: str | None = None,
         precision: float | None = None,
+        from_nodes: Any = None,
+        to_nodes: Any = None,
+        within_hops: int | None = None,
+        search: str = "auto",
         prevalence: Assumed | None = None,
         expected_missing: Assumed | None = None,
         label_frequency: Assumed | None = None,
@@ -262,6 +291,10 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             unobserved: the pairs whose status nobody has looked at; all others without an edge count as looked at.
             mode: "masked" (the default with `unobserved`) or "discover" (expected, not guaranteed).
             precision: in place of `fdr`: the share of true links that is expected, not guaranteed.
+            from_nodes: as for `find_links`, like the next three; not together with `unobserved`.
+            to_nodes: the other end.
+            within_hops: recorded edges from one end to the other.
+            search: "auto", "exhaustive" or "candidates".
             prevalence: as for `predict_proba`, like the next two.
             expected_missing: their number.
             label_frequency: share of all true links that the record holds.
@@ -272,7 +305,14 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         """
         assumption = Assumption(prevalence, expected_missing, label_frequency)
         return list_links(
-            self._run(), fdr=fdr, unobserved=unobserved, mode=mode, precision=precision, assumption=assumption
+            self._run(),
+            fdr=fdr,
+            unobserved=unobserved,
+            mode=mode,
+            precision=precision,
+            assumption=assumption,
+            scope=Scope(from_nodes, to_nodes, within_hops),
+            search=search,
         )
 
     def save(self, path: Path | str, *, force: bool = False) -> Path:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from linkodds.auto import LADDER, Outcome, choose, seconds_for_folds
 from linkodds.averaging import MeanModel
+from linkodds.baselines import kept_features
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.checkpoint import Checkpoints
 from linkodds.config import BASELINES, FitConfig
@@ -136,6 +137,7 @@ class Fit:
             decision=stored,
             evaluation=evaluation,
             history=history,
+            features=kept_features(self.graph.features),
             test=measured.test,
             calibration=measured.calibration,
             predictions=self.predictions(winner.scorer, measured.calibrator),

@@ -1,5 +1,6 @@
 """Inference: what is done with a finished run: restate its evaluation, predict given pairs, list new links."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from linkodds.decision import Decision, decide, parse_rule
 from linkodds.deployment import Assumed, Deployment, assume_missing, assumed_value, fit_link_rate
 from linkodds.doctor.run_rules import impossible_prior
-from linkodds.errors import OptionError, UnkeptPromise
+from linkodds.errors import UnkeptPromise
 from linkodds.evaluation import Evaluation
 from linkodds.evidence import evidence
+from linkodds.expectation import expected_links
 from linkodds.findings import Finding
-from linkodds.link_files import partial_path, table_writer
-from linkodds.listing import ALL_PAIRS, LinkSearch, Scope, list_partners
+from linkodds.held_out import HeldOut
+from linkodds.link_files import partial_path, table_writer, way_of_partial, write_notes
+from linkodds.listing import ALL_PAIRS, LinkSearch, NotExhaustive, Scope, list_partners
 from linkodds.measuring import evaluate
 from linkodds.reading import read_pairs
 from linkodds.record import Run
@@ -59,7 +62,7 @@ class Assumption:
             OptionError: more than one, or out of range.
         """
         return assume_missing(
-            fit_link_rate([run.calibration[0], run.test]),
+            fit_link_rate(held_out_of(run)),
             num_non_edges=run.split.recorded().num_absent,
             num_test_edges=len(run.split.test),
             num_edges=sum(len(getattr(run.split, part)) for part in PARTS),
@@ -81,15 +84,20 @@ class PredictionSummary:
 
 @dataclass(frozen=True)
 class LinkSummary:
-    """How many links were written, how many of them are expected to be true, and under which assumption.
+    """How many links were written, how many of them are expected to be true, under which assumption, and how they were found.
 
-    `expected_links_band` are the expectations at both ends of an interval, where one is assumed.
+    `expected_links_interval` holds the number of true links with 95 % probability, were the assumption right;
+    `expected_links_band` are the expectations at both ends of an interval, where one is assumed. `search` is None for lists
+    of partners.
     """
 
     num_links: int
     expected_links: float
     assumption: str
+    expected_links_interval: tuple[float, float]
     expected_links_band: tuple[float, float] | None = None
+    search: dict[str, Any] | None = None
+    search_sentence: str | None = None
 
 
 def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, Any]:
@@ -304,11 +312,12 @@ def find_run(
     decision: str | None = None,
     assumption: Assumption = Assumption(),
     scope: Scope = ALL_PAIRS,
+    search: str = "auto",
     resume: bool = False,
     on_start: Callable[[str], None] | None = None,
     on_block: Callable[[float], None] | None = None,
 ) -> LinkSummary:
-    """Write the best new links: source, target, logit, probability, q_value and evidence.
+    """Write the best new links: source, target, logit, probability, q_value and evidence; and to `out`.json what it rests on.
 
     While it runs, and if it is interrupted, `out`.partial holds the best so far, as CSV, and says so in its first line.
 
@@ -319,6 +328,7 @@ def find_run(
         decision: only pairs that pass this rule (`budget:K` lists exactly K).
         assumption: about missing links.
         scope: where to look.
+        search: "auto", "exhaustive" or "candidates", as for `LinkSearch`.
         resume: go on from `out`.partial.
         on_start: called with what the search will take at most.
         on_block: called with the share of the search done.
@@ -326,21 +336,46 @@ def find_run(
     writer = table_writer(out)
     deployment = assumption.deployment(run)
     top, threshold = _limits(run, top, decision)
+    searched = None
     if scope.per_node is not None:
-        if resume:
-            raise OptionError("--resume goes on with a search for the best of all pairs; --per-node starts anew.")
-        frame = link_table(run, list_partners(run, scope, top, threshold, on_block), deployment)
+        found = list_partners(
+            run,
+            scope,
+            top,
+            threshold,
+            on_block,
+            partial=partial_path(out),
+            to_table=lambda so_far: link_table(run, so_far, deployment),
+            resume=resume,
+        )
     else:
-        search = LinkSearch(run, scope, top=top, threshold=threshold)
+        way = way_of_partial(partial_path(out)) if resume else search
+        looking = LinkSearch(run, scope, top=top, threshold=threshold, way=way)
         if resume:
-            search.resume(partial_path(out))
+            looking.resume(partial_path(out))
         if on_start is not None:
-            on_start(search.announcement())
-        found = search.run_to_end(partial_path(out), lambda so_far: link_table(run, so_far, deployment), on_block)
-        frame = link_table(run, found, deployment)
+            on_start(looking.announcement())
+        found = looking.run_to_end(partial_path(out), lambda so_far: link_table(run, so_far, deployment), on_block)
+        searched = looking.searched(found)
+    frame = link_table(run, found, deployment)
+    expected = expected_links(held_out_of(run), deployment, found.logits)
+    summary = LinkSummary(
+        len(frame),
+        expected.value,
+        deployment.assumption,
+        (expected.low, expected.high),
+        expected_band(frame),
+        None if searched is None else searched.to_json(),
+        None if searched is None else searched.sentence(),
+    )
+    write_notes(out, {"mode": "best", **vars(summary)})
     writer(frame)
-    expected = float(frame["probability"].sum())
-    return LinkSummary(len(frame), expected, deployment.assumption, expected_band(frame))
+    return summary
+
+
+def held_out_of(run: Run) -> list[HeldOut]:
+    """The held-out edges that the rates of links are counted from."""
+    return [run.calibration[0], run.test]
 
 
 def find_links(
@@ -350,6 +385,7 @@ def find_links(
     top: int | None = None,
     decision: str | None = None,
     scope: Scope = ALL_PAIRS,
+    search: str = "auto",
     on_block: Callable[[float], None] | None = None,
 ) -> pl.DataFrame:
     """The best pairs without a recorded edge, as `find_run` writes them; q_value is empty, since no pair of the record
@@ -357,7 +393,10 @@ def find_links(
     top, threshold = _limits(run, top, decision)
     if scope.per_node is not None:
         return link_table(run, list_partners(run, scope, top, threshold, on_block), deployment)
-    found = LinkSearch(run, scope, top=top, threshold=threshold).run_to_end(None, None, on_block)
+    looking = LinkSearch(run, scope, top=top, threshold=threshold, way=search)
+    found = looking.run_to_end(None, None, on_block)
+    if (searched := looking.searched(found)).recall is not None:
+        warnings.warn(searched.sentence(), NotExhaustive, stacklevel=2)
     return link_table(run, found, deployment)
 
 
@@ -386,7 +425,9 @@ def link_table(
             "probability": deployment.probability(found.logits),
             **_band_columns(deployment.bounds(found.logits)),
             "q_value": pl.Series([None] * len(found.pairs) if q_values is None else q_values, dtype=pl.Float64),
-            "evidence": pl.Series(evidence(run.ids, run.split, found.pairs), dtype=pl.String),
+            "evidence": pl.Series(
+                evidence(run.ids, run.split, found.pairs, scorer=run.scorer, features=run.features), dtype=pl.String
+            ),
         }
     )
 

@@ -63,6 +63,22 @@ def partial_path(out: Path) -> Path:
     return out.with_name(out.name + ".partial")
 
 
+def write_notes(out: Path, notes: dict[str, Any]) -> Path:
+    """Write what a list rests on to `out`.json: a line above the header of a CSV would break readers that expect none.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     write_notes(Path(folder) / "links.csv", {"assumption": "Probabilities assume ..."}).name
+        'links.csv.json'
+    """
+    path = out.with_name(out.name + ".json")
+    aside = path.with_name(path.name + ".new")
+    aside.write_text(json.dumps(notes, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
 def write_partial(path: Path, table: pl.DataFrame, share: float, state: dict[str, Any]) -> None:
     """Write the best links so far: CSV after two lines that say that it is unfinished, and how to go on.
 
@@ -96,6 +112,15 @@ def read_partial(path: Path) -> tuple[dict[str, Any], pl.DataFrame]:
     except (IndexError, ValueError, pl.exceptions.PolarsError) as error:
         raise MalformedFile(f"{path} is no list of an unfinished search; start without --resume.") from error
     return state, table
+
+
+def way_of_partial(path: Path) -> str:
+    """How the search that left a partial list looks for links.
+
+    Raises:
+        RunError, MalformedFile: as `read_partial`.
+    """
+    return str(read_partial(path)[0].get("way", "auto"))
 
 
 def _csv(table: pl.DataFrame, separator: str) -> bytes:

@@ -1,25 +1,38 @@
-"""Listing: the search for new links of a run, with its restrictions in the user's ids, that can stop and go on."""
+"""Listing: the search for new links of a run, with its restrictions in the user's ids, that can stop and go on.
+
+Scorers that rise with an inner product are searched exactly, and quickly. Any other is asked for the logits of all pairs
+where that is expected to take no longer than a stated time, else of candidates; then the list says so, and what it lacks.
+"""
 
 import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
 
+from linkodds.candidates import Recall, candidate_pairs, measure_recall, num_each_for, sampled_rows
 from linkodds.errors import OptionError, RunError, UnknownNode
 from linkodds.link_files import read_partial, write_partial
-from linkodds.partners import find_partners
-from linkodds.preflight import search_announcement
+from linkodds.pairs import Pairs
+from linkodds.partners import Partners, find_partners
+from linkodds.preflight import all_pairs_announcement, candidates_announcement, search_announcement
 from linkodds.reading import read_nodes
 from linkodds.record import Run
-from linkodds.search import Ends, FoundPairs, PairSearch
-from linkodds.tiles import Nodes
+from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer
+from linkodds.search import MAX_LINKS, Ends, FoundPairs, PairSearch
+from linkodds.spectral import low_rank
+from linkodds.stack import StackScorer
+from linkodds.tiles import Nodes, RisingProducts
 
 SECONDS_BETWEEN_PARTIALS = 30.0
+SEARCH_SECONDS = 300.0
+"""auto looks at candidates only where all pairs are expected to take longer."""
+RANK = 64
+SearchWay = Literal["auto", "exhaustive", "candidates"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,11 @@ class Scope:
     within_hops: int | None = None
     per_node: int | None = None
 
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return all(each is None for each in (self.from_nodes, self.to_nodes, self.within_hops, self.per_node))
+
     def ends(self, run: Run) -> Ends:
         """The nodes as indices.
 
@@ -48,6 +66,10 @@ class Scope:
 
 
 ALL_PAIRS = Scope()
+
+
+class NotExhaustive(UserWarning):
+    """A list was made of candidates; the message says how many pairs got a logit, and what the list lacks."""
 
 
 def _indices(run: Run, option: str, given: Any) -> Nodes | None:
@@ -64,22 +86,136 @@ def _indices(run: Run, option: str, given: Any) -> Nodes | None:
 
 
 def list_partners(
-    run: Run, scope: Scope, top: int | None, threshold: float | None, on_block: Callable[[float], None] | None
+    run: Run,
+    scope: Scope,
+    top: int | None,
+    threshold: float | None,
+    on_block: Callable[[float], None] | None,
+    *,
+    partial: Path | None = None,
+    to_table: Callable[[FoundPairs], pl.DataFrame] | None = None,
+    resume: bool = False,
 ) -> FoundPairs:
     """The partners of each node, as pairs (node, partner), at or above a threshold if there is one.
 
+    Args:
+        run: a finished run.
+        scope: where to look, and how many partners.
+        top: has to be None.
+        threshold: the smallest logit.
+        on_block: called with the share of the nodes done.
+        partial: where the partners so far are written every half minute, and when interrupted; None is nowhere.
+        to_table: what makes a table of them.
+        resume: go on from `partial`.
     Raises:
         OptionError: a number of links in all, or a distance, beside `per_node`.
+        RunError: `partial` is of another run or other options.
     """
     assert scope.per_node is not None
     if top is not None or scope.within_hops is not None:
         raise OptionError("--per-node says how many links there are; leave --top, budget rules and --within-hops out.")
-    found = find_partners(
-        run.scorer, run.split.recorded(), per_node=scope.per_node, ends=scope.ends(run), on_block=on_block
-    )
-    pairs = np.column_stack([found.nodes, found.partners])
-    passes = np.ones(len(pairs), dtype=np.bool_) if threshold is None else found.logits >= threshold
-    return FoundPairs(pairs[passes], found.logits[passes])
+    ends = scope.ends(run)
+    first = np.arange(len(run.ids)) if ends.first is None else np.unique(ends.first)
+    fingerprint = _fingerprint(run, ends, ["partners", scope.per_node, threshold, run.split.message_graph_hash()])
+    done: list[Nodes] = [np.empty(0, dtype=np.int64)]
+    kept = [FoundPairs(np.empty((0, 2), dtype=np.int64), np.empty(0))]
+
+    def so_far() -> FoundPairs:
+        pairs, logits = np.concatenate([each.pairs for each in kept]), np.concatenate([each.logits for each in kept])
+        order = np.lexsort((-logits, pairs[:, 0]))
+        return FoundPairs(pairs[order], logits[order])
+
+    def write() -> None:
+        if partial is not None and to_table is not None:
+            nodes = np.concatenate(done)
+            state = {"search": fingerprint, "nodes_done": nodes.tolist(), "way": "partners"}
+            write_partial(partial, to_table(so_far()), len(nodes) / max(len(first), 1), state)
+
+    if resume:
+        assert partial is not None
+        state, pairs = _left_over(run, partial, fingerprint)
+        done.append(np.array(state["nodes_done"], dtype=np.int64))
+        kept.append(FoundPairs(pairs, run.scorer.logits(run.split.space.canonical(pairs))))
+    left = np.setdiff1d(first, done[-1])
+    written = time.monotonic()
+
+    def keep(nodes: Nodes, found: Partners) -> None:
+        nonlocal written
+        pairs, passes = np.column_stack([found.nodes, found.partners]), np.ones(len(found.nodes), dtype=np.bool_)
+        if threshold is not None:
+            passes = found.logits >= threshold
+        kept.append(FoundPairs(pairs[passes], found.logits[passes]))
+        done.append(nodes)
+        if time.monotonic() - written > SECONDS_BETWEEN_PARTIALS:
+            write()
+            written = time.monotonic()
+
+    try:
+        find_partners(
+            run.scorer,
+            run.split.recorded(),
+            per_node=scope.per_node,
+            ends=Ends(left, ends.second),
+            on_block=on_block,
+            on_rows=keep,
+        )
+    except KeyboardInterrupt:
+        write()
+        raise
+    return so_far()
+
+
+def _fingerprint(run: Run, ends: Ends, asked: list[Any]) -> str:
+    """Of a search: a list that another one left must not be gone on with."""
+    digest = hashlib.sha256(repr(asked).encode())
+    for nodes in (ends.first, ends.second):
+        digest.update(b"all" if nodes is None else nodes.tobytes())
+    # Logits of some pairs stand for the weights.
+    digest.update(run.scorer.logits(run.split.recorded().pairs[:1000]).tobytes())
+    return digest.hexdigest()
+
+
+def _left_over(run: Run, partial: Path, fingerprint: str) -> tuple[dict[str, Any], Pairs]:
+    """The state of an interrupted search, and its pairs in the order of their ids.
+
+    Raises:
+        RunError: there is none, or it belongs to another run or other options.
+    """
+    state, table = read_partial(partial)
+    if state.get("search") != fingerprint:
+        raise RunError(f"{partial} belongs to another run or other options; give the same ones, or leave --resume out.")
+    index = run.index
+    pairs = [[index[u], index[v]] for u, v in table.select("source", "target").iter_rows()]
+    return state, np.array(pairs, dtype=np.int64).reshape(-1, 2)
+
+
+@dataclass(frozen=True)
+class Searched:
+    """How a list was looked for.
+
+    Args:
+        way: "exhaustive" or "candidates".
+        num_pairs: pairs that a search of all would have to look at, each once.
+        num_candidates: pairs that were looked at; None where all were.
+        recall: what is lacking; None where nothing is.
+    """
+
+    way: str
+    num_pairs: int
+    num_candidates: int | None = None
+    recall: Recall | None = None
+
+    def sentence(self) -> str:
+        """What to tell the user."""
+        if self.recall is None:
+            return f"Searched exhaustively: no pair among {self.num_pairs:,} is missing."
+        share = self.recall.sentence()
+        return f"Not searched exhaustively: {self.num_candidates:,} candidates of {self.num_pairs:,} pairs got a logit; {share}."
+
+    def to_json(self) -> dict[str, Any]:
+        """For files and summaries."""
+        recall = None if self.recall is None else vars(self.recall)
+        return {"way": self.way, "num_pairs": self.num_pairs, "num_candidates": self.num_candidates, "recall": recall}
 
 
 class LinkSearch:
@@ -90,35 +226,86 @@ class LinkSearch:
         scope: where to look; its `per_node` is not used.
         top: how many at most.
         threshold: the smallest logit.
+        way: "exhaustive"; "candidates"; or "auto", which takes the latter where all pairs are expected to take more than
+        seconds: and the scorer is no rising function of an inner product.
         max_cells: pairs in a step.
+    Raises:
+        OptionError: another way, or candidates where the pairs within some hops are looked for.
     """
 
     def __init__(
-        self, run: Run, scope: Scope, *, top: int | None, threshold: float | None, max_cells: int = 1 << 20
+        self,
+        run: Run,
+        scope: Scope,
+        *,
+        top: int | None,
+        threshold: float | None,
+        way: str = "auto",
+        seconds: float = SEARCH_SECONDS,
+        max_cells: int = 1 << 20,
     ) -> None:
+        if way not in get_args(SearchWay):
+            raise OptionError(f"--search takes {', '.join(get_args(SearchWay))}, not {way}.")
+        if way == "candidates" and scope.within_hops is not None:
+            raise OptionError("--within-hops looks at all pairs within so many hops; leave --search candidates out.")
         self._run, ends = run, scope.ends(run)
-        self._search = PairSearch(
-            run.scorer,
-            run.split.recorded(),
-            top=top,
-            threshold=threshold,
-            ends=ends,
-            within_hops=scope.within_hops,
-            max_cells=max_cells,
-        )
-        asked = [top, threshold, scope.within_hops, self._search.num_steps, run.split.message_graph_hash()]
-        digest = hashlib.sha256(repr(asked).encode())
-        for nodes in (ends.first, ends.second):
-            digest.update(b"all" if nodes is None else nodes.tobytes())
-        # Logits of some pairs stand for the weights.
-        recorded = run.split.recorded()
-        digest.update(run.scorer.logits(recorded.pairs[:1000]).tobytes())
-        self._fingerprint = digest.hexdigest()
+        self._ends, self._expected, self._candidates = ends, None, None
+        if way != "candidates":
+            self._search = PairSearch(
+                run.scorer,
+                run.split.recorded(),
+                top=top,
+                threshold=threshold,
+                ends=ends,
+                within_hops=scope.within_hops,
+                max_cells=max_cells,
+            )
+        if way == "auto" and scope.within_hops is None and RisingProducts.of(run.scorer) is None:
+            self._expected = self._search.expected()
+            way = "candidates" if self._expected[1] > seconds else "exhaustive"
+        self.way = "candidates" if way == "candidates" else "exhaustive"
+        if self.way == "candidates":
+            self._candidates = _candidates(run, ends, top, threshold)
+            self._search = PairSearch(
+                run.scorer,
+                run.split.recorded(),
+                top=top,
+                threshold=threshold,
+                ends=ends,
+                candidates=self._candidates,
+                max_cells=max_cells,
+            )
+        asked = [top, threshold, scope.within_hops, self._search.num_steps, run.split.message_graph_hash(), self.way]
+        self._fingerprint = _fingerprint(run, ends, asked)
 
     def announcement(self) -> str:
         """What the search takes at most."""
-        num_cells, seconds, num_bytes = self._search.expected()  # tiles on the diagonal hold a pair twice
-        return search_announcement(min(num_cells, self._run.split.space.num_pairs), seconds, num_bytes)
+        exhaustive = self._expected
+        num_cells, seconds, num_bytes = (
+            self._search.expected() if exhaustive is None or self._candidates is not None else exhaustive
+        )
+        if self._candidates is None:  # tiles on the diagonal hold a pair twice
+            return search_announcement(min(num_cells, self._run.split.space.num_pairs), seconds, num_bytes)
+        said = candidates_announcement(num_cells, self._run.split.space.num_pairs, seconds, num_bytes)
+        return said if exhaustive is None else f"{said} {all_pairs_announcement(exhaustive[1])}"
+
+    def searched(self, found: FoundPairs) -> Searched:
+        """How the list was looked for; of a list of candidates the recall is measured here."""
+        recorded = self._run.split.recorded()
+        if self._candidates is None:
+            return Searched("exhaustive", recorded.num_absent)
+        rows = sampled_rows(recorded, self._ends, np.random.default_rng(self._run.config["options"]["seed"]))
+        lowest = float(found.logits[-1]) if len(found.logits) else np.inf
+        recall = measure_recall(
+            self._run.scorer,
+            recorded,
+            self._candidates,
+            ends=self._ends,
+            rows=rows,
+            num_listed=len(found.logits),
+            lowest=lowest,
+        )
+        return Searched("candidates", recorded.num_absent, len(self._candidates), recall)
 
     def resume(self, partial: Path) -> None:
         """Go on from a list that `run_to_end` left.
@@ -126,16 +313,8 @@ class LinkSearch:
         Raises:
             RunError: there is none, or it belongs to another run or other options.
         """
-        state, table = read_partial(partial)
-        if state.get("search") != self._fingerprint:
-            raise RunError(
-                f"{partial} belongs to another run or other options; give the same ones, or leave --resume out."
-            )
-        index = self._run.index
-        pairs = np.array(
-            [[index[u], index[v]] for u, v in table.select("source", "target").iter_rows()], dtype=np.int64
-        )
-        self._search.resume(int(state["num_done"]), pairs.reshape(-1, 2))
+        state, pairs = _left_over(self._run, partial, self._fingerprint)
+        self._search.resume(int(state["num_done"]), pairs)
 
     def run_to_end(
         self,
@@ -154,7 +333,7 @@ class LinkSearch:
 
         def write() -> None:
             if partial is not None and to_table is not None:
-                state = {"search": self._fingerprint, "num_done": self._search.num_done}
+                state = {"search": self._fingerprint, "num_done": self._search.num_done, "way": self.way}
                 write_partial(partial, to_table(self._search.found()), share, state)
 
         try:
@@ -168,3 +347,26 @@ class LinkSearch:
             write()
             raise
         return self._search.found()
+
+
+def _candidates(run: Run, ends: Ends, top: int | None, threshold: float | None) -> Pairs:
+    about = 0.0 if threshold is None else run.test.non_edges.num_at_least(threshold)
+    num_links = min(int(about) if threshold is not None else MAX_LINKS, top or MAX_LINKS)
+    recorded = run.split.recorded()
+    num_each = num_each_for(num_links, recorded.space.num_pairs)
+    return candidate_pairs(run.split.message_graph(), recorded, _node_vectors(run), ends=ends, num_each=num_each)
+
+
+def _node_vectors(run: Run) -> list[tuple[Embeddings, Embeddings]]:
+    """Vectors whose inner products say something of links: the scorer's own, or the leading part of the message graph."""
+    scorer = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    if isinstance(scorer, InnerProductScorer):
+        return [(scorer.signed, scorer.target)]
+    if isinstance(scorer, StackScorer):
+        return scorer.node_vectors
+    graph = run.split.message_graph().astype(np.float64)
+    symmetric = not run.split.space.directed
+    rng = np.random.default_rng(run.config["options"]["seed"])
+    leading = low_rank(graph, min(RANK, graph.shape[0]), rng, symmetric=symmetric)
+    vectors = leading.weighted(leading.values)
+    return [(vectors.left, vectors.right)]

@@ -1,4 +1,4 @@
-"""Nearby pairs: those that a few recorded edges lead from one end to the other, and the distance of given ones."""
+"""Nearby pairs: those that a few recorded edges lead from one end to the other, or that are given; and distances."""
 
 import numpy as np
 import scipy.sparse as sp
@@ -81,6 +81,33 @@ class NearPairs:
         if not np.isfinite(logits).all():
             raise NonFiniteScores("a logit is NaN or infinite; the run's weights are damaged, fit it again.")
         pairs, logits = pairs[wanted][logits >= floor], logits[logits >= floor]
+        return Survivors(pairs[:, 0], pairs[:, 1], logits, logits)
+
+
+class GivenPairs:
+    """Pairs that somebody chose, a few rows at a time; the same methods as `Tiles`, without bounds.
+
+    Args:
+        scorer: any.
+        pairs: shape (pairs, 2), canonical, in row order.
+        max_pairs: looked at at a time.
+    """
+
+    def __init__(self, scorer: Scorer, pairs: Pairs, *, max_pairs: int) -> None:
+        self._scorer, self._pairs = scorer, pairs
+        self._starts = np.append(np.arange(0, len(pairs), max(max_pairs, 1)), len(pairs))
+        self.cells = np.diff(self._starts)
+        self.bounds = np.full(len(self.cells), np.inf)
+        self.num_computed = 0
+
+    def survivors(self, tile: int, floor: float) -> Survivors:
+        """As `Tiles.survivors`; both bounds are the logit itself."""
+        pairs = self._pairs[self._starts[tile] : self._starts[tile + 1]]
+        logits = self._scorer.logits(pairs)
+        self.num_computed += len(logits)
+        if not np.isfinite(logits).all():
+            raise NonFiniteScores("a logit is NaN or infinite; the run's weights are damaged, fit it again.")
+        pairs, logits = pairs[logits >= floor], logits[logits >= floor]
         return Survivors(pairs[:, 0], pairs[:, 1], logits, logits)
 
 

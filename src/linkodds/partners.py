@@ -36,6 +36,7 @@ def find_partners(
     ends: Ends = ALL,
     max_cells: int = 1 << 20,
     on_block: Callable[[float], None] | None = None,
+    on_rows: Callable[[Nodes, Partners], None] | None = None,
 ) -> Partners:
     """For each node of `ends.first` its `per_node` best partners in `ends.second`, no recorded edge among them.
 
@@ -49,6 +50,7 @@ def find_partners(
         ends: whose partners, and who may be one.
         max_cells: pairs in a tile.
         on_block: called with the share of the nodes done.
+        on_rows: called with some nodes and their partners, as these are known.
     Raises:
         OptionError: `per_node` below 1, or more than 5,000,000 links in all.
         NonFiniteScores: a logit is NaN or infinite.
@@ -72,6 +74,8 @@ def find_partners(
     for nodes, survivors in _by_rows(scorer, recorded, candidates, first, second, per_node, max_cells):
         lists.append(_best(scorer, candidates, survivors, per_node))
         done += len(nodes)
+        if on_rows is not None:
+            on_rows(nodes, lists[-1])
         if on_block is not None:
             on_block(done / len(first))
     if not lists:

@@ -108,6 +108,29 @@ def search_announcement(num_pairs: int, seconds: float, num_bytes: float) -> str
     )
 
 
+def candidates_announcement(num_candidates: int, num_pairs: int, seconds: float, num_bytes: float) -> str:
+    """What to tell the user before a search among candidates.
+
+    Example:
+        >>> candidates_announcement(80_000, 4_998_453, 1.23, 3e7)
+        '80,000 candidates of 4,998,453 pairs: about 1.2 s and 0.03 GB; what the list lacks is measured at the end'
+    """
+    return (
+        f"{num_candidates:,} candidates of {num_pairs:,} pairs: about {_duration(seconds)} and {_size(num_bytes)}; what the list "
+        "lacks is measured at the end"
+    )
+
+
+def all_pairs_announcement(seconds: float) -> str:
+    """What a search of all pairs would have taken.
+
+    Example:
+        >>> all_pairs_announcement(3_000)
+        '(--search exhaustive would take about 50 min).'
+    """
+    return f"(--search exhaustive would take about {_duration(seconds)})."
+
+
 @dataclass(frozen=True)
 class TimeBudget:
     """Seconds for all trainings of a fit, shared evenly, spent as counted work at the nominal rates.

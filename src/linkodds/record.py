@@ -46,12 +46,14 @@ _ALWAYS_THERE = (
 _CHECKPOINTS = "checkpoints"
 _BEING_WRITTEN = ".new"
 _WEIGHTS, _TREES = "model.safetensors", "trees.txt"
+_FEATURES = "features.safetensors"
 MOST_MEMBERS = 8
 """Of a mean that is read."""
 _IN_A_PARTIAL_RUN = {
     *_ALWAYS_THERE,
     _WEIGHTS,
     _TREES,
+    _FEATURES,
     "embeddings.parquet",
     "report.html",
     MANIFEST,
@@ -80,6 +82,7 @@ class Run:
         predictions: test pairs with label, logit, probability, weight.
         cost: stage -> seconds and peak bytes.
         path: where it lies, None before it is saved.
+        features: cosines of the nodes' features, for evidence; None without features, or where they are too large to keep.
     """
 
     config: dict[str, Any]
@@ -97,6 +100,7 @@ class Run:
     predictions: pl.DataFrame
     cost: dict[str, Any]
     path: Path | None = None
+    features: CosineScorer | None = None
     index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -206,6 +210,8 @@ def write_results(partial: PartialRun, run: Run) -> None:
         partial.write("embeddings.parquet", parquet_bytes(_embedding_table(run)))
     if (stack := _stack_in(run.scorer)) is not None:
         partial.write(_TREES, forests_text(stack.forests).encode())
+    if run.features is not None:
+        partial.write(_FEATURES, safetensors.numpy.save(run.features.to_arrays()))
     partial.write("calibration.json", _json(run.calibrator.to_json()))
     partial.write("decision.json", _json(run.decision.to_json()))
     partial.write("history.csv", history_csv(run.history))
@@ -301,6 +307,7 @@ def _read(path: Path) -> Run:
         predictions=pl.read_parquet(path / "predictions.parquet"),
         cost=_load_json(path / "cost.json"),
         path=path,
+        features=_read_features(path / _FEATURES, len(ids)),
     )
 
 
@@ -347,6 +354,18 @@ def _stack_in(scorer: Scorer) -> StackScorer | None:
 def _base(scorer: Scorer) -> Scorer:
     """The scorer under a degree term."""
     return scorer.base if isinstance(scorer, DegreeAwareScorer) else scorer
+
+
+def _read_features(path: Path, num_nodes: int) -> CosineScorer | None:
+    if not path.is_file():
+        return None
+    features = CosineScorer.from_arrays(safetensors.numpy.load_file(path))
+    columns = features.rows.indices
+    if features.rows.shape[0] != num_nodes or not np.isfinite(features.rows.data).all():
+        raise BrokenRun(f"{path.name} does not fit the nodes of this graph.")
+    if len(columns) and not 0 <= columns.min() <= columns.max() < features.rows.shape[1]:
+        raise BrokenRun(f"{path.name} names features that there are not.")
+    return features
 
 
 def _read_trees(path: Path) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkodds.errors import NonFiniteScores, OptionError
-from linkodds.nearby import NearPairs
+from linkodds.nearby import GivenPairs, NearPairs
 from linkodds.pairs import Block, KnownPairs, Pairs
 from linkodds.scoring import Scorer
 from linkodds.tiles import NO_CELLS, Nodes, RisingProducts, Survivors, Tiles
@@ -101,7 +101,8 @@ class PairSearch:
     """A search that goes step by step, and can say after each what it has found so far.
 
     Args:
-        scorer: as in `find_pairs`, and so are all others.
+        scorer: as in `find_pairs`, and so are all others but
+        candidates: the only pairs to look at, canonical and in row order; None is all.
     Example:
         >>> from linkodds.pairs import PairSpace
         >>> from linkodds.scoring import InnerProductScorer
@@ -120,6 +121,7 @@ class PairSearch:
         threshold: float | None = None,
         ends: Ends = ALL,
         within_hops: int | None = None,
+        candidates: Pairs | None = None,
         max_cells: int = 1 << 20,
     ) -> None:
         if top is None and threshold is None:
@@ -129,8 +131,10 @@ class PairSearch:
             raise OptionError(f"--top takes 1 to {MAX_LINKS:,}, not {self.limit:,}.")
         self._top, self._threshold = top, threshold
         self._scorer, self._filter = scorer, CandidateFilter(recorded, ends)
-        self._parts: list[Tiles | _Blocks | NearPairs]
-        if within_hops is None:
+        self._parts: list[Tiles | _Blocks | NearPairs | GivenPairs]
+        if candidates is not None:
+            self._parts = [GivenPairs(scorer, candidates, max_pairs=max(max_cells >> 4, 1))]
+        elif within_hops is None:
             self._parts = [*_parts(scorer, recorded, ends, max_cells, self.limit, self._filter)]
         else:
             first, second = self._filter.in_first, self._filter.in_second
@@ -299,6 +303,13 @@ class CandidateFilter:
             place = np.minimum(np.searchsorted(self._known, keys), len(self._known) - 1)
             keep &= self._known[place] != keys
         return Survivors(u[keep], v[keep], cells.low[keep], cells.high[keep])
+
+    def between(self, u: Nodes, v: Nodes) -> NDArray[np.bool_]:
+        """Shape (cells,): whether a cell lies between the ends."""
+        wanted = self.in_first[u] & self.in_second[v]
+        if not self.recorded.space.directed:
+            wanted |= self.in_second[u] & self.in_first[v]
+        return wanted
 
     def keys(self, cells: Survivors) -> NDArray[np.int64]:
         """Shape (cells,): keys of the canonical pairs."""

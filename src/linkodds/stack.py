@@ -12,6 +12,7 @@ likely its zero hides an edge, and the zero counts that much less (Elkan and Not
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,9 @@ CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
 MANY_EDGES = 6_000
 """With fewer edges to learn from, leaves are held closer to zero."""
 MAX_NODES = 30_000
+_PAIRS_AT_A_TIME = 1 << 16
+_FEW = 200
+"""Pairs of a row, on average: with fewer, all their inputs are made at once, and the trees called once for many rows."""
 _TREES = {
     "objective": "binary",
     "min_data_in_leaf": 100,
@@ -89,17 +93,29 @@ class StackScorer:
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
         result = np.empty(len(pairs))
-        for tile, places, cells in self.counts.tiles_of(pairs):
-            logits = self._of_cells(tile, cells)
-            known = self.train_logits[tile.rows][:, tile.columns].T.tocoo()
-            at = np.asarray(known.row, dtype=np.int64) * len(tile.rows) + known.col
-            order = np.argsort(at)
-            found = np.searchsorted(at, cells, sorter=order)
-            found = order[np.minimum(found, len(at) - 1)] if len(at) else found
-            is_known = at[found] == cells if len(at) else np.zeros(len(cells), dtype=np.bool_)
-            logits[is_known] = known.data[found[is_known]]
-            result[places] = logits
+        order = np.argsort(pairs[:, 0], kind="stable")
+        for start in range(0, len(pairs), _PAIRS_AT_A_TIME):
+            some = order[start : start + _PAIRS_AT_A_TIME]
+            if len(np.unique(pairs[some, 0])) * _FEW < len(some):  # most pairs of their rows: few of them are close
+                for tile, places, cells in self.counts.tiles_of(pairs[some]):
+                    result[some[places]] = self._of_cells(tile, cells)
+            else:
+                result[some] = self.of_inputs(self.counts.of_pairs(pairs[some]))
+        keys, logits = self._train_keys
+        if len(keys):
+            wanted = self.counts.space.keys(pairs)
+            place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+            is_train = keys[place] == wanted
+            result[is_train] = logits[place[is_train]]
         return result
+
+    @cached_property
+    def _train_keys(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Keys of the train edges, both ways where edges have no direction, in increasing order, and their logits."""
+        known = self.train_logits.tocoo()
+        keys = self.counts.space.keys(np.column_stack([known.row, known.col]).astype(np.int64))
+        order = np.argsort(keys)
+        return keys[order], known.data[order]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All but the message graph and the trees, by name."""
@@ -154,6 +170,12 @@ class StackScorer:
         if [forest.num_inputs for forest in forests] != widths:
             raise BrokenRun("trees.txt does not fit model.safetensors.")
         return StackScorer(counts, forests[0], tuple(forests[1:]), float(cut[0]), edge_logits(edges, logits, space))
+
+    @property
+    def node_vectors(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Source and target vectors whose inner products the trees read, those that say most of links."""
+        names = [name for name in ("adjacency", "normalized", "cosine_0", "cosine_2") if name in self.counts.embeddings]
+        return [(each.left, each.right) for each in map(self.counts.embeddings.__getitem__, names)]
 
     @property
     def forests(self) -> tuple[Forest, ...]:

@@ -66,6 +66,21 @@ class BinaryTree:
         if any(0 <= child <= i for side in (self.left_child, self.right_child) for i, child in enumerate(side)):
             raise BrokenRun("a tree's split comes before its parent.")
 
+    def sums_below(self, of_leaves: Sequence[int]) -> list[int]:
+        """The sum over the leaves below each split.
+
+        Example:
+            >>> BinaryTree((0, 1), (0.5, 0.5), (1, -1), (-3, -2), (0.0, 1.0, 2.0)).sums_below([1, 2, 4])
+            [7, 3]
+        """
+        sums = [0] * len(self.split_feature)
+        for split in reversed(range(len(sums))):  # children come after their parent
+            sums[split] = sum(
+                sums[child] if child >= 0 else of_leaves[-1 - child]
+                for child in (self.left_child[split], self.right_child[split])
+            )
+        return sums
+
     def lines(self) -> Iterator[str]:
         """The fields as text, numbers in the shortest form that reads back as the same."""
         for name in _FIELDS:
@@ -138,26 +153,69 @@ class Forest:
             return np.empty(0)
         return np.asarray(self._booster.predict(inputs, raw_score=True, num_threads=1), dtype=np.float64)
 
+    def contributions(self, inputs: NDArray[np.float32], background: NDArray[np.float32]) -> NDArray[np.float64]:
+        """What each input adds to the logit, by Shapley values along the paths of the trees.
+
+        (Lundberg, Erion and Lee, Consistent individualized feature attribution for tree ensembles, 2018, algorithm 2, as
+        LightGBM has it.) An input that is not known takes both ways at a split, in the shares in which `background` takes
+        them; each leaf counts once more, so that none is unheard of.
+
+        Args:
+            inputs: shape (pairs, num_inputs), float32.
+            background: shape (rows, num_inputs), float32, what the pairs are held against; at least one row.
+        Returns:
+            Shape (pairs, num_inputs + 1), float64: last what the background has on average; a row adds up to the logit.
+        Example:
+            >>> stump = BinaryTree((0,), (0.5,), (-1,), (-2,), (-1.0, 2.0))
+            >>> two_of_each = np.array([[0.0, 7.0]] * 2 + [[1.0, 7.0]] * 2, dtype=np.float32)
+            >>> Forest((stump,), num_inputs=2).contributions(np.array([[1.0, 3.0]], dtype=np.float32), two_of_each)
+            array([[1.5, 0. , 0.5]])
+        """
+        import lightgbm
+
+        leaves = np.asarray(self._booster.predict(background, pred_leaf=True, num_threads=1)).reshape(
+            len(background), -1
+        )
+        counts = [
+            (1 + np.bincount(leaves[:, i], minlength=len(tree.leaf_value))).tolist()
+            for i, tree in enumerate(self.trees)
+        ]
+        booster = lightgbm.Booster(model_str=self._text(counts))
+        shape = len(inputs), self.num_inputs + 1
+        if not len(inputs):
+            return np.empty(shape)
+        return np.asarray(booster.predict(inputs, pred_contrib=True, num_threads=1), dtype=np.float64).reshape(shape)
+
     @cached_property
     def _booster(self) -> "lightgbm.Booster":
         import lightgbm
 
         return lightgbm.Booster(model_str=self._text())
 
-    def _text(self) -> str:
+    def _text(self, leaf_counts: list[list[int]] | None = None) -> str:
         """What LightGBM reads, with the fields that it asks for and no others."""
         blocks = []
         for i, tree in enumerate(self.trees):
+            of_leaves = [0] * len(tree.leaf_value) if leaf_counts is None else leaf_counts[i]
             splits = len(tree.split_feature)
             lines = [f"Tree={i}", f"num_leaves={len(tree.leaf_value)}", "num_cat=0"]
             if splits:
                 lines += [*tree.lines(), f"decision_type={' '.join(['2'] * splits)}"]
                 lines += [f"split_gain={' '.join(['0'] * splits)}", f"internal_value={' '.join(['0'] * splits)}"]
-                lines += [f"internal_weight={' '.join(['0'] * splits)}", f"internal_count={' '.join(['0'] * splits)}"]
+                of_splits = tree.sums_below(of_leaves)
+                lines += [
+                    f"internal_weight={' '.join(['0'] * splits)}",
+                    f"internal_count={' '.join(map(str, of_splits))}",
+                ]
             else:
                 lines.append(f"leaf_value={tree.leaf_value[0]!r}")
             zeros = " ".join(["0"] * (splits + 1))
-            lines += [f"leaf_weight={zeros}", f"leaf_count={zeros}", "is_linear=0", "shrinkage=1"]
+            lines += [
+                f"leaf_weight={zeros}",
+                f"leaf_count={' '.join(map(str, of_leaves))}",
+                "is_linear=0",
+                "shrinkage=1",
+            ]
             blocks.append("\n".join(lines) + "\n\n\n")
         names = [f"x{i}" for i in range(self.num_inputs)]
         head = [

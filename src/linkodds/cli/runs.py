@@ -184,6 +184,14 @@ def find(
         int | None,
         typer.Option(metavar="K", min=1, help="The K best partners of each node, instead of the best of all pairs."),
     ] = None,
+    search: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="exhaustive: all pairs; candidates: those that short walks and node vectors point to, with what is lost "
+            "measured; auto: candidates where all pairs would take more than five minutes.",
+        ),
+    ] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from FILE.partial of an interrupted search.")] = False,
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
@@ -194,7 +202,7 @@ def find(
     from linkodds.error_control import list_links, mode_of_list
     from linkodds.errors import OptionError
     from linkodds.inference import Assumption, find_run
-    from linkodds.link_files import table_writer
+    from linkodds.link_files import table_writer, write_notes
     from linkodds.listing import Scope
     from linkodds.record import load_run
 
@@ -205,11 +213,8 @@ def find(
     if len(given) > 1 and (precision, fdr) != (None, None):
         raise OptionError(f"{' and '.join(given)} each say how long the list is; give one of them.")
     if mode_of_list(fdr=fdr, unobserved=unobserved, mode=mode, precision=precision) is not None:
-        if scope != Scope() or resume:
-            raise OptionError(
-                "a list with a stated error is made of all pairs, at once; leave --from-nodes, --to-nodes, --within-hops, "
-                "--per-node and --resume out."
-            )
+        if resume:
+            raise OptionError("a list with a stated error is made at once; leave --resume out.")
         writer = table_writer(out)
         with share_shown("searching") as on_block:
             controlled = list_links(
@@ -219,8 +224,11 @@ def find(
                 mode=mode,
                 precision=precision,
                 assumption=assumption,
+                scope=scope,
+                search=search,
                 on_block=on_block,
             )
+        write_notes(out, controlled.to_json())
         writer(controlled.table)
         _print_list(controlled, out, as_json)
         return
@@ -234,17 +242,22 @@ def find(
             decision=decision,
             assumption=assumption,
             scope=scope,
+            search=search,
             resume=resume,
             on_start=say,
             on_block=on_block,
         )
     say(summary.assumption)
+    if summary.search_sentence is not None:
+        say(summary.search_sentence)
     if as_json:
         print(json.dumps({"out": str(out), "mode": "best", **vars(summary)}, indent=2, allow_nan=False))
         return
     band = _band_text(summary.expected_links_band)
+    low, high = summary.expected_links_interval
     print(
-        f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f}{band} of them expected to be true"
+        f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f}{band} of them expected to be true, "
+        f"{low:,.0f} to {high:,.0f} with 95 % probability were the assumption right"
     )
 
 
@@ -255,6 +268,8 @@ def _band_text(ends: tuple[float, float] | None) -> str:
 def _print_list(controlled: "ControlledList", out: Path, as_json: bool) -> None:
     say(controlled.assumption)
     say(controlled.promise)
+    if "search_sentence" in controlled.details:
+        say(controlled.details["search_sentence"])
     for warning in controlled.warnings:
         say(f"warning: {warning}")
     if as_json:

@@ -1,0 +1,100 @@
+"""Candidates against all pairs: how many of the best 1,000 links of a stack they hold, in which share of the time.
+
+Fits a stack (default options, seed 0) on each graph, or loads it from --runs; lists the best 1,000 pairs exhaustively and
+from candidates, each in processor seconds of one thread, and holds the recall that the list states for itself against the
+true one. Writes benchmarks/results/search/candidates/*.json, skipping what is there; speed.py puts them on docs/search.md.
+
+20,000 candidates by each quantity were chosen on seal_router, lglp_yst and citeseer (--tune prints other numbers on these).
+That larger graphs get more was decided when lastfm_asia had been seen with 20,000: 0.974.
+
+    python benchmarks/search/candidates.py [--data FOLDER] [--runs FOLDER] [--tune]
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from linkodds import candidates
+from linkodds.config import FitConfig
+from linkodds.graph import Graph
+from linkodds.listing import ALL_PAIRS, LinkSearch
+from linkodds.pipeline import fit_graph
+from linkodds.record import PartialRun, Run, load_run
+from linkodds.search import FoundPairs
+
+HERE = Path(__file__).parent
+RESULTS = HERE.parent / "results" / "search" / "candidates"
+GRAPHS = ("lastfm_asia", "lglp_grq", "cora")
+TUNED_ON = ("seal_router", "lglp_yst", "citeseer")
+TOP = 1000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
+    parser.add_argument("--runs", type=Path, help="keep the fitted runs here; those that are here are not fitted anew")
+    parser.add_argument("--tune", action="store_true")
+    arguments = parser.parse_args()
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for name in TUNED_ON if arguments.tune else GRAPHS:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            continue
+        run = fitted(arguments.data, name, arguments.runs and arguments.runs / f"stack-{name}")
+        if arguments.tune:
+            tune(name, run)
+            continue
+        result = {"graph": name, "nodes": run.split.space.num_nodes} | measure(run)
+        print(result, flush=True)
+        path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def fitted(data: Path, name: str, path: Path | None) -> Run:
+    if path is not None and path.is_dir():
+        return load_run(path)
+    features = data / name / "features.npz"
+    graph = Graph.from_edges(data / name / "edges.csv.gz", features=features if features.exists() else None)
+    config = FitConfig(model="stack", threads=1)
+    return fit_graph(graph, config, partial=None if path is None else PartialRun(path, force=False))
+
+
+def listed(run: Run, way: str) -> tuple[FoundPairs, LinkSearch, float]:
+    run.scorer.logits(run.split.train[:1])  # what is made once
+    start = time.process_time()
+    search = LinkSearch(run, ALL_PAIRS, top=TOP, threshold=None, way=way)
+    found = search.run_to_end(None, None, None)
+    return found, search, time.process_time() - start
+
+
+def measure(run: Run) -> dict:
+    everything, _, seconds_of_all = listed(run, "exhaustive")
+    found, search, seconds = listed(run, "candidates")
+    start = time.process_time()
+    searched = search.searched(found)
+    keys = run.split.space.keys
+    return {
+        "pairs": run.split.space.num_pairs,
+        "candidates": searched.num_candidates,
+        "recall": float(np.isin(keys(everything.pairs), keys(found.pairs)).mean()),
+        "stated": vars(searched.recall),
+        "seconds_of_all_pairs": seconds_of_all,
+        "seconds": seconds,
+        "seconds_of_recall": time.process_time() - start,
+    }
+
+
+def tune(name: str, run: Run) -> None:
+    everything, _, seconds_of_all = listed(run, "exhaustive")
+    keys = run.split.space.keys
+    for fewest in (5_000, 10_000, 20_000, 40_000):
+        candidates.EACH, candidates.SHARE_EACH, candidates.FEWEST_EACH = 0, 0.0, fewest
+        found, _, seconds = listed(run, "candidates")
+        recall = np.isin(keys(everything.pairs), keys(found.pairs)).mean()
+        print(f"{name} {fewest:,} by each: recall {recall:.3f}, {seconds:.2f} s of {seconds_of_all:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
