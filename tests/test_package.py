@@ -47,6 +47,7 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
         "propagation",
         "settings",
         "training",
+        "tuning",
     }
     names = {path.stem for path in (ROOT / "src" / "linkodds").glob("*.py")} - with_torch - {"__init__", "__main__"}
     imports = "; ".join(f"import linkodds.{name}" for name in [*sorted(names), "cli", "doctor"])

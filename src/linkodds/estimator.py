@@ -66,6 +66,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         patience: int | None = None,
         validate_every: int | None = None,
         time_budget: float | None = None,
+        tune: int | None = None,
         split: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1),
         folds: int | None = None,
         calibrator: str = "auto",
@@ -98,6 +99,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.patience = patience
         self.validate_every = validate_every
         self.time_budget = time_budget
+        self.tune = tune
         self.split = split
         self.folds = folds
         self.calibrator = calibrator
@@ -117,7 +119,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         """
         if not isinstance(graph, Graph):
             graph = Graph.from_edges(graph)
-        self.run_ = fit_graph(graph, FitConfig.from_options(self.get_params()))
+        self.run_ = fit_graph(graph, FitConfig.from_options(self._given()))
         return self
 
     @property
@@ -299,6 +301,15 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         predictor = cls(**{name: value for name, value in options.items() if name in names})
         predictor.run_ = run
         return predictor
+
+    def _given(self) -> dict[str, Any]:
+        """Options that differ from their defaults; `tune` searches the others."""
+        defaults = type(self)().get_params()
+        return {
+            name: value
+            for name, value in self.get_params().items()
+            if type(value) is not type(defaults[name]) or value != defaults[name]
+        }
 
     def _run(self) -> Run:
         check_is_fitted(self, "run_")

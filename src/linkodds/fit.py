@@ -36,6 +36,7 @@ from linkodds.scoring import Scorer
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.settings import settings_of_fit, settings_of_winner
 from linkodds.training import TrainedModel
+from linkodds.tuning import Tuned, tune
 
 Say = Callable[[str], None]
 OnStart = Callable[[str, int, Sequence[Epoch]], None]
@@ -88,11 +89,17 @@ class Fit:
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
         self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed)
         self.split = self.rehearsal.split
+        self.tuned: Tuned | None = None
 
     def run(self) -> Run:
         self.announce()
         contest = self.contest()
-        if self.config.model == "auto":
+        if self.config.tune:
+            self.tuned = tune(contest)
+            contest, winner = self.tuned.contest, self.tuned.winner
+            found = contest.contenders({winner.name: winner})
+            outcome = Outcome(found, winner, (self.tuned.finding, *winner.findings))
+        elif self.config.model == "auto":
             outcome = choose(contest)
         else:
             found = contest.contenders()
@@ -136,6 +143,7 @@ class Fit:
             calibration=measured.calibration,
             predictions=self.predictions(winner.scorer, measured.calibrator),
             cost=self.costs.stages,
+            trials=None if self.tuned is None else self.tuned.trials,
         )
 
     def announce(self) -> None:
@@ -241,7 +249,9 @@ class Fit:
     def settings(self, winner: Contender | None) -> dict[str, Any]:
         """What config.yaml holds, before and after there is a winner."""
         facts = settings_of_fit(self.config, self.reading, self.graph, self.features, self.split, self.device)
-        return facts if winner is None else facts | settings_of_winner(self.config, winner, self.split, self.device)
+        if winner is None:
+            return facts
+        return facts | settings_of_winner(self.config, winner, self.split, self.device, self.tuned)
 
 
 def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:

@@ -44,12 +44,14 @@ _ALWAYS_THERE = (
 _CHECKPOINTS = "checkpoints"
 _BEING_WRITTEN = ".new"
 _WEIGHTS, _TREES = "model.safetensors", "trees.txt"
+_TRIALS = "tuning.csv"
 MOST_MEMBERS = 8
 """Of a mean that is read."""
 _IN_A_PARTIAL_RUN = {
     *_ALWAYS_THERE,
     _WEIGHTS,
     _TREES,
+    _TRIALS,
     "embeddings.parquet",
     "report.html",
     MANIFEST,
@@ -78,6 +80,7 @@ class Run:
         predictions: test pairs with label, logit, probability, weight.
         cost: stage -> seconds and peak bytes.
         path: where it lies, None before it is saved.
+        trials: of a search among options, one row each; None without one.
     """
 
     config: dict[str, Any]
@@ -95,6 +98,7 @@ class Run:
     predictions: pl.DataFrame
     cost: dict[str, Any]
     path: Path | None = None
+    trials: pl.DataFrame | None = None
     index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -199,6 +203,8 @@ def write_results(partial: PartialRun, run: Run) -> None:
         partial.write("embeddings.parquet", parquet_bytes(_embedding_table(run)))
     if (stack := _stack_in(run.scorer)) is not None:
         partial.write(_TREES, forests_text(stack.forests).encode())
+    if run.trials is not None:
+        partial.write(_TRIALS, run.trials.write_csv().encode())
     partial.write("calibration.json", _json(run.calibrator.to_json()))
     partial.write("decision.json", _json(run.decision.to_json()))
     partial.write("history.csv", history_csv(run.history))
@@ -294,6 +300,7 @@ def _read(path: Path) -> Run:
         predictions=pl.read_parquet(path / "predictions.parquet"),
         cost=_load_json(path / "cost.json"),
         path=path,
+        trials=pl.read_csv(path / _TRIALS) if (path / _TRIALS).is_file() else None,
     )
 
 

@@ -131,6 +131,15 @@ TimeBudget = Annotated[
         rich_help_panel=_TRAINING,
     ),
 ]
+Tune = Annotated[
+    int | None,
+    typer.Option(
+        metavar="TRIALS",
+        min=1,
+        help="Search the model's options that are not given, by validation (pip install 'linkodds\\[tune]').",
+        rich_help_panel=_TRAINING,
+    ),
+]
 CheckpointEvery = Annotated[
     int | None,
     typer.Option(metavar="N", help="Epochs between checkpoints.", show_default="by size", rich_help_panel=_TRAINING),
