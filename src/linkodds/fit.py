@@ -24,6 +24,7 @@ from linkodds.findings import Finding
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.history import Epoch, history_columns
+from linkodds.inductive import INDUCTIVE
 from linkodds.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
 from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
@@ -143,6 +144,7 @@ class Fit:
             calibration=measured.calibration,
             predictions=self.predictions(winner.scorer, measured.calibrator),
             cost=self.costs.stages,
+            features=self.features if is_inductive(winner) else None,
             trials=None if self.tuned is None else self.tuned.trials,
         )
 
@@ -252,6 +254,14 @@ class Fit:
         if winner is None:
             return facts
         return facts | settings_of_winner(self.config, winner, self.split, self.device, self.tuned)
+
+
+def is_inductive(contender: Contender) -> bool:
+    """Whether a model knows a node by its features alone, so that they are kept for new nodes."""
+    fitted = contender.fitted
+    if isinstance(fitted, MeanModel):
+        return all(is_inductive(each) for each in fitted.members)
+    return contender.name in INDUCTIVE and (not isinstance(fitted, TrainedModel) or fitted.uses_features)
 
 
 def _informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:
