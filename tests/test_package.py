@@ -51,6 +51,7 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
         "settings",
         "training",
         "trials",
+        "tuning",
     }
     names = {path.stem for path in (ROOT / "src" / "linkodds").glob("*.py")} - with_torch - {"__init__", "__main__"}
     imports = "; ".join(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from linkodds.config import VARIATIONAL, FitConfig
 from linkodds.decoder import InnerProduct, half_negative
 from linkodds.encoder import Encoder, GraphEncoder, LinearEncoder, TableEncoder, input_matrix
-from linkodds.features import Features
+from linkodds.features import Features, input_scale
 from linkodds.latent import kl_divergence, log_deviation
 from linkodds.propagation import SparseMatrix
 from linkodds.scoring import InnerProductScorer
@@ -42,11 +42,9 @@ def encoder_inputs(features: Features | None, device: torch.device | str) -> Spa
     if features is None or features.scaling != "none":
         return input_matrix(features, device)
     values: Any = features.matrix
-    mean = np.asarray(values.mean(axis=0, dtype=np.float64)).ravel()
-    stored = (values if isinstance(values, np.ndarray) else values.data).astype(np.float64)
-    root_mean_square = np.sqrt(np.square(stored).sum() / max(1, values.shape[0] * values.shape[1]))
-    scale = np.float64(max(1.0, np.linalg.norm(mean), root_mean_square))  # it may be beyond float32
-    return input_matrix(Features((values / scale).astype(np.float32), features.scaling, features.names), device)
+    return input_matrix(
+        Features((values / input_scale(features)).astype(np.float32), features.scaling, features.names), device
+    )
 
 
 @final

@@ -152,6 +152,13 @@ class FitConfig(BaseModel):
         description="seconds for all training, spent as counted work at nominal rates, so on any clock alike; null: 300 for "
         "auto, no limit for the others",
     )
+    tune: int | None = Field(
+        None,
+        ge=1,
+        le=10_000,
+        description="search the options of the model that are left open in so many trials, judged by validation average "
+        "precision, the first with the defaults (pip install 'linkodds[tune]'); null: none",
+    )
     checkpoint_every: int | None = Field(
         None,
         ge=1,

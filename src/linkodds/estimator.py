@@ -16,7 +16,16 @@ from linkodds.error_control import ControlledList, list_links
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.evaluation import Evaluation
 from linkodds.graph import Graph
-from linkodds.inference import Assumption, decision_of, find_links, score_pairs
+from linkodds.inductive import with_new_nodes
+from linkodds.inference import (
+    Assumption,
+    PairTable,
+    decision_of,
+    find_links,
+    links_of_new_nodes,
+    score_new_pairs,
+    score_pairs,
+)
 from linkodds.listing import NotExhaustive, Scope
 from linkodds.pipeline import fit_graph
 from linkodds.reading import read_pairs
@@ -69,6 +78,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         patience: int | None = None,
         validate_every: int | None = None,
         time_budget: float | None = None,
+        tune: int | None = None,
         split: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1),
         folds: int | None = None,
         calibrator: str = "auto",
@@ -102,6 +112,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.patience = patience
         self.validate_every = validate_every
         self.time_budget = time_budget
+        self.tune = tune
         self.split = split
         self.folds = folds
         self.calibrator = calibrator
@@ -121,7 +132,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         """
         if not isinstance(graph, Graph):
             graph = Graph.from_edges(graph)
-        self.run_ = fit_graph(graph, FitConfig.from_options(self.get_params()))
+        self.run_ = fit_graph(graph, FitConfig.from_options(self._given()))
         return self
 
     @property
@@ -197,6 +208,55 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             OptionError: the rule's promise could not be kept, so that there is no threshold.
         """
         return decision_of(self._run(), None).passes(self.decision_function(pairs)).astype(np.int64)
+
+    def predict_proba_of_new(
+        self,
+        pairs: Any,
+        *,
+        features: Any,
+        nodes: Any = None,
+        edges: Any = None,
+        prevalence: Assumed | None = None,
+        expected_missing: Assumed | None = None,
+        label_frequency: Assumed | None = None,
+    ) -> NDArray[np.float64]:
+        """As `predict_proba`, for pairs that may name nodes that the run was not fitted with, known by their features.
+
+        Known nodes keep their embeddings. Calibration was on pairs of known nodes: nothing is guaranteed for new ones.
+        Without a stated assumption a pair with a new node without edges is a link as often as any pair has an edge.
+
+        Args:
+            pairs: as for `decision_function`; ids of known or new nodes.
+            features: of the new nodes: a table or file with ids in its first column, or an array with a row for each of
+                `nodes`; scaled with the constants of the fit.
+            nodes: the new ids; default those of `features`.
+            edges: pairs of ids that are edges of new nodes; default none.
+            prevalence: as for `predict_proba`, like the next two.
+            expected_missing: their number.
+            label_frequency: share of all true links that the record holds.
+        Raises:
+            OptionError: a model that knows nodes otherwise than by their features.
+            DataError: nodes, features or edges that cannot be used.
+        """
+        run = self._run()
+        new = with_new_nodes(run, features, nodes, edges)
+        source, target = read_pairs(pairs)
+        assumption = Assumption(prevalence, expected_missing, label_frequency)
+        table, _ = score_new_pairs(run, new, source, target, assumption)
+        _refuse_blanks(table, source, target)
+        return np.column_stack([1 - table.probabilities, table.probabilities])
+
+    def find_links_of_new(self, top: int = 100, *, features: Any, nodes: Any = None, edges: Any = None) -> pl.DataFrame:
+        """The best links of new nodes, as `find_links` has them; nothing is guaranteed for them.
+
+        Args:
+            top: how many at most.
+            features: as for `predict_proba_of_new`, like the next two.
+            nodes: the new ids.
+            edges: of new nodes.
+        """
+        run = self._run()
+        return links_of_new_nodes(run, with_new_nodes(run, features, nodes, edges), top=top)
 
     def find_links(
         self,
@@ -342,6 +402,15 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         predictor.run_ = run
         return predictor
 
+    def _given(self) -> dict[str, Any]:
+        """Options that differ from their defaults; `tune` searches the others."""
+        defaults = type(self)().get_params()
+        return {
+            name: value
+            for name, value in self.get_params().items()
+            if type(value) is not type(defaults[name]) or value != defaults[name]
+        }
+
     def _run(self) -> Run:
         check_is_fitted(self, "run_")
         return self.run_
@@ -350,13 +419,17 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         run = self._run()
         source, target = read_pairs(pairs)
         table = score_pairs(run, source, target, assumption.deployment(run))
-        for bad, error, why in (
-            (table.is_unknown_id, UnknownNode, "an id that this graph does not have"),
-            (table.is_inadmissible, DataError, "no pair of this graph: a node with itself, or two nodes of one side"),
-        ):
-            if bad.any():
-                first = int(np.argmax(bad))
-                raise error(
-                    f"pair {first} ({source[first]!r}, {target[first]!r}): {why}. {int(bad.sum())} such pair(s) in all."
-                )
+        _refuse_blanks(table, source, target)
         return table.logits, table.probabilities
+
+
+def _refuse_blanks(table: PairTable, source: NDArray[np.object_], target: NDArray[np.object_]) -> None:
+    for bad, error, why in (
+        (table.is_unknown_id, UnknownNode, "an id that this graph does not have"),
+        (table.is_inadmissible, DataError, "no pair of this graph: a node with itself, or two nodes of one side"),
+    ):
+        if bad.any():
+            first = int(np.argmax(bad))
+            raise error(
+                f"pair {first} ({source[first]!r}, {target[first]!r}): {why}. {int(bad.sum())} such pair(s) in all."
+            )

@@ -29,11 +29,15 @@ class Features:
         scaling: what was done on the way in: "none", "standard" (zero mean, unit deviation) or "row" (rows of
             unit length).
         names: one name a column; empty when the file had none.
+        center: of "standard", shape (features,): what was subtracted from each column; None where none was.
+        factor: of "standard", shape (features,): what each column was then multiplied by.
     """
 
     matrix: NDArray[np.float32] | sp.csr_array
     scaling: str
     names: tuple[str, ...] = ()
+    center: NDArray[np.float64] | None = None
+    factor: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,9 +163,13 @@ def scale_features(
     sparse, negative = _is_sparse(values), bool((stored < 0).any())
     chosen = ("row" if sparse and not negative else "standard") if scaling == "auto" else scaling
     scaled, count = values, 0
-    if chosen != "none":
-        with np.errstate(over="ignore"):  # a square or a sum that becomes infinite is refused
-            scaled, count = _rows_to_unit_length(values) if chosen == "row" else _columns_to_standard(values)
+    center = factor = None
+    with np.errstate(over="ignore"):  # a square or a sum that becomes infinite is refused
+        if chosen == "row":
+            scaled, count = _rows_to_unit_length(values)
+        elif chosen == "standard":
+            scaled, center, factor = _columns_to_standard(values)
+            count = int((factor == 0).sum())
     with np.errstate(over="ignore"):
         scaled = scaled.astype(np.float32)
     if not np.isfinite(scaled.data if sparse else scaled).all():
@@ -188,7 +196,59 @@ def scale_features(
             "standard": (f"{count} of {values.shape[1]} features are constant and become zero.", "Drop those columns."),
         }[chosen]
         findings.append(Finding("reading", "warning", message, remedy, float(count)))
-    return Features(scaled, chosen, names), tuple(findings)
+    return Features(scaled, chosen, names, center, factor), tuple(findings)
+
+
+def scaled_like(known: Features, matrix: NDArray[Any] | sp.csr_array) -> NDArray[np.float32] | sp.csr_array:
+    """Rows of new nodes, scaled with the constants of known ones, stored as these are.
+
+    Args:
+        known: as `scale_features` gave them.
+        matrix: shape (new nodes, features), as read; every value finite.
+    Returns:
+        Shape (new nodes, features), float32, CSR where the known ones are.
+    Raises:
+        BadFeatures: another number of columns, or a value beyond float32.
+    Example:
+        >>> known, _ = scale_features(np.array([[1.0, 5.0], [3.0, 5.0]]))
+        >>> scaled_like(known, np.array([[4.0, 9.0]])).tolist()  # mean 2, deviation 1; the constant column stays 0
+        [[2.0, 0.0]]
+    """
+    values: Any = matrix
+    if values.shape[1] != known.matrix.shape[1]:
+        raise BadFeatures(
+            f"the new nodes have {values.shape[1]} features, and those that the run was fitted on have "
+            f"{known.matrix.shape[1]}; give the same columns."
+        )
+    if _is_sparse(known.matrix):
+        values = sp.csr_array(values)
+    elif _is_sparse(values):
+        values = values.toarray()
+    with np.errstate(over="ignore"):
+        if known.scaling == "row":
+            values, _ = _rows_to_unit_length(values)
+        elif known.factor is not None:
+            values = values.astype(np.float64)
+            if _is_sparse(values):
+                values.data = values.data * known.factor[values.indices]
+                values.eliminate_zeros()
+            else:
+                values = (values if known.center is None else values - known.center) * known.factor
+        values = values.astype(np.float32)
+    if not np.isfinite(values.data if _is_sparse(values) else values).all():
+        raise BadFeatures("some features of the new nodes are too large for float32 (3.4e38) once scaled.")
+    return values  # type: ignore[no-any-return]
+
+
+def input_scale(features: Features) -> np.float64:
+    """What a first layer divides features by: 1 where they were scaled on the way in; see `autoencoder.encoder_inputs`."""
+    if features.scaling != "none":
+        return np.float64(1.0)
+    values: Any = features.matrix
+    mean = np.asarray(values.mean(axis=0, dtype=np.float64)).ravel()
+    stored = (values if isinstance(values, np.ndarray) else values.data).astype(np.float64)
+    root_mean_square = np.sqrt(np.square(stored).sum() / max(1, values.shape[0] * values.shape[1]))
+    return np.float64(max(1.0, np.linalg.norm(mean), root_mean_square))  # it may be beyond float32
 
 
 def _is_sparse(matrix: Any) -> bool:
@@ -210,7 +270,8 @@ def _rows_to_unit_length(matrix: Any) -> tuple[Any, int]:
     return matrix * factor[:, None], int((length == 0).sum())
 
 
-def _columns_to_standard(matrix: Any) -> tuple[Any, int]:
+def _columns_to_standard(matrix: Any) -> tuple[Any, NDArray[np.float64] | None, NDArray[np.float64]]:
+    """The scaled matrix, the centre of each column (None of a sparse one, which is not centred) and its factor."""
     num_rows, num_columns = matrix.shape
     if _is_sparse(matrix):
         values = matrix.astype(np.float64)
@@ -223,17 +284,17 @@ def _columns_to_standard(matrix: Any) -> tuple[Any, int]:
         factor = _inverse(deviation, np.abs(mean))
         values.data = values.data * factor[values.indices]
         values.eliminate_zeros()
-        return values, int((factor == 0).sum())
+        return values, None, factor
     scaled = np.empty(matrix.shape, dtype=np.float32)
-    num_constant = 0
+    center, factors = np.empty(num_columns), np.empty(num_columns)
     for start in range(0, num_columns, _CHUNK):
-        values = matrix[:, start : start + _CHUNK].astype(np.float64)
-        mean = values.mean(axis=0)
-        values -= mean
-        factor = _inverse(np.sqrt((values**2).mean(axis=0)), np.abs(mean))
-        scaled[:, start : start + _CHUNK] = values * factor
-        num_constant += int((factor == 0).sum())
-    return scaled, num_constant
+        part = slice(start, start + _CHUNK)
+        values = matrix[:, part].astype(np.float64)
+        center[part] = values.mean(axis=0)
+        values -= center[part]
+        factors[part] = _inverse(np.sqrt((values**2).mean(axis=0)), np.abs(center[part]))
+        scaled[:, part] = values * factors[part]
+    return scaled, center, factors
 
 
 def _inverse(deviation: NDArray[np.float64], level: NDArray[np.float64]) -> NDArray[np.float64]:

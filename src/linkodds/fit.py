@@ -25,6 +25,7 @@ from linkodds.findings import Finding
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.history import Epoch, history_columns
+from linkodds.inductive import INDUCTIVE
 from linkodds.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
 from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
@@ -39,6 +40,7 @@ from linkodds.selection import audit_entries, audit_rng
 from linkodds.settings import settings_of_fit, settings_of_winner
 from linkodds.structural_gae import StructuralModel
 from linkodds.training import TrainedModel
+from linkodds.tuning import Tuned, tune
 
 Say = Callable[[str], None]
 OnStart = Callable[[str, int, Sequence[Epoch]], None]
@@ -91,11 +93,17 @@ class Fit:
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
         self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed)
         self.split = self.rehearsal.split
+        self.tuned: Tuned | None = None
 
     def run(self) -> Run:
         self.announce()
         contest = self.contest()
-        if self.config.model == "auto":
+        if self.config.tune:
+            self.tuned = tune(contest)
+            contest, winner = self.tuned.contest, self.tuned.winner
+            found = contest.contenders({winner.name: winner})
+            outcome = Outcome(found, winner, (self.tuned.finding, *winner.findings))
+        elif self.config.model == "auto":
             outcome = choose(contest)
         else:
             found = contest.contenders()
@@ -137,11 +145,13 @@ class Fit:
             decision=stored,
             evaluation=evaluation,
             history=history,
-            features=kept_features(self.graph.features),
+            feature_cosines=kept_features(self.graph.features),
             test=measured.test,
             calibration=measured.calibration,
             predictions=self.predictions(winner.scorer, measured.calibrator),
             cost=self.costs.stages,
+            features=self.features if is_inductive(winner) else None,
+            trials=None if self.tuned is None else self.tuned.trials,
         )
 
     def announce(self) -> None:
@@ -247,7 +257,17 @@ class Fit:
     def settings(self, winner: Contender | None) -> dict[str, Any]:
         """What config.yaml holds, before and after there is a winner."""
         facts = settings_of_fit(self.config, self.reading, self.graph, self.features, self.split, self.device)
-        return facts if winner is None else facts | settings_of_winner(self.config, winner, self.split, self.device)
+        if winner is None:
+            return facts
+        return facts | settings_of_winner(self.config, winner, self.split, self.device, self.tuned)
+
+
+def is_inductive(contender: Contender) -> bool:
+    """Whether a model knows a node by its features alone, so that they are kept for new nodes."""
+    fitted = contender.fitted
+    if isinstance(fitted, MeanModel):
+        return all(is_inductive(each) for each in fitted.members)
+    return contender.name in INDUCTIVE and (not isinstance(fitted, TrainedModel) or fitted.uses_features)
 
 
 def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:

@@ -19,6 +19,7 @@ from linkodds.evidence import evidence
 from linkodds.expectation import expected_links
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
+from linkodds.inductive import NOT_GUARANTEED, WithNewNodes
 from linkodds.link_files import partial_path, table_writer, way_of_partial, write_notes
 from linkodds.listing import ALL_PAIRS, LinkSearch, NotExhaustive, Scope, list_partners
 from linkodds.measuring import evaluate
@@ -86,7 +87,8 @@ class PredictionSummary:
 class LinkSummary:
     """How many links were written, how many of them are expected to be true, under which assumption, and how they were found.
 
-    `expected_links_interval` holds the number of true links with 95 % probability, were the assumption right;
+    `expected_links_interval` holds the number of true links with 95 % probability, were the assumption right, and
+    is None for links of new nodes, on which nothing was measured;
     `expected_links_band` are the expectations at both ends of an interval, where one is assumed. `search` is None for lists
     of partners.
     """
@@ -94,7 +96,7 @@ class LinkSummary:
     num_links: int
     expected_links: float
     assumption: str
-    expected_links_interval: tuple[float, float]
+    expected_links_interval: tuple[float, float] | None
     expected_links_band: tuple[float, float] | None = None
     search: dict[str, Any] | None = None
     search_sentence: str | None = None
@@ -257,6 +259,60 @@ def score_pairs(run: Run, source: Any, target: Any, deployment: Deployment) -> P
     return PairTable(logits, probabilities, bounds, known, unknown, inadmissible)
 
 
+def score_new_pairs(
+    run: Run, new: WithNewNodes, source: Any, target: Any, assumption: Assumption
+) -> tuple[PairTable, NDArray[np.bool_]]:
+    """As `score_pairs`, of pairs that may name new nodes.
+
+    Without a stated assumption a pair with a new node that has no edges is taken to be a link as often as any pair of the
+    graph has an edge, since none of that node's links is recorded; other pairs as those of known nodes.
+
+    Args:
+        run: a finished run.
+        new: see `with_new_nodes`.
+        source: ids of the first ends, compared as text.
+        target: ids of the second ends.
+        assumption: about missing links.
+    Returns:
+        The table, and which pairs have a new node, shape (pairs,).
+    """
+    ends = [np.fromiter((new.index.get(str(name), -1) for name in side), dtype=np.int64) for side in (source, target)]
+    pairs = new.space.canonical(np.column_stack(ends))
+    unknown = np.asarray((pairs < 0).any(axis=1))
+    inadmissible = ~unknown & ~new.is_admissible(np.maximum(pairs, 0))
+    usable = ~unknown & ~inadmissible
+    logits = np.full(len(pairs), np.nan)
+    logits[usable] = new.logits(pairs[usable])
+    deployment, cold = assumption.deployment(run), cold_start(run, assumption)
+    probabilities, bounds = deployment.probability(logits), deployment.bounds(logits)
+    is_cold = ~new.has_edges[pairs].all(axis=1)
+    probabilities = np.where(is_cold, cold.probability(logits), probabilities)
+    known = np.zeros(len(pairs), dtype=np.bool_)
+    known[usable] = new.is_recorded(pairs[usable])
+    table = PairTable(logits, probabilities, bounds, known, unknown, inadmissible)
+    return table, np.asarray((pairs >= new.num_known).any(axis=1))
+
+
+def cold_start(run: Run, assumption: Assumption) -> Deployment:
+    """The deployment for pairs with a node that has no edges: the graph's ratio, unless something else is stated."""
+    if assumption != Assumption():
+        return assumption.deployment(run)
+    graph = run.evaluation["graph"]
+    return Assumption(prevalence=graph["num_edges"] / graph["num_pairs"]).deployment(run)
+
+
+def about_new_nodes(run: Run, assumption: Assumption) -> str:
+    """What is said beside the probabilities of pairs with new nodes."""
+    if assumption != Assumption():
+        return NOT_GUARANTEED
+    graph = run.evaluation["graph"]
+    return (
+        f"{NOT_GUARANTEED} A new node without edges is taken to have links as often as pairs of this graph have an edge "
+        f"({graph['num_edges'] / graph['num_pairs']:.3g}), since none of its links is recorded; one with edges as known "
+        "nodes. --prevalence states it otherwise."
+    )
+
+
 def predict_run(
     run: Run,
     pairs: Any,
@@ -264,6 +320,7 @@ def predict_run(
     *,
     decision: str | None = None,
     assumption: Assumption = Assumption(),
+    new: WithNewNodes | None = None,
 ) -> PredictionSummary:
     """Write source, target, logit, probability, decision and known for the given pairs.
 
@@ -276,12 +333,18 @@ def predict_run(
         out: .csv, .tsv or .parquet; written aside and renamed.
         decision: a rule; None applies the one stored with the run.
         assumption: about missing links.
+        new: nodes that pairs may name beside those of the run; a column `new` then says which pairs do.
     """
     writer = table_writer(out)
     deployment = assumption.deployment(run)
     rule = decision_of(run, decision)
     source, target = read_pairs(pairs)
-    table = score_pairs(run, source, target, deployment)
+    said, columns = deployment.assumption, {}
+    if new is None:
+        table = score_pairs(run, source, target, deployment)
+    else:
+        table, has_new = score_new_pairs(run, new, source, target, assumption)
+        said, columns = f"{said} {about_new_nodes(run, assumption)}", {"new": has_new.astype(np.int8)}
     blank = table.is_unknown_id | table.is_inadmissible
 
     def column(values: NDArray[Any]) -> pl.Series:
@@ -296,12 +359,71 @@ def predict_run(
             **{name: column(values) for name, values in _band_columns(table.bounds).items()},
             "decision": column(rule.passes(table.logits).astype(np.int8)),
             "known": column(table.is_known.astype(np.int8)),
+            **{name: column(values) for name, values in columns.items()},
         }
     )
     writer(frame)
-    return PredictionSummary(
-        len(frame), int(table.is_unknown_id.sum()), int(table.is_inadmissible.sum()), deployment.assumption
+    return PredictionSummary(len(frame), int(table.is_unknown_id.sum()), int(table.is_inadmissible.sum()), said)
+
+
+def links_of_new_nodes(
+    run: Run,
+    new: WithNewNodes,
+    assumption: Assumption = Assumption(),
+    *,
+    top: int | None = 100,
+    decision: str | None = None,
+    per_node: int | None = None,
+) -> pl.DataFrame:
+    """The best pairs of new nodes with any other, as `find_links` has them; evidence says how many edges each end has.
+
+    Args:
+        run: a finished run.
+        new: see `with_new_nodes`.
+        assumption: about missing links.
+        top: at most this many; None: all that pass.
+        decision: only pairs that pass this rule.
+        per_node: the best of each new node, instead of the best of all.
+    """
+    top, threshold = _limits(run, top, decision)
+    found = new.find_links(top=top, threshold=threshold, per_node=per_node)
+    source, target = (new.ids[found.pairs[:, end]] for end in (0, 1))
+    table, _ = score_new_pairs(run, new, source, target, assumption)
+    degrees = np.bincount(new.recorded.ravel(), minlength=len(new.ids))
+    names = np.where(np.arange(len(new.ids)) < new.num_known, "known", "new")
+    evidence_of = [
+        f"{names[u]} node with {degrees[u]} edges and {names[v]} node with {degrees[v]}"
+        for u, v in found.pairs.tolist()
+    ]
+    return pl.DataFrame(
+        {
+            "source": pl.Series(source.tolist(), dtype=pl.String),
+            "target": pl.Series(target.tolist(), dtype=pl.String),
+            "logit": found.logits,
+            "probability": table.probabilities,
+            **_band_columns(table.bounds),
+            "q_value": pl.Series([None] * len(source), dtype=pl.Float64),
+            "evidence": pl.Series(evidence_of, dtype=pl.String),
+        }
     )
+
+
+def find_run_of_new_nodes(
+    run: Run,
+    new: WithNewNodes,
+    out: Path,
+    *,
+    top: int | None = None,
+    decision: str | None = None,
+    assumption: Assumption = Assumption(),
+    per_node: int | None = None,
+) -> LinkSummary:
+    """Write the best links of new nodes; see `links_of_new_nodes`."""
+    writer = table_writer(out)
+    frame = links_of_new_nodes(run, new, assumption, top=top, decision=decision, per_node=per_node)
+    writer(frame)
+    said = f"{assumption.deployment(run).assumption} {about_new_nodes(run, assumption)}"
+    return LinkSummary(len(frame), float(frame["probability"].sum()), said, None, expected_band(frame))
 
 
 def find_run(
@@ -426,7 +548,8 @@ def link_table(
             **_band_columns(deployment.bounds(found.logits)),
             "q_value": pl.Series([None] * len(found.pairs) if q_values is None else q_values, dtype=pl.Float64),
             "evidence": pl.Series(
-                evidence(run.ids, run.split, found.pairs, scorer=run.scorer, features=run.features), dtype=pl.String
+                evidence(run.ids, run.split, found.pairs, scorer=run.scorer, features=run.feature_cosines),
+                dtype=pl.String,
             ),
         }
     )

@@ -113,6 +113,19 @@ def average_precision(held_out: HeldOut) -> float:
     return float(ladder.edges @ precision) / held_out.num_edges
 
 
+def precisions_of_edges(held_out: HeldOut) -> Floats:
+    """Precision of the list that ends with each edge, shape (edges,); their mean is the average precision.
+
+    Example:
+        >>> precisions_of_edges(HeldOut.from_logits([0.5, 2.0], [1.0, 0.0], 2)).round(3).tolist()
+        [0.667, 1.0]
+    """
+    ladder = held_out.ladder
+    rung = np.searchsorted(-ladder.logits, -held_out.edge_logits)
+    true, false = ladder.edges_at_least[rung], ladder.non_edges_at_least[rung]
+    return np.asarray(true / (true + false))
+
+
 def precision_at(held_out: HeldOut, k: float) -> float:
     """Expected share of edges among the k candidates with the highest logits, ties in random order.
 

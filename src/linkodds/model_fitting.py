@@ -84,6 +84,18 @@ class FittedModel(Protocol):
         ...
 
 
+class Hopeless(Exception):
+    """Raised by `on_start` or `on_epoch` to end a training that is not worth going on.
+
+    Args:
+        epochs: that it had.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(epochs)
+        self.epochs = epochs
+
+
 @dataclass(frozen=True, eq=False)
 class ModelFitting:
     """What the fitting of all models shares.
@@ -144,6 +156,25 @@ class ModelFitting:
         if name == STRUCTURAL:
             return self._structural(split, fold, seconds)
         return None
+
+    def tried(self, name: str, key: str, split: Split) -> TrainedModel | None:
+        """One training with the config's own options and its even share of the time budget; None where it was ended early.
+
+        Args:
+            name: of an autoencoder.
+            key: what this training of it is called; it names the checkpoint.
+            split: the first rotation of the rehearsal's split.
+        """
+        config = self.config.model_copy(update={"epochs": self.evenly_shared(name)})
+        try:
+            return self._train(name, key, split, self.features, config, 0)
+        except Hopeless as ended:
+            self.spent[name] = self.spent.get(name, 0.0) + self.seconds_of_epochs(name, ended.epochs)
+            return None
+
+    def seconds_of_epochs(self, name: str, epochs: int) -> float:
+        """Nominal seconds of so many epochs, counted from sizes."""
+        return epochs * self._epoch_seconds(name)
 
     @property
     def budget_spent(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from linkodds.config import BASELINES, FitConfig
 from linkodds.contest import Contender, Contest
 from linkodds.costs import Costs
 from linkodds.decision import parse_rule
-from linkodds.errors import InvertedRanking
+from linkodds.errors import InvertedRanking, OptionError
 from linkodds.evaluation import Evaluation
 from linkodds.findings import Finding
 from linkodds.fit import Fit, OnStart, Say
@@ -24,6 +24,7 @@ from linkodds.record import PartialRun, Run, at_path, write_inputs, write_result
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
 from linkodds.training import choose_device
+from linkodds.tuning import refuse_without_options
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def fit_run(
     }
     if left is not None:
         left.refuse_other_options(config.model_dump(mode="json"), given)
+        config = left.as_given(config)
     costs = Costs()
     with costs.stage("reading"):
         graph = Graph.from_edges(
@@ -141,6 +143,8 @@ def fit_graph(
     say = progress or (lambda _: None)
     costs = costs or Costs()
     parse_rule(config.decision)  # refused before any work
+    if config.tune:
+        refuse_without_options(config.model)
     device = choose_device(config.device)
     for finding in graph.findings:
         say(finding.message)
@@ -203,6 +207,10 @@ def evaluate_models(
         auto where it is a mean, of `model["members"]`.
     """
     parse_rule(config.decision)
+    if config.tune:
+        raise OptionError(
+            "--tune is of 'linkodds fit'; a comparison takes each model as its options say. Leave it out."
+        )
     device = choose_device(config.device)
     with torch_threads(config.threads):
         fit = Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import safetensors.numpy
+import scipy.sparse as sp
 import yaml
 from numpy.typing import NDArray
 
@@ -26,6 +27,7 @@ from linkodds.decision import Decision
 from linkodds.degree_term import DegreeTerm
 from linkodds.errors import BrokenRun, LinkoddsError, RunError, RunExists
 from linkodds.evaluation import Evaluation
+from linkodds.features import Features
 from linkodds.held_out import HeldOut
 from linkodds.history import history_csv
 from linkodds.non_edges import degrees_of
@@ -46,13 +48,15 @@ _ALWAYS_THERE = (
 _CHECKPOINTS = "checkpoints"
 _BEING_WRITTEN = ".new"
 _WEIGHTS, _TREES = "model.safetensors", "trees.txt"
-_FEATURES = "features.safetensors"
+_TRIALS, _FEATURES, _COSINES = "tuning.csv", "features.npz", "feature-cosines.safetensors"
 MOST_MEMBERS = 8
 """Of a mean that is read."""
 _IN_A_PARTIAL_RUN = {
     *_ALWAYS_THERE,
     _WEIGHTS,
     _TREES,
+    _TRIALS,
+    _COSINES,
     _FEATURES,
     "embeddings.parquet",
     "report.html",
@@ -82,7 +86,9 @@ class Run:
         predictions: test pairs with label, logit, probability, weight.
         cost: stage -> seconds and peak bytes.
         path: where it lies, None before it is saved.
-        features: cosines of the nodes' features, for evidence; None without features, or where they are too large to keep.
+        feature_cosines: unit rows of the nodes' features, for evidence; None without any, or where they are too large to keep.
+        trials: of a search among options, one row each; None without one.
+        features: scaled, of a model that can embed new nodes with them; None of any other.
     """
 
     config: dict[str, Any]
@@ -100,7 +106,9 @@ class Run:
     predictions: pl.DataFrame
     cost: dict[str, Any]
     path: Path | None = None
-    features: CosineScorer | None = None
+    feature_cosines: CosineScorer | None = None
+    trials: pl.DataFrame | None = None
+    features: Features | None = None
     index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -211,7 +219,11 @@ def write_results(partial: PartialRun, run: Run) -> None:
     if (stack := _stack_in(run.scorer)) is not None:
         partial.write(_TREES, forests_text(stack.forests).encode())
     if run.features is not None:
-        partial.write(_FEATURES, safetensors.numpy.save(run.features.to_arrays()))
+        partial.write(_FEATURES, _npz(_feature_arrays(run.features)))
+    if run.feature_cosines is not None:
+        partial.write(_COSINES, safetensors.numpy.save(run.feature_cosines.to_arrays()))
+    if run.trials is not None:
+        partial.write(_TRIALS, run.trials.write_csv().encode())
     partial.write("calibration.json", _json(run.calibrator.to_json()))
     partial.write("decision.json", _json(run.decision.to_json()))
     partial.write("history.csv", history_csv(run.history))
@@ -307,7 +319,9 @@ def _read(path: Path) -> Run:
         predictions=pl.read_parquet(path / "predictions.parquet"),
         cost=_load_json(path / "cost.json"),
         path=path,
-        features=_read_features(path / _FEATURES, len(ids)),
+        feature_cosines=_read_cosines(path / _COSINES, len(ids)),
+        trials=pl.read_csv(path / _TRIALS) if (path / _TRIALS).is_file() else None,
+        features=_read_features(path / _FEATURES, facts["feature_scaling"], len(ids)),
     )
 
 
@@ -356,7 +370,7 @@ def _base(scorer: Scorer) -> Scorer:
     return scorer.base if isinstance(scorer, DegreeAwareScorer) else scorer
 
 
-def _read_features(path: Path, num_nodes: int) -> CosineScorer | None:
+def _read_cosines(path: Path, num_nodes: int) -> CosineScorer | None:
     if not path.is_file():
         return None
     features = CosineScorer.from_arrays(safetensors.numpy.load_file(path))
@@ -394,6 +408,36 @@ def _read_part(pairs: NDArray[Any], space: PairSpace) -> Pairs:
     if not inside or not space.is_admissible(pairs).all():
         raise BrokenRun("split.npz holds pairs that this graph does not have.")
     return pairs
+
+
+def _feature_arrays(features: Features) -> dict[str, NDArray[Any]]:
+    matrix: Any = features.matrix
+    arrays: dict[str, NDArray[Any]] = {"names": np.array(features.names, dtype=np.str_)}
+    if isinstance(matrix, np.ndarray):
+        arrays["values"] = matrix
+    else:
+        arrays |= {"values": matrix.data, "columns": matrix.indices, "starts": matrix.indptr}
+        arrays["count"] = np.array([matrix.shape[1]], dtype=np.int64)
+    constants = {"center": features.center, "factor": features.factor}
+    return arrays | {name: array for name, array in constants.items() if array is not None}
+
+
+def _read_features(path: Path, scaling: str, num_nodes: int) -> Features | None:
+    if not path.is_file():
+        return None
+    with np.load(path, allow_pickle=False) as arrays:
+        parts = dict(arrays)
+    matrix: Any = parts["values"]
+    if "starts" in parts:
+        shape = (num_nodes, int(parts["count"][0]))
+        matrix = sp.csr_array((matrix, parts["columns"], parts["starts"]), shape=shape)
+        matrix.check_format(full_check=True)
+    width = matrix.shape[1]
+    constants = [parts.get(name) for name in ("center", "factor")]
+    sizes = [len(each) for each in (*constants, parts["names"]) if each is not None and len(each)]
+    if matrix.dtype != np.float32 or matrix.shape[0] != num_nodes or any(size != width for size in sizes):
+        raise BrokenRun(f"{path.name} does not fit the nodes of this graph.")
+    return Features(matrix, scaling, tuple(map(str, parts["names"])), *constants)
 
 
 def at_path(run: Run, path: Path) -> Run:

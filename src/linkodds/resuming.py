@@ -11,6 +11,7 @@ import polars as pl
 import yaml
 from numpy.typing import NDArray
 
+from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, DataError, OptionError, RunExists
 from linkodds.features import Features
 from linkodds.split import PARTS, Split
@@ -35,6 +36,11 @@ class Interrupted:
     def options(self) -> dict[str, Any]:
         """Option -> value, all of them."""
         return dict(self.config["options"])
+
+    def as_given(self, config: FitConfig) -> FitConfig:
+        """The same config, in which those options count as given that did then: a search takes the others."""
+        given = self.config.get("given", config.model_fields_set)
+        return FitConfig.from_options({name: getattr(config, name) for name in given if name in FitConfig.model_fields})
 
     @property
     def reading(self) -> dict[str, Any]:

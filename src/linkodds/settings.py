@@ -18,6 +18,7 @@ from linkodds.propagation import choose_kernel
 from linkodds.resuming import hash_of_features
 from linkodds.split import Split
 from linkodds.training import TrainedModel
+from linkodds.tuning import Tuned
 
 
 def settings_of_fit(
@@ -49,6 +50,7 @@ def settings_of_fit(
         },
         "reading": reading,
         "options": config.model_dump(mode="json"),
+        **({"given": sorted(config.model_fields_set)} if config.tune else {}),
         "graph": {
             "directed": graph.space.directed,
             "sides": list(graph.space.sides) if graph.space.sides else None,
@@ -61,7 +63,9 @@ def settings_of_fit(
     }
 
 
-def settings_of_winner(config: FitConfig, winner: Contender, split: Split, device: torch.device) -> dict[str, Any]:
+def settings_of_winner(
+    config: FitConfig, winner: Contender, split: Split, device: torch.device, tuned: Tuned | None = None
+) -> dict[str, Any]:
     """What is known when the model is there, to stand beside `settings_of_fit`.
 
     Args:
@@ -69,6 +73,7 @@ def settings_of_winner(config: FitConfig, winner: Contender, split: Split, devic
         winner: with its degree term.
         split: that it was fitted on.
         device: where it was trained.
+        tuned: the search that its options come from, if there was one.
     """
     fitted = winner.fitted
     facts: dict[str, Any] = {
@@ -77,13 +82,16 @@ def settings_of_winner(config: FitConfig, winner: Contender, split: Split, devic
         "degree_term": winner.degree_term and winner.degree_term.to_json(),
     }
     if fitted is not None:
-        as_given, taken = (each.model_dump(mode="json") for each in (config, config.of_model(fitted.name)))
+        in_use = config if tuned is None else tuned.contest.fitting.config
+        as_given, taken = (each.model_dump(mode="json") for each in (config, in_use.of_model(fitted.name)))
         facts |= {
             "options_of_model": {name: value for name, value in taken.items() if value != as_given[name]},
             "objective": fitted.objective,
             "effective_odds": fitted.effective_odds,
             "best_epoch": fitted.best_epoch,
         }
+    if tuned is not None:
+        facts |= {"tuning": {"trials": len(tuned.trials), "options": dict(tuned.options)}}
     if isinstance(fitted, MeanModel):
         facts |= {"members": fitted.to_json()}
     if isinstance(fitted, TrainedModel):

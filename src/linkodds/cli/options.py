@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 _GRAPH, _MODEL, _TRAINING, _DECISION, _RUN = "Graph", "Model", "Training", "Decision", "Run"
+_NEW = "New nodes (models that know a node by its features)"
 _ASSUMPTION = "How many links are missing (give one; LOW:HIGH gives a band)"
 
 # arguments
@@ -38,6 +39,20 @@ Target = Annotated[
 Nodes = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="All node ids, one a line, isolated ones too.", rich_help_panel=_GRAPH),
+]
+NewNodes = Annotated[
+    Path | None,
+    typer.Option("--nodes", metavar="FILE", help="Ids that the run does not know, one a line.", rich_help_panel=_NEW),
+]
+NewFeatures = Annotated[
+    Path | None,
+    typer.Option(
+        "--features", metavar="FILE", help="Their features, with the columns of the fit.", rich_help_panel=_NEW
+    ),
+]
+NewEdges = Annotated[
+    Path | None,
+    typer.Option("--edges", metavar="FILE", help="Their edges, to known nodes or to each other.", rich_help_panel=_NEW),
 ]
 Directed = Annotated[bool, typer.Option("--directed", help="(u, v) and (v, u) are two pairs.", rich_help_panel=_GRAPH)]
 Bipartite = Annotated[
@@ -133,6 +148,15 @@ TimeBudget = Annotated[
         metavar="S",
         help="Seconds for all training, as counted work: fewer epochs, and of auto fewer models, where it is short.",
         show_default="300 for auto, else no limit",
+        rich_help_panel=_TRAINING,
+    ),
+]
+Tune = Annotated[
+    int | None,
+    typer.Option(
+        metavar="TRIALS",
+        min=1,
+        help="Search the model's options that are not given, by validation (pip install 'linkodds\\[tune]').",
         rich_help_panel=_TRAINING,
     ),
 ]

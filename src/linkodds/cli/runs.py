@@ -1,6 +1,7 @@
 """Commands on what is there already: `evaluate`, `predict`, `find`, `report` and `doctor`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ from linkodds.cli.progress import share_shown
 
 if TYPE_CHECKING:
     from linkodds.error_control import ControlledList
+    from linkodds.inductive import WithNewNodes
+    from linkodds.record import Run
 
 
 @app.command(cls=Command)
@@ -104,6 +107,9 @@ def predict(
     run: opt.RunDirectory,
     pairs: opt.PairsFile,
     out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write: .csv, .tsv or .parquet.")],
+    nodes: opt.NewNodes = None,
+    features: opt.NewFeatures = None,
+    edges: opt.NewEdges = None,
     decision: opt.DecisionRule = None,
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
@@ -113,17 +119,19 @@ def predict(
     """Logit, probability and decision of the given pairs, in their order.
 
     Rows with an id that the graph does not have stay empty, are counted, and make the exit code 1; so do rows that
-    are no pair of the graph.
+    are no pair of the graph. With --features pairs may name new nodes too; nothing is guaranteed for these.
     """
     from linkodds.inference import Assumption, predict_run
     from linkodds.record import load_run
 
+    loaded = load_run(run)
     summary = predict_run(
-        load_run(run),
+        loaded,
         pairs,
         out,
         decision=decision,
         assumption=Assumption.from_text(prevalence, expected_missing, label_frequency),
+        new=_new_nodes(loaded, nodes, features, edges),
     )
     say(summary.assumption)
     if as_json:
@@ -139,6 +147,14 @@ def predict(
             say(f"{count:,} of {summary.num_rows:,} pairs {reason}; their rows are empty.")
     if any(empty.values()):
         raise typer.Exit(1)
+
+
+def _new_nodes(run: "Run", nodes: Path | None, features: Path | None, edges: Path | None) -> "WithNewNodes | None":
+    if (nodes, features, edges) == (None, None, None):
+        return None
+    from linkodds.inductive import with_new_nodes
+
+    return with_new_nodes(run, features, nodes, edges)
 
 
 @app.command(cls=Command)
@@ -193,15 +209,18 @@ def find(
         ),
     ] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on from FILE.partial of an interrupted search.")] = False,
+    nodes: opt.NewNodes = None,
+    features: opt.NewFeatures = None,
+    edges: opt.NewEdges = None,
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
     label_frequency: opt.LabelFrequency = None,
     as_json: opt.AsJson = False,
 ) -> None:
-    """New links: the best of all pairs without a recorded edge."""
+    """New links: the best of all pairs without a recorded edge; with --features those of new nodes alone."""
     from linkodds.error_control import list_links, mode_of_list
     from linkodds.errors import OptionError
-    from linkodds.inference import Assumption, find_run
+    from linkodds.inference import Assumption, find_run, find_run_of_new_nodes
     from linkodds.link_files import table_writer, write_notes
     from linkodds.listing import Scope
     from linkodds.record import load_run
@@ -213,6 +232,10 @@ def find(
     if len(given) > 1 and (precision, fdr) != (None, None):
         raise OptionError(f"{' and '.join(given)} each say how long the list is; give one of them.")
     if mode_of_list(fdr=fdr, unobserved=unobserved, mode=mode, precision=precision) is not None:
+        if (nodes, features, edges) != (None, None, None):
+            raise OptionError(
+                "a list with a stated error is of known nodes; leave --nodes, --features and --edges out."
+            )
         if resume:
             raise OptionError("a list with a stated error is made at once; leave --resume out.")
         writer = table_writer(out)
@@ -234,19 +257,31 @@ def find(
         return
     if top is None and decision is None and per_node is None:
         top = 100
-    with share_shown("searching") as on_block:
-        summary = find_run(
-            load_run(run),
-            out,
-            top=top,
-            decision=decision,
-            assumption=assumption,
-            scope=scope,
-            search=search,
-            resume=resume,
-            on_start=say,
-            on_block=on_block,
+    loaded = load_run(run)
+    new = _new_nodes(loaded, nodes, features, edges)
+    if new is not None:
+        if replace(scope, per_node=None) != Scope() or resume or (per_node is not None and top is not None):
+            raise OptionError(
+                "the links of new nodes are listed at once; leave --from-nodes, --to-nodes, --within-hops and --resume out, "
+                "and give one of --top and --per-node."
+            )
+        summary = find_run_of_new_nodes(
+            loaded, new, out, top=top, decision=decision, assumption=assumption, per_node=per_node
         )
+    else:
+        with share_shown("searching") as on_block:
+            summary = find_run(
+                loaded,
+                out,
+                top=top,
+                decision=decision,
+                assumption=assumption,
+                scope=scope,
+                search=search,
+                resume=resume,
+                on_start=say,
+                on_block=on_block,
+            )
     say(summary.assumption)
     if summary.search_sentence is not None:
         say(summary.search_sentence)
@@ -254,11 +289,11 @@ def find(
         print(json.dumps({"out": str(out), "mode": "best", **vars(summary)}, indent=2, allow_nan=False))
         return
     band = _band_text(summary.expected_links_band)
-    low, high = summary.expected_links_interval
-    print(
-        f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f}{band} of them expected to be true, "
-        f"{low:,.0f} to {high:,.0f} with 95 % probability were the assumption right"
-    )
+    line = f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f}{band} of them expected to be true"
+    if summary.expected_links_interval is not None:
+        low, high = summary.expected_links_interval
+        line += f", {low:,.0f} to {high:,.0f} with 95 % probability were the assumption right"
+    print(line)
 
 
 def _band_text(ends: tuple[float, float] | None) -> str:
