@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE)]
 
-from linkodds import __version__
+from linkodds import __version__  # noqa: E402
 
 project = "linkodds"
 author = "The linkodds developers"

@@ -10,6 +10,7 @@ To write what the blocks print into their pages: python tests/test_docs.py PAGE.
 
 import contextlib
 import io
+import itertools
 import math
 import os
 import re
@@ -38,7 +39,7 @@ PAGES = sorted(DOCS.rglob("*.md"))
 GUIDE = DOCS / "guide"
 RUN, SHOWN, DIRECTIVES = {"python", "console"}, {"output", "text"}, {"{toctree}", "{eval-rst}"}
 RUN_ELSEWHERE = {DOCS / "doctor.md"}  # each rule from a fresh start: test_doctor_rules.py
-WIDTH = "100"  # columns of the terminal that the pages show
+WIDTH = "88"  # columns of the terminal that the pages show
 NUMBER = re.compile(r"(?<![\w.])([-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?)")
 
 
@@ -209,7 +210,7 @@ def headings_and_anchors(page: Path) -> set[str]:
     """Anchors of a page as a code host and the built site have them."""
     text = page.read_text(encoding="utf-8")
     tokens = MarkdownIt().parse(text)
-    titles = [after.content for token, after in zip(tokens, tokens[1:], strict=False) if token.type == "heading_open"]
+    titles = [after.content for token, after in itertools.pairwise(tokens) if token.type == "heading_open"]
     slugs = {re.sub(r"[^\w\- ]", "", title.strip().lower()).replace(" ", "-") for title in titles}
     return slugs | set(re.findall(r'<a id="([^"]+)"', text))
 
