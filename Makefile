@@ -44,7 +44,7 @@ bench: $(VENV)/installed-bench
 
 # A broken link or anchor is a warning, and a warning fails. The pages are read from files: no server, nothing fetched.
 docs: $(VENV)/installed-docs
-	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet docs build/docs
+	$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
 	@echo "build/docs/index.html"
 
 $(BIN)/python:

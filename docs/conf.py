@@ -1,4 +1,4 @@
-"""Sphinx: these Markdown files become the pages of `make docs`. Why Sphinx: decisions/0014-sphinx-for-the-docs.md."""
+"""Sphinx: these Markdown files become the pages of `make docs`. Why Sphinx: decisions/0015-sphinx-for-the-docs.md."""
 
 import sys
 from pathlib import Path

@@ -238,13 +238,18 @@ def test_links_and_anchors_hold(page: Path) -> None:
 
 
 def test_every_page_is_in_the_contents_once() -> None:
+    """A new page is put into a list of docs/index.md."""
     listed: list[Path] = [DOCS / "index.md"]
     for page in PAGES:
         for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
             if token.type == "fence" and token.info.strip() == "{toctree}":
-                entries = [line for line in token.content.splitlines() if line and not line.startswith(":")]
-                listed += [(page.parent / f"{entry}.md").resolve() for entry in entries]
+                for entry in (line for line in token.content.splitlines() if line and not line.startswith(":")):
+                    listed += sorted(page.parent.glob(f"{entry}.md"))
     assert sorted(listed) == PAGES
+
+
+def test_no_page_takes_the_place_of_one_that_sphinx_makes() -> None:
+    assert not {page.stem for page in DOCS.glob("*.md")} & {"search", "genindex", "py-modindex"}
 
 
 def test_findings_lead_to_sections_of_the_docs() -> None:
