@@ -1,5 +1,5 @@
-# make demo, make test: set up all they need in .venv, with pip, then run. A stamp per set of packages keeps a second
-# call from installing again until pyproject.toml or constraints.txt change.
+# make demo, make test, make docs: set up all they need in .venv, with pip, then run. A stamp per set of packages keeps a
+# second call from installing again until pyproject.toml or constraints.txt change.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ SOURCES := src tests benchmarks
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test browser check format bench clean
+.PHONY: help demo test browser check format bench docs clean
 
 help:
 	@echo "make demo    fit a graph whose true edges are known and compare promise and truth"
@@ -18,6 +18,7 @@ help:
 	@echo "make check   format, lint, types, import contracts, doctests"
 	@echo "make format  rewrite the sources as 'make check' wants them"
 	@echo "make bench   run the benchmarks that have no result yet"
+	@echo "make docs    build the documentation, to be read at build/docs/index.html"
 	@echo "make clean   remove $(VENV)/, demo/ and caches"
 
 demo: $(VENV)/installed
@@ -49,6 +50,11 @@ format: $(VENV)/installed-check
 # One script a question; each skips what it has measured already.
 bench: $(VENV)/installed-bench
 	for script in benchmarks/*.py benchmarks/statistics/*.py benchmarks/search/*.py benchmarks/models/run.py; do $(BIN)/python $$script || exit 1; done
+
+# A broken link or anchor is a warning, and a warning fails. The pages are read from files: no server, nothing fetched.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
+	@echo "build/docs/index.html"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

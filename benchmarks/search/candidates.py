@@ -2,7 +2,7 @@
 
 Fits a stack (default options, seed 0) on each graph, or loads it from --runs; lists the best 1,000 pairs exhaustively and
 from candidates, each in processor seconds of one thread, and holds the recall that the list states for itself against the
-true one. Writes benchmarks/results/search/candidates/*.json, skipping what is there; speed.py puts them on docs/search.md.
+true one. Writes benchmarks/results/search/candidates/*.json, skipping what is there; speed.py puts them on docs/search-speed.md.
 
 20,000 candidates by each quantity were chosen on seal_router, lglp_yst and citeseer (--tune prints other numbers on these).
 That larger graphs get more was decided when lastfm_asia had been seen with 20,000: 0.974.

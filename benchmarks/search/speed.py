@@ -3,7 +3,7 @@
 Embeddings of 64 dimensions in random directions: with norms that vary as e^(0.35 normal), so that tiles can be skipped,
 and, as the control, all of norm 1, so that none can. Five random edges a node are left out. Contestants take turns, each
 in a process of its own; seconds are those of the processor, since the machine may be shared, and what is compared was
-measured in one run of this script. Writes benchmarks/results/search/*.json, skipping what is there, and docs/search.md.
+measured in one run of this script. Writes benchmarks/results/search/*.json, skipping what is there, and docs/search-speed.md.
 
     python benchmarks/search/speed.py
 """
@@ -25,7 +25,7 @@ from linkodds.search import PairSearch
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "search"
-PAGE = HERE.parents[1] / "docs" / "search.md"
+PAGE = HERE.parents[1] / "docs" / "search-speed.md"
 DIM, TOP, ROWS = 64, 10_000, 1024
 SPREADS = {"varied": 0.35, "equal": 0.0}
 RACE = {20_000: 2, 50_000: 1, 100_000: 1}

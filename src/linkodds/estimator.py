@@ -38,7 +38,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
 
     Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them.
 
-    Attributes after `fit`:
+    Attributes after fit:
         evaluation_: the `Evaluation`, its metrics with intervals at the true base rate.
         embeddings_: shape (nodes, dim), float32, rows in the order of `ids_`; the source embeddings in a directed
             graph; None for a baseline. With folds the vectors of all models stand side by side.
