@@ -16,6 +16,7 @@ from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, STACK, STR
 from linkodds.contest import Contender, Contest
 from linkodds.findings import Finding
 from linkodds.intervals import Z95
+from linkodds.metrics import precisions_of_edges
 from linkodds.model_fitting import DEFAULT_SECONDS
 from linkodds.stack import MAX_NODES
 
@@ -150,7 +151,7 @@ def _about_counting(winner: Contender, ranked: Sequence[Contender]) -> str:
     best = baselines[0]
     if winner.fitted is None:
         return f" No model beat counting here: {winner.name} is a count and nothing is learnt."
-    gains = _precisions(winner) - _precisions(best)
+    gains = precisions_of_edges(winner.parts["validation"]) - precisions_of_edges(best.parts["validation"])
     error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf
     if gains.mean() > Z95 * error:
         return ""
@@ -158,12 +159,3 @@ def _about_counting(winner: Contender, ranked: Sequence[Contender]) -> str:
         f" Counting is as good here: {winner.name} is above {best.name} by {gains.mean():.2g} on {len(gains)} validation "
         f"edges, and 1.96 standard errors of that are {Z95 * error:.2g}."
     )
-
-
-def _precisions(contender: Contender) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Precision of the list that ends with each validation edge, in the order of the edges."""
-    held_out = contender.parts["validation"]
-    ladder = held_out.ladder
-    rung = np.searchsorted(-ladder.logits, -held_out.edge_logits)
-    true, false = ladder.edges_at_least[rung], ladder.non_edges_at_least[rung]
-    return np.asarray(true / (true + false))

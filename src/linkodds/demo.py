@@ -18,7 +18,7 @@ SHARE_HIDDEN = 0.1
 NUM_GROUPS = 20
 NUM_LINKS = 500
 # Small and fast: under a minute on two cores. One thread, since on graphs of this size a second one gains nothing.
-CONFIG = FitConfig(hidden=32, dim=16, learning_rate=0.03, epochs=200, threads=1)
+CONFIG = FitConfig(hidden=32, dim=16, learning_rate=0.03, epochs=200, threads=1, time_budget=25)
 
 
 def demo_graph(

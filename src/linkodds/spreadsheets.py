@@ -14,6 +14,16 @@ MAX_CELL = 1_000
 _FORMULA = re.compile(r"(^|[;,|\t\r\n\"'])(\s*)(?=[=+\-@＝＋－＠])")
 
 
+def without_formula(text: str) -> str:
+    """Text with an apostrophe before what a spreadsheet would take for a formula; nothing is cut.
+
+    Example:
+        >>> without_formula("=HYPERLINK(1)"), without_formula("-5"), without_formula("TP53"), without_formula("a;=1")
+        ("'=HYPERLINK(1)", "'-5", 'TP53', "a;'=1")
+    """
+    return _FORMULA.sub(r"\1\2'", text)
+
+
 def safe_cell(text: Any) -> str:
     r"""Foreign text as a cell: an apostrophe before what would be a formula, control characters as visible escapes.
 
@@ -21,7 +31,7 @@ def safe_cell(text: Any) -> str:
         >>> safe_cell("=HYPERLINK(1)"), safe_cell("a;=1"), safe_cell("p53-like"), safe_cell("\t@x")
         ("'=HYPERLINK(1)", "a;'=1", 'p53-like', '\\t@x')
     """
-    return _FORMULA.sub(r"\1\2'", plain_text(text, MAX_CELL))
+    return without_formula(plain_text(text, MAX_CELL))
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
