@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from linkodds.attribution import attribution
-from linkodds.baseline_ranks import num_at_or_above
+from linkodds.baseline_ranks import HighestLogits, is_counted, num_at_or_above
 from linkodds.baselines import BASELINE_SCORERS
 from linkodds.candidates import candidate_pairs, measure_recall, sampled_rows
 from linkodds.config import FitConfig
@@ -174,13 +174,21 @@ def test_ranks_of_baselines_equal_those_among_all_pairs(space, name):
     known = known_pairs(space, rng)
     scorer = BASELINE_SCORERS[name](adjacency(known.pairs[:50], space).astype(np.float64))
     absent = known.absent_pairs(np.arange(known.num_absent))
-    counted = num_at_or_above(scorer, known, absent)
     if name == "katz":
-        assert counted is None
+        assert not is_counted(scorer)
+        with pytest.raises(OptionError, match="walks alone"):
+            num_at_or_above(scorer, known, absent)
         return
+    counted = num_at_or_above(scorer, known, absent)
     logits = scorer.logits(absent)
     plain = [int((logits >= logit - 1e-9).sum()) for logit in logits]
     assert counted.tolist() == plain
+    if name != "degree":
+        for most in (1, 7, 40, 10_000):
+            kept = HighestLogits.of(scorer, known, most=most).num_at_or_above(absent)
+            assert (kept[kept >= 0] == counted[kept >= 0]).all()
+            assert (counted[kept < 0] > most).all()
+            assert ((kept >= 0) | (counted > most)).all()
 
 
 @pytest.mark.parametrize("kind", ["undirected", "directed", "bipartite"])

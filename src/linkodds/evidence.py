@@ -1,12 +1,16 @@
 """Evidence: what the record says about a pair, in a line beside its probability."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.attribution import MOST_PAIRS, attribution
-from linkodds.baseline_ranks import num_at_or_above
-from linkodds.baselines import CosineScorer, baseline_scorer
+from linkodds.baseline_ranks import HighestLogits, is_counted, num_at_or_above
+from linkodds.baselines import CosineScorer, PathScorer, baseline_scorer
 from linkodds.config import BASELINES, COSTLY
 from linkodds.nearby import distances, neighbor_matrix
 from linkodds.pairs import KnownPairs, Pairs
@@ -16,19 +20,13 @@ from linkodds.split import Split
 NUM_NAMED_NEIGHBORS = 5
 FARTHEST = 3
 """Distances beyond are not told apart: to find them takes as long as the search."""
-_NUM_SAMPLED = 4_000
+_NUM_SAMPLED, _MOST_KEPT = 4_000, 1_000_000
 _CHUNK = 500
 
 
-def evidence(
-    ids: NDArray[np.object_],
-    split: Split,
-    pairs: Pairs,
-    *,
-    scorer: Scorer | None = None,
-    features: CosineScorer | None = None,
-) -> list[str]:
-    """One line a pair: shared neighbours, degrees, distance on the recorded graph, and how the baselines rank it.
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the record says about pairs: shared neighbours, degrees, distance, and how the baselines rank them.
 
     Baselines count paths in the message graph, as in the evaluation. A rank is the number of pairs without a recorded edge
     that the baseline puts at or above the pair, this one included; where counting them all would take more than a billion
@@ -36,41 +34,106 @@ def evidence(
     scorer made of trees the line says what moved the logit.
 
     Args:
-        ids: shape (nodes,), the user's ids.
+        ids: shape (nodes,).
         split: of the run.
-        pairs: shape (pairs, 2), canonical.
         scorer: of the run.
         features: cosines of the nodes' features, where there are any.
+        asked_often: walks are counted once and a million of the highest logits kept, so that a question takes
+            milliseconds; a rank beyond is "above 1,000,000".
     Example:
         >>> from linkodds.pairs import PairSpace
         >>> part = [np.array([[0, 1], [1, 2], [2, 3]]), np.array([[0, 4]]), np.array([[1, 4]]), np.array([[2, 4]])]
-        >>> print(evidence(np.array(list("abcde"), dtype=object), Split(*part, PairSpace(5)), np.array([[0, 2]]))[0])
+        >>> split = Split(*part, PairSpace(5))
+        >>> print(Evidence(np.array(list("abcde"), dtype=object), split).lines(np.array([[0, 2]]))[0])
         2 shared neighbours (b, e); degrees 2 (60 % of nodes have more) and 3 (none has more); distance 2; of 4 pairs without
         an edge at or above it by degree 2, common-neighbors 2, adamic-adar 2, resource-allocation 2, l3 4
     """
-    if not len(pairs):
-        return []
-    recorded = split.recorded()
-    neighbors = neighbor_matrix(recorded)
-    degree = np.diff(neighbors.indptr)
-    rising = np.sort(degree)
-    more = 1.0 - np.searchsorted(rising, degree, side="right") / len(degree)
-    hops = distances(neighbors, pairs, most=FARTHEST)
-    canonical = split.space.canonical(pairs)
-    ranks = _ranks(split, canonical)
-    cosines = None if features is None else features.logits(canonical)
-    moved = None if scorer is None else attribution(scorer, canonical[:MOST_PAIRS], np.random.default_rng(0))
-    lines = []
-    for i, (u, v) in enumerate(pairs.tolist()):
-        ends = " and ".join(f"{degree[each]} ({_share_of_nodes(float(more[each]))})" for each in (u, v))
-        distance = f"distance {hops[i]}" if hops[i] else f"distance above {FARTHEST}"
-        above = ", ".join(f"{name} {text[i]}" for name, text in ranks.items())
-        parts = [_shared(ids, neighbors, degree, u, v), f"degrees {ends}", distance]
-        parts += [] if cosines is None else [f"feature cosine {cosines[i]:.2g}"]
-        parts += [f"of {recorded.num_absent:,} pairs without an edge at or above it by {above}"]
-        parts += [] if moved is None or i >= MOST_PAIRS else [moved.sentence(i)]
-        lines.append("; ".join(parts))
-    return lines
+
+    ids: NDArray[np.object_]
+    split: Split
+    scorer: Scorer | None = None
+    features: CosineScorer | None = None
+    asked_often: bool = False
+
+    def lines(self, pairs: Pairs) -> list[str]:
+        """One line a pair.
+
+        Args:
+            pairs: shape (pairs, 2), canonical.
+        """
+        if not len(pairs):
+            return []
+        hops = distances(self._neighbors, pairs, most=FARTHEST)
+        canonical = self.split.space.canonical(pairs)
+        ranks = {name: rank(canonical) for name, rank in self._rank_by.items()}
+        cosines = None if self.features is None else self.features.logits(canonical)
+        moved = (
+            None if self.scorer is None else attribution(self.scorer, canonical[:MOST_PAIRS], np.random.default_rng(0))
+        )
+        lines = []
+        for i, (u, v) in enumerate(pairs.tolist()):
+            ends = " and ".join(
+                f"{self._degree[each]} ({_share_of_nodes(float(self._share_above[each]))})" for each in (u, v)
+            )
+            distance = f"distance {hops[i]}" if hops[i] else f"distance above {FARTHEST}"
+            above = ", ".join(f"{name} {text[i]}" for name, text in ranks.items())
+            parts = [_shared(self.ids, self._neighbors, self._degree, u, v), f"degrees {ends}", distance]
+            parts += [] if cosines is None else [f"feature cosine {cosines[i]:.2g}"]
+            parts += [f"of {self._recorded.num_absent:,} pairs without an edge at or above it by {above}"]
+            parts += [] if moved is None or i >= MOST_PAIRS else [moved.sentence(i)]
+            lines.append("; ".join(parts))
+        return lines
+
+    @cached_property
+    def _recorded(self) -> KnownPairs:
+        return self.split.recorded()
+
+    @cached_property
+    def _neighbors(self) -> sp.csr_array:
+        return neighbor_matrix(self._recorded)
+
+    @cached_property
+    def _degree(self) -> NDArray[np.int32]:
+        degree: NDArray[np.int32] = np.diff(self._neighbors.indptr)
+        return degree
+
+    @cached_property
+    def _share_above(self) -> NDArray[np.float64]:
+        """Share of the nodes that have a higher degree than each."""
+        rising = np.sort(self._degree)
+        share: NDArray[np.float64] = 1.0 - np.searchsorted(rising, self._degree, side="right") / len(rising)
+        return share
+
+    @cached_property
+    def _sample(self) -> Pairs:
+        """Pairs without a recorded edge, spread evenly over all of them, from a place of its own in each stretch."""
+        recorded = self._recorded
+        count = min(_NUM_SAMPLED, recorded.num_absent)
+        width = recorded.num_absent // count
+        return recorded.absent_pairs(np.arange(count) * width + np.random.default_rng(0).integers(0, width, count))
+
+    @cached_property
+    def _rank_by(self) -> dict[str, Callable[[Pairs], list[str]]]:
+        """For each baseline what says where pairs stand among those without a recorded edge."""
+        scorers = {name: baseline_scorer(name, self.split) for name in BASELINES if name not in COSTLY}
+        return {name: self._rank_of(scorer) for name, scorer in scorers.items()}
+
+    def _rank_of(self, scorer: Scorer) -> Callable[[Pairs], list[str]]:
+        recorded = self._recorded
+        if not is_counted(scorer):
+            rising = np.sort(_logits(scorer, self._sample))
+
+            def about(pairs: Pairs) -> list[str]:
+                shares = 1.0 - np.searchsorted(rising, _logits(scorer, pairs) - 1e-9, side="left") / len(rising)
+                return [f"about {_percent(float(share))}" for share in shares]
+
+            return about
+        if self.asked_often and isinstance(scorer, PathScorer):
+            highest = HighestLogits.of(scorer, recorded, most=_MOST_KEPT)
+            return lambda pairs: [
+                f"{count:,}" if count >= 0 else f"above {_MOST_KEPT:,}" for count in highest.num_at_or_above(pairs)
+            ]
+        return lambda pairs: [f"{count:,}" for count in num_at_or_above(scorer, recorded, pairs).tolist()]
 
 
 def _shared(ids: NDArray[np.object_], neighbors: sp.csr_array, degree: NDArray[np.int32], u: int, v: int) -> str:
@@ -80,31 +143,6 @@ def _shared(ids: NDArray[np.object_], neighbors: sp.csr_array, degree: NDArray[n
     named = shared[np.argsort(degree[shared], kind="stable")][:NUM_NAMED_NEIGHBORS]
     names = ", ".join(str(ids[i]) for i in named) + (", ..." if len(shared) > len(named) else "")
     return f"{len(shared)} shared neighbour{'' if len(shared) == 1 else 's'}{f' ({names})' if len(shared) else ''}"
-
-
-def _ranks(split: Split, pairs: Pairs) -> dict[str, list[str]]:
-    """For each baseline where each pair stands among those without a recorded edge."""
-    recorded = split.recorded()
-    sample: Pairs | None = None
-    ranks = {}
-    for name in (each for each in BASELINES if each not in COSTLY):
-        scorer = baseline_scorer(name, split)
-        counted = num_at_or_above(scorer, recorded, pairs)
-        if counted is not None:
-            ranks[name] = [f"{count:,}" for count in counted.tolist()]
-            continue
-        sample = _sampled(recorded) if sample is None else sample
-        rising = np.sort(_logits(scorer, sample))
-        shares = 1.0 - np.searchsorted(rising, _logits(scorer, pairs) - 1e-9, side="left") / len(sample)
-        ranks[name] = [f"about {_percent(float(share))}" for share in shares]
-    return ranks
-
-
-def _sampled(recorded: KnownPairs) -> Pairs:
-    """Pairs without a recorded edge, spread evenly over all of them, from a place of its own in each stretch."""
-    count = min(_NUM_SAMPLED, recorded.num_absent)
-    width = recorded.num_absent // count
-    return recorded.absent_pairs(np.arange(count) * width + np.random.default_rng(0).integers(0, width, count))
 
 
 def _logits(scorer: Scorer, pairs: Pairs) -> NDArray[np.float64]:

@@ -15,7 +15,7 @@ from linkodds.deployment import Assumed, Deployment, assume_missing, assumed_val
 from linkodds.doctor.run_rules import impossible_prior
 from linkodds.errors import UnkeptPromise
 from linkodds.evaluation import Evaluation
-from linkodds.evidence import evidence
+from linkodds.evidence import Evidence
 from linkodds.expectation import expected_links
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
@@ -548,7 +548,7 @@ def link_table(
             **_band_columns(deployment.bounds(found.logits)),
             "q_value": pl.Series([None] * len(found.pairs) if q_values is None else q_values, dtype=pl.Float64),
             "evidence": pl.Series(
-                evidence(run.ids, run.split, found.pairs, scorer=run.scorer, features=run.feature_cosines),
+                Evidence(run.ids, run.split, run.scorer, run.feature_cosines).lines(found.pairs),
                 dtype=pl.String,
             ),
         }

@@ -74,6 +74,7 @@ class LinkLists:
             if self._is_closed.is_set():
                 return
             try:
+                served.prepare()
                 self._lists[i] = self._found(i, served)
             except _Stopped:
                 self._lists[i] = LinkList("refused", 0.0, (), f"The search took too long; {_ELSEWHERE}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from linkodds.decision import Decision
 from linkodds.deployment import Deployment
 from linkodds.errors import UnkeptPromise
-from linkodds.evidence import evidence
+from linkodds.evidence import Evidence
 from linkodds.exhibits import exhibits_of, threshold_of
 from linkodds.inference import Assumption, decision_of, evaluate_run, score_pairs
 from linkodds.nearby import neighbor_matrix
@@ -187,7 +187,7 @@ class ServedRun:
             run.scorer, run.recorded, per_node=num_partners, ends=Ends(np.array([index], dtype=np.int64), None)
         )
         probabilities, bounds = self.deployment.probability(found.logits), self.deployment.bounds(found.logits)
-        lines = evidence(run.ids, run.split, np.column_stack([found.nodes, found.partners]))
+        lines = self._evidence.lines(np.column_stack([found.nodes, found.partners]))
         partners = [
             self._node(partner)
             | {"logit": float(found.logits[i]), "evidence": lines[i]}
@@ -215,6 +215,14 @@ class ServedRun:
         """The run's report, made anew: the file beside it is not vouched for."""
         with _ONE_REPORT:
             return render_report(self.run, exhibits_of(self.run)).encode("utf-8", errors="backslashreplace")
+
+    def prepare(self) -> None:
+        """Count what evidence for a pair rests on, so that the first who asks does not wait for it."""
+        self._evidence.lines(self.run.split.train[:1])
+
+    @cached_property
+    def _evidence(self) -> Evidence:
+        return Evidence(self.run.ids, self.run.split, self.run.scorer, self.run.feature_cosines, asked_often=True)
 
     @cached_property
     def _degree(self) -> NDArray[np.int64]:
