@@ -121,8 +121,8 @@ def test_landmarks_bound_the_hops_of_every_pair_and_know_those_of_a_landmark():
         np.testing.assert_array_equal(of_pairs, of_block[v, u])
     path = sp.csr_array(np.eye(900, k=1) + np.eye(900, k=-1))
     least, most = Landmarks.of(path, 2).bounds_of_pairs(np.array([0, 0, 895]), np.array([899, 30, 899]))
-    assert least.tolist() == [MOST_HOPS, 30, 4]
-    assert most[0] == MOST_HOPS
+    assert least[0] == most[0] == MOST_HOPS
+    assert (least <= [899, 30, 4]).all()
     assert (most >= np.minimum([899, 30, 4], MOST_HOPS)).all()
 
 
