@@ -212,11 +212,13 @@ class StackedModel:
     Args:
         scorer: logits of pairs.
         effective_odds: edges / non-edges that the trees were fitted at.
+        offset: of pairs that no path connects; it is a part of the trees.
         findings: what there is to say.
     """
 
     scorer: StackScorer
     effective_odds: float
+    offset: float = 0.0
     findings: tuple[Finding, ...] = ()
     name: str = "stack"
     objective: str = "boosting"
@@ -242,6 +244,7 @@ def fit_stack(
     options: StackOptions | None = None,
     threads: int = 1,
     hidden: HiddenEdges | None = None,
+    offset: float | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> StackedModel:
     """Fit the trees on the train edges of a split; held-out edges are zeros like all other pairs without a train edge.
@@ -253,6 +256,7 @@ def fit_stack(
         options: how much to do; None: by the size of the graph.
         threads: for the trees; any number gives the same model.
         hidden: of these seeds and options, where they are made already.
+        offset: of pairs that no path connects; None: by the validation edges, see `cut_off_offset`.
         say: called with one line a stage.
     Raises:
         OptionError: too many nodes, or too few train edges to hide some.
@@ -270,11 +274,11 @@ def fit_stack(
     counts, rows = hidden.counts, hidden.rows
     say(f"stack: boosting on {int(rows.is_edge.sum()):,} hidden edges and {int((~rows.is_edge).sum()):,} zeros")
     share = num_edges / sum(len(getattr(split, part)) for part in PARTS)
-    offset = cut_off_offset(counts, rows, split.validation)
+    offset = cut_off_offset(counts, rows, split.validation) if offset is None else offset
     scorer = fit_trees(
         counts, rows, recorded_share=share, offset=offset, seeds=tree_seed, options=options, threads=threads
     )
-    return StackedModel(scorer, float(rows.is_edge.sum()) / float(rows.weights[~rows.is_edge].sum()))
+    return StackedModel(scorer, float(rows.is_edge.sum()) / float(rows.weights[~rows.is_edge].sum()), offset)
 
 
 def fit_trees(

@@ -265,6 +265,7 @@ def fit_structural(
     seeds: np.random.SeedSequence,
     options: StackOptions | None = None,
     hidden: HiddenEdges | None = None,
+    chosen: StructuralScorer | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[StructuralScorer, float, Finding]:
     """Fit the networks beside a trained table, and choose the table's share.
@@ -277,6 +278,7 @@ def fit_structural(
         seeds: of the folds, the zeros, the spectral starts, the networks and the non-edges that judge.
         options: folds and zeros; None: by the size of the graph.
         hidden: of these seeds and options, where they are made already.
+        chosen: whose share and offset are taken; None: the validation edges choose them.
         say: called with one line a stage.
     Returns:
         The scorer, the odds that its logits are at, and what there is to say of the share.
@@ -307,10 +309,14 @@ def fit_structural(
         rows.inputs, is_edge, weights, widths=CLOSE_WIDTHS, epochs=EPOCHS, members=MEMBERS, seeds=close_seed
     )
     at_odds = replace(table, bias=table.bias + float(np.log(odds / table_odds)))
-    offset = cut_off_offset(counts, rows, split.validation)
+    offset = cut_off_offset(counts, rows, split.validation) if chosen is None else chosen.offset
     nothing = sp.csr_array((split.space.num_nodes,) * 2, dtype=np.float64)
     scorer = StructuralScorer(counts, broad, close, cut, at_odds, SHARES[0], offset, nothing)
-    share, finding = _chosen_share(scorer, split, np.random.default_rng(judge_seed))
+    if chosen is None:
+        share, finding = _chosen_share(scorer, split, np.random.default_rng(judge_seed))
+    else:
+        share, message = chosen.share, f"structural-gae: the table has {chosen.share:g} of the logit, as before."
+        finding = Finding("training", "info", message, "Nothing has to be done.", share)
     logits = (
         scorer.of_inputs(rows.inputs[is_edge]).astype(np.float32).astype(np.float64)
     )  # the last bits follow threads
