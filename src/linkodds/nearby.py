@@ -103,12 +103,16 @@ class GivenPairs:
     def survivors(self, tile: int, floor: float) -> Survivors:
         """As `Tiles.survivors`; both bounds are the logit itself."""
         pairs = self._pairs[self._starts[tile] : self._starts[tile + 1]]
-        logits = self._scorer.logits(pairs)
-        self.num_computed += len(logits)
+        self.num_computed += len(pairs)
+        pairs, logits = self._scored(pairs)
         if not np.isfinite(logits).all():
             raise NonFiniteScores("a logit is NaN or infinite; the run's weights are damaged, fit it again.")
         pairs, logits = pairs[logits >= floor], logits[logits >= floor]
         return Survivors(pairs[:, 0], pairs[:, 1], logits, logits)
+
+    def _scored(self, pairs: Pairs) -> tuple[Pairs, NDArray[np.float64]]:
+        """Pairs and their logits: all of the given ones, or those that are worth one."""
+        return pairs, self._scorer.logits(pairs)
 
 
 def distances(neighbors: sp.csr_array, pairs: Pairs, *, most: int) -> NDArray[np.int64]:
