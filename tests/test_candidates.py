@@ -233,6 +233,32 @@ def test_nothing_is_ruled_out_where_a_long_list_is_wanted_or_the_first_trees_say
     assert first.max() > first.min()
 
 
+def test_scopes_of_a_stack_are_searched_among_candidates_and_gone_on_with(run, tmp_path):
+    options = StackOptions(folds=4, zeros=2000, broad_rounds=5, close_rounds=30)
+    scorer = fit_stack(run.split, None, seeds=np.random.SeedSequence(1), options=options).scorer
+    run = replace(run, scorer=scorer)
+    some, others = ([str(name) for name in run.ids[places]] for places in (slice(0, 30), slice(20, 90)))
+    out = tmp_path / "links.csv"
+
+    def interrupt(_share):
+        raise KeyboardInterrupt
+
+    for scope in (Scope(from_nodes=some), Scope(to_nodes=some), Scope(from_nodes=some, to_nodes=others)):
+        whole = LinkSearch(run, scope, top=20, threshold=None, way="exhaustive").run_to_end(None, None, None)
+        search = LinkSearch(run, scope, top=20, threshold=None, way="candidates")
+        found = search.run_to_end(None, None, None)
+        # Few pairs: every one that a walk or a vector speaks for is a candidate.
+        assert np.isin(run.split.space.keys(whole.pairs), run.split.space.keys(found.pairs)).mean() >= 0.95
+        assert search.searched(found).num_candidates > 20
+    for scope, search in ((Scope(from_nodes=some), "candidates"), (Scope(from_nodes=some, within_hops=2), "auto")):
+        summary = find_run(run, out, top=20, scope=scope, search=search)
+        once = out.read_bytes()
+        with pytest.raises(KeyboardInterrupt):
+            find_run(run, out, top=20, scope=scope, search=search, on_block=interrupt)
+        assert find_run(run, out, top=20, scope=scope, resume=True) == summary
+        assert out.read_bytes() == once
+
+
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("name", ["degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3", "katz"])
 def test_ranks_of_baselines_equal_those_among_all_pairs(space, name):

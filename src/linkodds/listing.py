@@ -173,8 +173,9 @@ def _fingerprint(run: Run, ends: Ends, asked: list[Any]) -> str:
     digest = hashlib.sha256(repr(asked).encode())
     for nodes in (ends.first, ends.second):
         digest.update(b"all" if nodes is None else nodes.tobytes())
-    # Logits of some pairs stand for the weights.
-    digest.update(run.scorer.logits(run.split.recorded().pairs[:1000]).tobytes())
+    # Logits of some pairs stand for the weights: few, for each may take a row of counts.
+    pairs = run.split.recorded().pairs
+    digest.update(run.scorer.logits(pairs[:: len(pairs) // 64 + 1]).tobytes())
     return digest.hexdigest()
 
 

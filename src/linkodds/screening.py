@@ -37,6 +37,8 @@ class ScreenedPairs(GivenPairs):
         rng: chooses the pilot.
     """
 
+    is_final = True
+
     def __init__(
         self,
         scorer: Scorer,
@@ -53,24 +55,35 @@ class ScreenedPairs(GivenPairs):
         chosen = rng.choice(rows, ceil(PILOT * len(rows)), replace=False) if len(rows) else rows
         self._is_pilot = np.isin(pairs[:, 0], chosen)
 
-    @cached_property
+    @property
     def least(self) -> float:
         """What the first trees have to say of a pair at least; -inf where a list is too long to leave pairs out."""
+        return self._pilot[0]
+
+    @cached_property
+    def _pilot(self) -> tuple[float, NDArray[np.float64]]:
+        """`least`, and the logits of the pilot."""
         pilot = self._pairs[self._is_pilot]
         share = len(pilot) / max(len(self._pairs), 1)
         num_listed = max(FEWEST, ceil(LONGER * share * self._num_wanted))
         if num_listed >= len(pilot):
-            return -np.inf
+            return -np.inf, np.empty(0)
         first, logits = self._stack.screened(pilot, -np.inf)
         logits = self._of_base(logits, pilot)
-        return float(first[np.argpartition(-logits, num_listed)[:num_listed]].min())
+        return float(first[np.argpartition(-logits, num_listed)[:num_listed]].min()), logits
 
-    def _scored(self, pairs: Pairs) -> tuple[Pairs, NDArray[np.float64]]:
-        if self.least == -np.inf:
-            return super()._scored(pairs)
-        _, logits = self._stack.screened(pairs, self.least)
+    def _scored(self, some: slice) -> tuple[Pairs, NDArray[np.float64]]:
+        least, logits_of_pilot = self._pilot
+        if least == -np.inf:
+            return super()._scored(some)
+        pairs, is_pilot = self._pairs[some], self._is_pilot[some]
+        before = np.count_nonzero(self._is_pilot[: some.start])
+        others = pairs[~is_pilot]
+        _, logits = self._stack.screened(others, least)
         stays = logits != -np.inf  # NaN stays, and is complained of
-        return pairs[stays], self._of_base(logits[stays], pairs[stays])
+        of_others = self._of_base(logits[stays], others[stays])
+        of_pilot = logits_of_pilot[before : before + np.count_nonzero(is_pilot)]
+        return np.concatenate([pairs[is_pilot], others[stays]]), np.concatenate([of_pilot, of_others])
 
     def _of_base(self, logits: NDArray[np.float64], pairs: Pairs) -> NDArray[np.float64]:
         return self._scorer.of_base(logits, pairs) if isinstance(self._scorer, DegreeAwareScorer) else logits

@@ -131,9 +131,11 @@ class PairSearch:
             raise OptionError(f"--top takes 1 to {MAX_LINKS:,}, not {self.limit:,}.")
         self._top, self._threshold = top, threshold
         self._scorer, self._filter = scorer, CandidateFilter(recorded, ends)
+        self._is_final = False
         self._parts: list[Tiles | _Blocks | NearPairs | GivenPairs]
         if candidates is not None:
             self._parts = [candidates]
+            self._is_final = candidates.is_final
         elif within_hops is None:
             self._parts = [*_parts(scorer, recorded, ends, max_cells, self.limit, self._filter)]
         else:
@@ -228,7 +230,7 @@ class PairSearch:
 
     def _exact(self, kept: "_Kept") -> FoundPairs:
         pairs = self._filter.pairs(kept.keys)
-        logits = self._scorer.logits(pairs)
+        logits = kept.low if self._is_final else self._scorer.logits(pairs)
         if self._threshold is not None:
             pairs, logits = pairs[logits >= self._threshold], logits[logits >= self._threshold]
         order = np.lexsort((pairs[:, 1], pairs[:, 0], -logits))
