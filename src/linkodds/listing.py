@@ -371,8 +371,8 @@ def _node_vectors(run: Run) -> list[tuple[Embeddings, Embeddings]]:
     symmetric = not run.split.space.directed
     rng = np.random.default_rng(run.config["options"]["seed"])
     leading = low_rank(graph, min(RANK, graph.shape[0]), rng, symmetric=symmetric)
-    vectors = leading.weighted(leading.values)
-    return [(vectors.left, vectors.right)]
+    embedding = leading.weighted(leading.values)
+    return [(embedding.left, embedding.right)]
 
 
 def _vectors_of(scorer: Scorer) -> list[tuple[Embeddings, Embeddings]]:
