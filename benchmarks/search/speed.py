@@ -345,7 +345,7 @@ def candidates_table() -> list[str]:
         "",
         "`benchmarks/search/candidates.py`: the best 1,000 links, exhaustively and among candidates (the best pairs by",
         "weighted walks of two and three steps, with and without regard to degrees, and by inner products of node vectors).",
-        "Of a stack a pilot of the candidates gets all trees, and the others as long as the first 50 do not rule them out",
+        "Of a stack a pilot (an eighth of the rows) gets all trees, the others as long as the first 50 do not rule them out",
         "(both numbers were set before anything was measured).",
         "`of the time` is all of that, and exact logits; measuring what is lacking on whole rows comes on top. 20,000",
         "candidates by each quantity were chosen on seal_router, lglp_yst and citeseer; that larger graphs get 0.15 % of their pairs was decided when",
