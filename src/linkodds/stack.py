@@ -39,6 +39,8 @@ MANY_EDGES = 6_000
 MAX_NODES = 30_000
 DIGITS = 6
 """Digits after the point of what is added to logits: sums that round otherwise give the same trees."""
+FIRST_TREES = 50
+"""Of the first close forest: they tell most pairs that are far from the best."""
 _PAIRS_AT_A_TIME = 1 << 16
 _FEW = 200
 """Pairs of a row, on average: with fewer, all their inputs are made at once, and the trees called once for many rows."""
@@ -174,12 +176,6 @@ class StackScorer:
         return StackScorer(counts, forests[0], tuple(forests[1:]), float(cut[0]), edge_logits(edges, logits, space))
 
     @property
-    def node_vectors(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Source and target vectors whose inner products the trees read, those that say most of links."""
-        names = [name for name in ("adjacency", "normalized", "cosine_0", "cosine_2") if name in self.counts.embeddings]
-        return [(each.left, each.right) for each in map(self.counts.embeddings.__getitem__, names)]
-
-    @property
     def forests(self) -> tuple[Forest, ...]:
         """The broad one, then the close ones."""
         return self.broad, *self.close
@@ -197,6 +193,30 @@ class StackScorer:
         for forest in self.close[1:]:
             total += forest.logits(inputs)
         return total / len(self.close)
+
+    def screened(self, pairs: Pairs, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What the first trees say, and logits of the pairs of which they say `least` or more.
+
+        Args:
+            pairs: no train edges among them.
+            least: -inf gives all pairs their logit.
+        Returns:
+            Shape (pairs,), float64, twice: the sum of the first trees, -inf where the broad ones rule a pair out; and the
+            logit, -inf where there is none.
+        """
+        inputs = self.counts.of_pairs(pairs)
+        names, nothing = self.counts.names, np.full(len(pairs), -np.inf)
+        broad = self.broad.logits(inputs[:, [names.index(name) for name in self.counts.broad_names]])
+        close = np.flatnonzero(broad >= self.cut)
+        first, logits = nothing, broad if least == -np.inf else nothing.copy()
+        first[close] = self._first.logits(inputs[close])
+        wanted = close[first[close] >= least]
+        logits[wanted] = self._close(inputs[wanted])
+        return first, logits
+
+    @cached_property
+    def _first(self) -> Forest:
+        return Forest(self.close[0].trees[:FIRST_TREES], self.close[0].num_inputs)
 
     def _of_cells(self, tile: Tile, cells: NDArray[np.int64] | None) -> NDArray[np.float64]:
         logits = self.broad.logits(tile.inputs(self.counts.broad_names, cells))
@@ -234,6 +254,12 @@ class StackedModel:
     def weights(self) -> dict[str, NDArray[Any]]:
         """What the trees read, and the logits of the train edges; see `StackScorer.to_arrays`."""
         return self.scorer.to_arrays()
+
+
+def node_vectors(counts: StructuralCounts) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Source and target vectors whose inner products are inputs, those that say most of links."""
+    names = [name for name in ("adjacency", "normalized", "cosine_0", "cosine_2") if name in counts.embeddings]
+    return [(each.left, each.right) for each in map(counts.embeddings.__getitem__, names)]
 
 
 def fit_stack(

@@ -227,8 +227,8 @@ class StructuralCounts:
     def tiles_of(self, pairs: Pairs) -> Iterator[tuple["Tile", NDArray[np.intp], NDArray[np.int64]]]:
         """Yield (tile, places, cells): pairs by one of their ends; `places` of the pairs, and their `cells` in the tile.
 
-        Where edges have no direction either end may be the row: the one that more of the pairs have, or the one on the
-        smaller side of a bipartite graph, so that there are few rows to count.
+        Where edges have no direction either end may be the row: as `ends_to_count` has it, or the one on the smaller side
+        of a bipartite graph, so that there are few rows to count.
         """
         space, columns = self.space, slice(0, self.space.num_nodes)
         rows, others = pairs[:, 0], pairs[:, 1]
@@ -238,8 +238,7 @@ class StructuralCounts:
             turned = (rows >= space.sides[0]) != smaller_is_right
             rows, others = np.where(turned, others, rows), np.where(turned, rows, others)
         elif not space.directed:
-            uses = np.bincount(pairs.ravel(), minlength=space.num_nodes)
-            turned = uses[others] > uses[rows]
+            turned = ends_to_count(pairs, space.num_nodes)
             rows, others = np.where(turned, others, rows), np.where(turned, rows, others)
         order = np.argsort(rows, kind="stable")
         sources, starts = np.unique(rows[order], return_index=True)
@@ -408,6 +407,33 @@ def _derived(
         result["l3_per_degrees"] = counts["l3"] / root
         result["is_reciprocated"] = counts.get("is_reciprocated", np.zeros(len(a)))
     return result
+
+
+def ends_to_count(pairs: Pairs, num_nodes: int) -> NDArray[np.bool_]:
+    """Shape (pairs,): whether the second end of a pair is the one to count from, so that few nodes are counted from.
+
+    Nodes of few pairs are spared, as many as can be: of no pair both ends.
+
+    Example:
+        >>> ends_to_count(np.array([[0, 1], [1, 2], [2, 3], [3, 4]]), 5).tolist()  # from 1 and 3
+        [True, False, True, False]
+    """
+    uses = np.bincount(pairs.ravel(), minlength=num_nodes)
+    place = np.empty(num_nodes, dtype=np.int64)
+    place[np.argsort(uses, kind="stable")] = np.arange(num_nodes)
+    is_counted = np.zeros(num_nodes, dtype=np.bool_)
+    is_counted[pairs[pairs[:, 0] == pairs[:, 1], 0]] = True
+    left = ~is_counted[pairs].any(axis=1)
+    u, v = pairs[left, 0], pairs[left, 1]
+    while len(u):
+        is_lowest = np.ones(num_nodes, dtype=np.bool_)
+        is_lowest[np.where(place[u] < place[v], v, u)] = False
+        is_counted[v[is_lowest[u]]] = True
+        is_counted[u[is_lowest[v]]] = True
+        left = ~(is_counted[u] | is_counted[v])
+        u, v = u[left], v[left]
+    first, second = is_counted[pairs[:, 0]], is_counted[pairs[:, 1]]
+    return second & (~first | (uses[pairs[:, 1]] > uses[pairs[:, 0]]))
 
 
 def _normalized(a: sp.csr_array) -> sp.csr_array:
