@@ -290,7 +290,8 @@ class Fit:
         if winner is None:
             return facts
         if self.own is not None:
-            facts |= {"own": {"name": self.own.name, "class": f"{type(self.own).__name__}"}}
+            num_features = None if self.features is None else self.features.matrix.shape[1]
+            facts |= {"own": {"name": self.own.name, "num_features": num_features}}
         return facts | settings_of_winner(self.config, winner, self.split, self.device, self.tuned)
 
 

@@ -295,8 +295,10 @@ def drawing_from(noise: torch.Generator) -> Iterator[None]:
         >>> first, again = (torch.Generator().manual_seed(0) for _ in range(2))
         >>> with drawing_from(first):
         ...     drawn = torch.rand(2)
-        >>> bool((drawn == torch.rand(2, generator=again)).all()), bool(torch.rand(1, generator=first) == torch.rand(1, generator=again))
-        (True, True)
+        >>> bool((drawn == torch.rand(2, generator=again)).all())
+        True
+        >>> bool(torch.rand(1, generator=first) == torch.rand(1, generator=again))
+        True
     """
     default = (
         torch.default_generator
