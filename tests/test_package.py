@@ -51,6 +51,7 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
         "objective",
         "pipeline",
         "propagation",
+        "score_file",
         "settings",
         "training",
         "trials",

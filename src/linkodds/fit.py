@@ -42,6 +42,7 @@ from linkodds.rehearsal import Rehearsal, as_in_blocks
 from linkodds.scoring import DegreeAwareScorer, Scorer
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.settings import settings_of_fit, settings_of_winner
+from linkodds.split import Split
 from linkodds.structural_gae import StructuralModel
 from linkodds.training import TrainedModel
 from linkodds.tuning import Tuned, tune
@@ -78,6 +79,7 @@ class Fit:
         on_start: called as each training starts; see `ModelFitting`.
         on_epoch: called after every epoch.
         own: the user's model that the config's name stands for.
+        split: of the graph, where it was made elsewhere.
     """
 
     def __init__(
@@ -91,13 +93,14 @@ class Fit:
         on_start: OnStart | None,
         on_epoch: Callable[[Epoch], None] | None,
         own: OwnEncoder | OwnScorer | None = None,
+        split: Split | None = None,
     ) -> None:
         self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
         self.say, self.on_start, self.on_epoch, self.own = say, on_start, on_epoch, own
         self.checkpoints: Checkpoints | None = None
         self.features, self.findings = informative_features(graph)
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
-        self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed, single=self.is_single())
+        self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed, single=self.is_single(), split=split)
         self.split = self.rehearsal.split
         self.tuned: Tuned | None = None
 

@@ -25,6 +25,7 @@ from linkodds.own_scorer import OwnScorer
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
+from linkodds.split import Split
 from linkodds.training import choose_device
 from linkodds.tuning import refuse_without_options
 
@@ -129,6 +130,7 @@ def fit_graph(
     on_start: OnStart | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     own: OwnEncoder | OwnScorer | None = None,
+    split: Split | None = None,
 ) -> Run:
     """Split, train, calibrate, decide and evaluate a graph; save the run if there is a place for it.
 
@@ -143,6 +145,7 @@ def fit_graph(
         on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
         on_epoch: called after every epoch.
         own: a user's encoder or scorer; the config's model is then "own-encoder" or "own-scorer".
+        split: of this graph, where it was made elsewhere: what a scorer knew settles it; None: made here.
     Raises:
         OptionError: a model that is somebody's own and not given, or options that it cannot have.
     """
@@ -158,7 +161,7 @@ def fit_graph(
     if resumed is not None:
         reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
-        fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch, own)
+        fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch, own, split)
         if partial is None:
             return fit.run()
         settings = fit.settings(None)

@@ -142,7 +142,7 @@ def check_blocks(scorer: Scorer, rows: slice, columns: slice) -> None:
 
 
 def _fitted(graph: Graph, own: OwnEncoder | OwnScorer, epochs: int) -> Run:
-    config = FitConfig(model=name_of(own), epochs=epochs, folds=1, degree_calibration="no")  # type: ignore[arg-type]
+    config = FitConfig(model=name_of(own), epochs=epochs, folds=1, degree_calibration="no")
     return fit_graph(graph, config, own=own)
 
 
@@ -203,3 +203,44 @@ def _check_close(found: NDArray[Any], expected: NDArray[Any], what: str, toleran
         raise AssertionError(
             f"{what}: {found[k]:.9g} and {expected[k]:.9g} ({int(differs.sum())} of {len(found)} differ)"
         )
+
+
+_MATRIX = (
+    "the rows of X are edges, two ids each; the check passes a matrix of random numbers with another number of columns, which "
+    "is refused, as it would be as an edge list"
+)
+_NO_GRAPH = "X has two columns of random numbers: a graph in which no node has two edges, whose ranking is inverted"
+_SPARSE = "a sparse X is the adjacency matrix of a graph and is read as one"
+EXPECTED_FAILED_CHECKS: dict[str, str] = {
+    **dict.fromkeys(
+        (
+            "check_fit_score_takes_y",
+            "check_dont_overwrite_parameters",
+            "check_positive_only_tag_during_fit",
+            "check_estimators_dtypes",
+            "check_pipeline_consistency",
+            "check_estimators_pickle",
+            "check_f_contiguous_array_estimator",
+            "check_methods_sample_order_invariance",
+            "check_methods_subset_invariance",
+            "check_fit2d_1sample",
+            "check_fit2d_1feature",
+            "check_dict_unchanged",
+        ),
+        _MATRIX,
+    ),
+    **dict.fromkeys(
+        (
+            "check_estimators_overwrite_params",
+            "check_estimators_fit_returns_self",
+            "check_readonly_memmap_input",
+            "check_fit_idempotent",
+            "check_fit_check_is_fitted",
+        ),
+        _NO_GRAPH,
+    ),
+    **dict.fromkeys(
+        ("check_estimator_sparse_tag", "check_estimator_sparse_array", "check_estimator_sparse_matrix"), _SPARSE
+    ),
+}
+"""Checks of `sklearn.utils.estimator_checks` that cannot apply to `LinkPredictor`, and why: for `check_estimator`."""
