@@ -1,17 +1,17 @@
 """LinkPredictor among scikit-learn's tools: clone, searches over edges, pipelines, its checks and its words."""
 
-import networkx as nx
 import numpy as np
 import pytest
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
-from linkodds import EdgeKFold, EdgeRows, Graph, LinkPredictor, NodeEmbedding, OwnEncoder, OwnScorer
+from linkodds import EdgeKFold, EdgeRows, LinkPredictor, NodeEmbedding, OwnEncoder, OwnScorer
 from linkodds.errors import DataError, OptionError
 from linkodds.held_out import HeldOut
 from linkodds.metrics import average_precision
@@ -70,7 +70,8 @@ def test_plain_pairs_work_too_and_unknown_nodes_are_not_found():
     graph = planted_groups()
     pairs = graph.ids[graph.edges]
     scores = cross_val_score(LinkPredictor(model="resource-allocation", threads=1), pairs, cv=EdgeKFold(3))
-    assert (scores > 3 * 200 / graph.space.num_pairs).all()
+    chance = (graph.num_edges / 3) / (graph.space.num_pairs - graph.num_edges * 2 / 3)
+    assert (scores > 1.5 * chance).all()  # of about 209 edges: a random order strays from chance by a tenth of it
     predictor = LinkPredictor(model="resource-allocation", threads=1).fit(pairs[:500])
     alone, with_ghost = pairs[500:], np.concatenate([pairs[500:], [("ghost", "node1")]])
     found = predictor.score(alone)
@@ -116,14 +117,15 @@ def test_scikit_learns_checks_pass_but_those_whose_reason_is_written_down():
 
 
 def test_embeddings_of_nodes_are_columns_in_a_pipeline():
-    graph = Graph.from_edges(nx.karate_club_graph())
-    clubs = nx.get_node_attributes(nx.karate_club_graph(), "club")
-    nodes, clubs = np.array([str(node) for node in clubs])[:, None], np.array(list(clubs.values()))
+    """Six groups; chance is right about 1/6 of 75 nodes, give or take 0.043."""
+    graph = planted_groups()
+    nodes, groups = graph.ids[:, None], np.arange(150) // 25
     embedding = NodeEmbedding(LinkPredictor(model="gae", **{**QUICK, "epochs": 60}), graph)
-    pipeline = Pipeline([("embedding", embedding), ("club", LogisticRegression())]).set_output(transform="polars")
-    pipeline.fit(nodes[::2], clubs[::2])
-    assert pipeline.score(nodes[1::2], clubs[1::2]) > 0.7
-    table = pipeline[:-1].transform(nodes[:3])
+    steps = [("embedding", embedding), ("scale", StandardScaler()), ("group", LogisticRegression())]
+    pipeline = Pipeline(steps).set_output(transform="polars")
+    pipeline.fit(nodes[::2], groups[::2])
+    assert pipeline.score(nodes[1::2], groups[1::2]) > 1 / 6 + 4 * 0.043
+    table = pipeline[:-2].transform(nodes[:3])
     assert table.columns == [f"embedding{k}" for k in range(8)]
     with pytest.raises(OptionError, match="degree has no embeddings"):
         NodeEmbedding(LinkPredictor(model="degree"), graph).fit(nodes)

@@ -117,7 +117,7 @@ def read_scores(path: Path, graph: Graph, held_out: Any = None) -> ScoreFile:
         k = int(np.argmax(wrong))
         raise MalformedFile(
             f"{table.place}, row {k + 1}: {kinds[0]} {given[k]!r} of ({source[k]!r}, {target[k]!r}); each row needs a pair of "
-            f"this graph and a finite number{', from 0 to 1' if kinds[0] == 'probability' else ''}. {int(wrong.sum())} such row(s)."
+            f"this graph and a number{', from 0 to 1' if kinds[0] == 'probability' else ''}. {int(wrong.sum())} such row(s)."
         )
     keys, first, place = np.unique(space.keys(pairs), return_index=True, return_inverse=True)
     twice = values != values[first][place]
