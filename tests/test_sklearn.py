@@ -127,5 +127,5 @@ def test_embeddings_of_nodes_are_columns_in_a_pipeline():
     assert pipeline.score(nodes[1::2], groups[1::2]) > 1 / 6 + 4 * 0.043
     table = pipeline[:-2].transform(nodes[:3])
     assert table.columns == [f"embedding{k}" for k in range(8)]
-    with pytest.raises(OptionError, match="degree has no embeddings"):
-        NodeEmbedding(LinkPredictor(model="degree"), graph).fit(nodes)
+    with pytest.raises(OptionError, match="resource-allocation has no embeddings"):
+        NodeEmbedding(LinkPredictor(model="resource-allocation"), graph).fit(nodes)

@@ -76,6 +76,7 @@ class ThreadRun:
     loss_shares: tuple[float, float]  # weight of ones and of zeros in its loss
     test_labels: NDArray[np.int64]  # (pairs,) test edges, then as many non-edges
     test_probabilities: NDArray[np.float64]  # (pairs,)
+    embedding: NDArray[np.float64]  # (nodes, dim) the means, which it evaluated
 
 
 def train_thread_program(
@@ -158,6 +159,7 @@ def train_thread_program(
         targets.numpy(),
         (norm * pos_weight * share, norm * (1 - share)),
         *evaluate(mu.detach().nan_to_num().numpy(), test, test_non_edges),
+        mu.detach().numpy(),
     )
 
 
@@ -260,7 +262,12 @@ def test_doctor_names_the_positive_only_scores_from_its_evaluation(thread: Threa
 def test_the_report_names_what_is_wrong_with_it_as_a_scorer(thread: ThreadRun, values: str, rule: str) -> None:
     """Its sigmoid of z.z: for its loss these were logits (two sigmoids); for its 0.5 they were probabilities (no bias)."""
     edges, num_nodes = origin_graph(420, np.random.default_rng(0))
-    own = OwnScorer(lambda pairs: thread.loss_inputs[pairs[:, 0], pairs[:, 1]], values=values, name="program")
+    z = thread.embedding
+
+    def program(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        return expit(np.einsum("pd,pd->p", z[pairs[:, 0]], z[pairs[:, 1]]))
+
+    own = OwnScorer(program, values=values)
     ids = np.array([str(i) for i in range(num_nodes)], dtype=object)
     config = FitConfig(model="own-scorer", decision="half", threads=1)
     run = fit_graph(Graph(ids, edges, PairSpace(num_nodes)), config, own=own)

@@ -76,7 +76,7 @@ class EdgeKFold:
     Example:
         >>> pairs = [("a", "b"), ("b", "a"), ("b", "c"), ("c", "d")]
         >>> [test.tolist() for _, test in EdgeKFold(3, random_state=1).split(pairs)]
-        [[3], [0, 1], [2]]
+        [[0, 1], [2], [3]]
     """
 
     n_splits: int = 5

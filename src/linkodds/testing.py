@@ -45,6 +45,7 @@ def check_encoder(model: Any, *, num_features: int | None = None, epochs: int = 
         AssertionError: a check failed; the message says what it found.
         ModelError: outputs of another shape than was asked for, or random ones in eval mode.
     Example:
+        >>> from torch import nn
         >>> class Smooth(nn.Module):
         ...     def __init__(self):
         ...         super().__init__()
