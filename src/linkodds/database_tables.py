@@ -147,7 +147,7 @@ class DatabaseTable:
         return f"CREATE TABLE {relation_of(str(self.database.table), self.database.schema)} ({columns})"
 
     def _types(self, kind: pl.DataType) -> tuple[str, tuple[str, ...]]:
-        return _TYPES[kind.base_type()][self.database.system]  # type: ignore[index]
+        return _TYPES[kind.base_type()][self.database.system]
 
     def _refuse_other_columns(self, session: Session, rows: pl.DataFrame) -> None:
         relation = relation_of(str(self.database.table), self.database.schema)

@@ -122,7 +122,9 @@ def examine(
     of_kind = {kind: [path for path in kinds if kinds[path] == kind] for kind in _CALLED}
     judged = of_kind["table"] + of_kind["report"]
     edge_lists: list[Path | Database] = [*of_kind["edges"], *databases]
-    all_kinds: dict[Path | Database, Kind] = {**kinds, **dict.fromkeys(databases, "edges")}
+    all_kinds: dict[Path | Database, Kind] = {
+        place: kinds[place] if isinstance(place, Path) else "edges" for place in places
+    }
     _refuse(all_kinds, judged, "--prevalence and --num-candidates", "a table of scores", num_candidates, prevalence)
     _refuse(all_kinds, edge_lists, "--features and --nodes", "an edge list", features, nodes)
     base_rate = {"num_candidates": num_candidates, "prevalence": prevalence}
