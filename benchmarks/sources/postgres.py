@@ -1,9 +1,10 @@
 """What it costs to read a graph from PostgreSQL instead of a file, and what a server that is killed while it is written to leaves.
 
 A million random edges among 100,000 nodes, once with text ids and once with integers, as a Parquet file and as a table of
-a server that is started on loopback for it. Each reading is a process of its own, by turns. Then a million rows are
-written, and the server gets SIGKILL at a random instant of the time that this took undisturbed: ten times, half of them
-while a new table is made, half while rows are added to one. One entry a measurement goes to
+a server that is started on loopback for it. Each reading is a process of its own, by turns; beside the seconds of the
+clock stand those of the processors, of reader and server together, which other work on the machine changes less. Then a
+million rows are written, and the server gets SIGKILL when it says that it has a random share of them: ten times, half of
+them while a new table is made, half while rows are added to one. One entry a measurement goes to
 benchmarks/results/postgres.json, which skips what is there, then a table to docs/databases.md.
 
     python benchmarks/sources/postgres.py [--edges N] [--kills N] [--results FOLDER]
@@ -32,18 +33,27 @@ from linkodds.errors import DatabaseError
 from linkodds.graph import Graph
 
 HERE = Path(__file__).parents[1]
-REPEATS = 5
+REPEATS = 3
 NODES = 100_000
 MARKS = ("<!-- benchmarks/sources/postgres.py -->", "<!-- end -->")
 
 
 def read_once(place: str) -> None:
     """Read a graph, and print its seconds, its edges and the peak bytes of this process."""
-    start = time.perf_counter()
+    start, cpu = time.perf_counter(), time.process_time()
     graph = Graph.from_edges(place)
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "num_edges": graph.num_edges, "peak_bytes": peak}))
+    print(
+        json.dumps(
+            {
+                "seconds": seconds,
+                "cpu_seconds": time.process_time() - cpu,
+                "num_edges": graph.num_edges,
+                "peak_bytes": peak,
+            }
+        )
+    )
 
 
 def edges_of(ids: str, num_edges: int) -> pl.DataFrame:
@@ -90,7 +100,7 @@ def links(num_rows: int) -> pl.DataFrame:
     )
 
 
-def killed_write(server: Server, rows: pl.DataFrame, *, append: bool, after: float) -> dict[str, Any]:
+def killed_write(server: Server, rows: pl.DataFrame, *, append: bool, share: float) -> dict[str, Any]:
     """Write, and kill the server meanwhile; what the message said, and what is in the table once it is up again."""
     table = DatabaseTable(database_of(server.url("?table=links")), "run2", append)
     statement(server, "DROP TABLE IF EXISTS links")
@@ -98,14 +108,29 @@ def killed_write(server: Server, rows: pl.DataFrame, *, append: bool, after: flo
     if append:
         DatabaseTable(table.database, "run1").write(rows.head(1000))
         before = 1000
-    striking = threading.Timer(after, server.kill)
+    over = threading.Event()
+
+    def strike() -> None:
+        with read_only(database_of(server.url())) as session:
+            while not over.is_set():
+                session.fetch("SELECT pg_stat_clear_snapshot()::text AS forget")  # or it repeats what it said first
+                copied = session.fetch("SELECT coalesce(max(tuples_processed), 0) AS rows FROM pg_stat_progress_copy")
+                if copied["rows"][0] >= share * len(rows):
+                    server.kill()
+                    return
+                time.sleep(0.002)
+
+    striking = threading.Thread(target=strike)
     striking.start()
     said = ""
     try:
         table.write(rows)
     except DatabaseError as error:
         said = str(error)
+    over.set()
     striking.join()
+    if not said:  # it was over before the kill
+        server.kill()
     server.start()
     left = count(server, "links")
     whole = (before or 0) + len(rows)
@@ -113,7 +138,7 @@ def killed_write(server: Server, rows: pl.DataFrame, *, append: bool, after: flo
     is_right = state == "as before" if said else state == "complete"
     if "only the server knows" in said:
         is_right = state != "HALF"
-    return {"append": append, "after": after, "rows_left": left, "state": state, "message": said, "is_right": is_right}
+    return {"append": append, "share": share, "rows_left": left, "state": state, "message": said, "is_right": is_right}
 
 
 def measure(results: dict[str, Any], save: Any, num_edges: int, kills: int) -> None:
@@ -121,6 +146,13 @@ def measure(results: dict[str, Any], save: Any, num_edges: int, kills: int) -> N
     if programs is None:
         raise SystemExit("no PostgreSQL here: initdb, postgres and pg_isready are needed")
     with running_server(programs) as server, tempfile.TemporaryDirectory() as folder:
+        rows = links(num_edges)
+        shares = np.random.default_rng(2).uniform(0.0, 1.0, kills)
+        for i, share in enumerate(shares.tolist()):
+            if str(i) not in results["kills"]:
+                results["kills"][str(i)] = killed_write(server, rows, append=i % 2 == 1, share=share)
+                save()
+                print(i, results["kills"][str(i)], flush=True)
         for ids in ("text", "integer"):
             wanted = [f"{ids} {i}" for i in range(REPEATS) if f"{ids} {i}" not in results["reading"]]
             if not wanted:
@@ -131,50 +163,43 @@ def measure(results: dict[str, Any], save: Any, num_edges: int, kills: int) -> N
             for key in wanted:
                 entry = {}
                 for name, place in (("parquet", str(path)), ("postgresql", server.url(f"?table={ids}"))):
+                    before = server.cpu_seconds()
                     done = subprocess.run(
                         [sys.executable, __file__, "--read", place], check=True, capture_output=True, text=True
                     )
                     entry[name] = json.loads(done.stdout)
+                    entry[name]["cpu_seconds"] += server.cpu_seconds() - before
                 assert entry["parquet"]["num_edges"] == entry["postgresql"]["num_edges"]
                 results["reading"][key] = entry
                 save()
                 print(key, entry, flush=True)
-        rows = links(num_edges)
-        if "seconds_to_write" not in results:
-            start = time.perf_counter()
-            DatabaseTable(database_of(server.url("?table=undisturbed")), "run").write(rows)
-            results["seconds_to_write"] = time.perf_counter() - start
-            save()
-        rng = np.random.default_rng(2)
-        instants = rng.uniform(0.05, 0.95, kills) * results["seconds_to_write"]
-        for i, after in enumerate(instants.tolist()):
-            if str(i) not in results["kills"]:
-                results["kills"][str(i)] = killed_write(server, rows, append=i % 2 == 1, after=after)
-                save()
-                print(i, results["kills"][str(i)], flush=True)
 
 
 def page(results: dict[str, Any]) -> str:
     lines = [
-        "| ids | from Parquet | from PostgreSQL | ratio | peak memory, Parquet | PostgreSQL |",
-        "|---|---|---|---|---|---|",
+        "| ids | from Parquet | from PostgreSQL | ratio of clock times | ratio of processor times | peak memory, Parquet | PostgreSQL |",
+        "|---|---|---|---|---|---|---|",
     ]
     for ids in ("text", "integer"):
         entries = [entry for key, entry in results["reading"].items() if key.startswith(ids)]
-        seconds = {name: [entry[name]["seconds"] for entry in entries] for name in ("parquet", "postgresql")}
-        peak = {name: max(entry[name]["peak_bytes"] for entry in entries) / 1e6 for name in seconds}
-        ratios = [b / a for a, b in zip(seconds["parquet"], seconds["postgresql"], strict=True)]
-        shown = [f"{statistics.median(seconds[name]):.2f} s" for name in seconds]
-        lines.append(
-            f"| {ids} | {shown[0]} | {shown[1]} | {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) "
-            f"| {peak['parquet']:.0f} MB | {peak['postgresql']:.0f} MB |"
-        )
+        cells = [ids]
+        for name in ("parquet", "postgresql"):
+            clock, cpu = (
+                statistics.median(each[name][kind] for each in entries) for kind in ("seconds", "cpu_seconds")
+            )
+            cells.append(f"{clock:.2f} s (processors: {cpu:.2f} s)")
+        for kind in ("seconds", "cpu_seconds"):
+            ratios = [each["postgresql"][kind] / each["parquet"][kind] for each in entries]
+            cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+        for name in ("parquet", "postgresql"):
+            cells.append(f"{max(each[name]['peak_bytes'] for each in entries) / 1e6:.0f} MB")
+        lines.append(f"| {' | '.join(cells)} |")
     kills = list(results["kills"].values())
     states = {state: sum(each["state"] == state for each in kills) for state in ("as before", "complete", "HALF")}
     lines += [
         "",
-        f"{len(kills)} kills of the server while {results['num_edges']:,} rows were written (undisturbed: "
-        f"{results['seconds_to_write']:.1f} s): afterwards the table was as before {states['as before']} times, complete "
+        f"{len(kills)} kills of the server while {results['num_edges']:,} rows were written: "
+        f"afterwards the table was as before {states['as before']} times, complete "
         f"{states['complete']} times, half written {states['HALF']} times; what the message said was true "
         f"{sum(each['is_right'] for each in kills)} times.",
     ]

@@ -81,6 +81,12 @@ class Server:
             time.sleep(0.05)
         raise RuntimeError((self.folder / "log").read_text(errors="replace")[-2000:])
 
+    def cpu_seconds(self) -> float:
+        """Of the server and of its connections that are closed."""
+        assert self._process is not None
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
     def kill(self) -> None:
         """SIGKILL to the server and to all that it started, at once."""
         assert self._process is not None

@@ -238,11 +238,11 @@ def _in_order_of_ids(edges: EdgeList) -> EdgeList:
     order = pl.Series(edges.ids.tolist(), dtype=pl.String).arg_sort().to_numpy()
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
-    pairs = rank[edges.pairs]
+    keys = rank[edges.pairs[:, 0]] * np.int64(len(order)) + rank[edges.pairs[:, 1]]
+    keys.sort()
+    pairs = np.column_stack(np.divmod(keys, len(order)))
     place = edges.where(0).rsplit(", ", 1)[0]  # rows are counted as they were sent, which another time may be otherwise
-    return replace(
-        edges, ids=edges.ids[order], pairs=pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))], where=lambda _: place
-    )
+    return replace(edges, ids=edges.ids[order], pairs=pairs, where=lambda _: place)
 
 
 def _number_ids(source: pl.Series, target: pl.Series) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
