@@ -12,7 +12,6 @@ benchmarks/results/postgres.json, which skips what is there, then a table to doc
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -43,7 +42,9 @@ def read_once(place: str) -> None:
     start, cpu = time.perf_counter(), time.process_time()
     graph = Graph.from_edges(place)
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Of this program alone: ru_maxrss would begin with what the process that started it had.
+    status = Path("/proc/self/status").read_text()
+    peak = int(status.split("VmHWM:")[1].split()[0]) * 1024
     print(
         json.dumps(
             {
@@ -192,7 +193,8 @@ def page(results: dict[str, Any]) -> str:
             ratios = [each["postgresql"][kind] / each["parquet"][kind] for each in entries]
             cells.append(f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
         for name in ("parquet", "postgresql"):
-            cells.append(f"{max(each[name]['peak_bytes'] for each in entries) / 1e6:.0f} MB")
+            peaks = [each[name]["peak_bytes"] for each in entries if each[name]["peak_bytes"] is not None]
+            cells.append(f"{max(peaks) / 1e6:.0f} MB" if peaks else "not measured")
         lines.append(f"| {' | '.join(cells)} |")
     kills = list(results["kills"].values())
     states = {state: sum(each["state"] == state for each in kills) for state in ("as before", "complete", "HALF")}
