@@ -13,6 +13,7 @@ from linkodds.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.config import BASELINES, OWN, OWN_ENCODER, OWN_SCORER, FitConfig
 from linkodds.contest import Contender, Contest
 from linkodds.costs import Costs
+from linkodds.database_urls import Database
 from linkodds.decision import parse_rule
 from linkodds.errors import InvertedRanking, OptionError
 from linkodds.evaluation import Evaluation
@@ -42,10 +43,11 @@ class ReadingOptions:
     directed: bool = False
     bipartite: bool | None = None
     features: Path | None = None
+    query: str | None = None
 
 
 def fit_run(
-    edges: Path,
+    edges: Path | Database,
     out: Path,
     config: FitConfig,
     *,
@@ -64,7 +66,7 @@ def fit_run(
     counts the process that came to the end.
 
     Args:
-        edges: any file that `Graph.from_edges` reads.
+        edges: any file or database that `Graph.from_edges` reads.
         out: RUN; written as RUN.partial and renamed when complete.
         config: all options of the fit.
         reading: how to read the file.
@@ -104,6 +106,7 @@ def fit_run(
             directed=reading.directed,
             bipartite=reading.bipartite,
             feature_scaling=config.feature_scaling,
+            query=reading.query,
         )
     return fit_graph(
         graph,

@@ -234,6 +234,11 @@ def write_results(partial: PartialRun, run: Run) -> None:
     partial.write("cost.json", _json(run.cost))
 
 
+def run_id(run: Run) -> str:
+    """What a row in a database says that it came from: the first 16 digits of the SHA-256 of evaluation.json."""
+    return hashlib.sha256(_json(run.evaluation)).hexdigest()[:16]
+
+
 def load_run(path: Path | str) -> Run:
     """Open a run directory; every file is held against its hash first, and nothing in it is ever executed.
 

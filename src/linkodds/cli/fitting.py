@@ -32,6 +32,7 @@ def fit(
     delimiter: opt.Delimiter = None,
     source: opt.Source = None,
     target: opt.Target = None,
+    query: opt.Query = None,
     nodes: opt.Nodes = None,
     directed: opt.Directed = False,
     bipartite: opt.Bipartite = None,
@@ -144,6 +145,7 @@ def fit(
         "directed": directed or None,
         "bipartite": bipartite,
         "features": features,
+        "query": query,
     }
     before = {} if left is None else left.reading
     known: dict[str, Any] = {
