@@ -257,3 +257,41 @@ LabelFrequency = Annotated[
         metavar="C or LOW:HIGH", help="Share of all true links that is recorded.", rich_help_panel=_ASSUMPTION
     ),
 ]
+
+# scores of somebody's program
+_SCORES = "Somebody's scores, in the place of a RUN"
+Scores = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Table of source, target and a score.", rich_help_panel=_SCORES),
+]
+AllEdges = Annotated[
+    Path | None,
+    typer.Option("--edges", metavar="EDGES", help="All recorded edges, held-out ones too.", rich_help_panel=_SCORES),
+]
+HeldOutEdges = Annotated[
+    Path | None,
+    typer.Option(
+        "--held-out",
+        metavar="FILE",
+        help="The edges that the scorer did not know.",
+        show_default="those with a score",
+        rich_help_panel=_SCORES,
+    ),
+]
+Scored = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which pairs have a score: all candidates; uniform, all held-out edges and non-edges drawn uniformly; top, the "
+        "best by their scores.",
+        show_default="all, if they have",
+        rich_help_panel=_SCORES,
+    ),
+]
+ScoresOut = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="RUN", help="Save as a run, with its report.", rich_help_panel=_SCORES),
+]
+ScoresSeed = Annotated[
+    int, typer.Option("--seed", min=0, help="Of which held-out edges calibrate.", rich_help_panel=_SCORES)
+]

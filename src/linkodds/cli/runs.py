@@ -10,6 +10,7 @@ import typer
 from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app, counted, printable, say
 from linkodds.cli.progress import share_shown
+from linkodds.cli.scores import evaluate_scores
 
 if TYPE_CHECKING:
     from linkodds.error_control import ControlledList
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 @app.command(cls=Command)
 def evaluate(
-    run: opt.RunDirectory,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Run directory that 'linkodds fit' wrote; or --scores.")
+    ] = None,
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
     label_frequency: opt.LabelFrequency = None,
@@ -27,16 +30,56 @@ def evaluate(
         float | None,
         typer.Option(metavar="A", help="Audit instead: select held-out edges with at most this share of false ones."),
     ] = None,
+    scores: opt.Scores = None,
+    edges: opt.AllEdges = None,
+    held_out: opt.HeldOutEdges = None,
+    scored: opt.Scored = None,
+    nodes: opt.Nodes = None,
+    directed: opt.Directed = False,
+    out: opt.ScoresOut = None,
+    decision: opt.DecisionRule = None,
+    seed: opt.ScoresSeed = 0,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Print the evaluation of a run, at its own base rate or at another; or audit error-controlled selection."""
+    """Print the evaluation of a run, at its own base rate or at another; or audit error-controlled selection.
+
+    With --scores FILE --edges EDGES: the evaluation of somebody's scores, from a table with source, target and one of
+    probability, logit, score. Edges that it does not score, or those that are not --held-out, are taken to be known to
+    the scorer.
+    """
+    from linkodds.errors import OptionError
+
+    if scores is not None:
+        if edges is None or run is not None or (prevalence, expected_missing, label_frequency, fdr) != (None,) * 4:
+            raise OptionError(
+                "--scores FILE goes with --edges EDGES, and without RUN, --prevalence, --expected-missing, --label-frequency "
+                "and --fdr."
+            )
+        evaluate_scores(
+            scores,
+            edges,
+            held_out=held_out,
+            scored=scored,
+            nodes=nodes,
+            directed=directed,
+            out=out,
+            decision=decision,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    of_scores = {"--edges": edges, "--held-out": held_out, "--scored": scored, "--nodes": nodes, "--out": out}
+    given = [name for name, value in (of_scores | {"--decision": decision}).items() if value is not None]
+    if run is None or given or directed or seed:
+        raise OptionError(
+            "evaluate takes a RUN, or --scores FILE with --edges EDGES"
+            + (f"; {', '.join(given)} belong(s) to --scores." if given else ".")
+        )
     from linkodds.inference import Assumption, evaluate_run
     from linkodds.record import load_run
 
     assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
     if fdr is not None:
-        from linkodds.errors import OptionError
-
         if assumption != Assumption():
             raise OptionError(
                 "--fdr audits the run at its own base rate; leave --prevalence, --expected-missing and "

@@ -29,10 +29,11 @@ from linkodds.doctor.model_rules import ModelScores, scores_rng
 from linkodds.doctor.reports import CELLS, holds_report, read_report
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.findings import Finding
+from linkodds.function_scoring import LostScorer
 from linkodds.graph import Graph
 from linkodds.pairs import Pairs
 from linkodds.reading import read_edges
-from linkodds.scoring import Embeddings, Scorer
+from linkodds.scoring import DegreeAwareScorer, Embeddings, Scorer
 from linkodds.split import Split
 from linkodds.tables import read_bytes
 
@@ -147,12 +148,15 @@ def _of_run(path: Path, load_run: Callable[[Path], SavedRun]) -> list[Finding]:
     run = load_run(path)
     stored = [Finding(**found) for found in run.evaluation["findings"]]
     embeddings = run.embeddings
-    scores = ModelScores.of(
-        run.scorer,
-        run.split,
-        scores_rng(run.config["options"]["seed"]),
-        embeddings=None if embeddings is None else embeddings[0],
-    )
+    scores = None
+    base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    if not isinstance(base, LostScorer):
+        scores = ModelScores.of(
+            run.scorer,
+            run.split,
+            scores_rng(run.config["options"]["seed"]),
+            embeddings=None if embeddings is None else embeddings[0],
+        )
     found = diagnose_run(
         evaluation=run.evaluation, history=run.history, split=run.split, decision=run.decision.rule, scores=scores
     )
