@@ -25,7 +25,7 @@ from linkodds.config import FitConfig
 from linkodds.demo import demo_graph
 from linkodds.errors import DataError, OptionError
 
-COMMANDS = ("compare", "config", "demo", "doctor", "evaluate", "find", "fit", "predict", "report", "serve")
+COMMANDS = ("compare", "config", "demo", "doctor", "evaluate", "export", "find", "fit", "predict", "report", "serve")
 WIDE = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
 
 
