@@ -75,6 +75,7 @@ def fit(
     config: opt.ConfigFile = None,
     resume: opt.Resume = False,
     tensorboard: opt.TensorBoard = None,
+    mlflow: opt.Mlflow = None,
     force: opt.Force = False,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -153,7 +154,7 @@ def fit(
     }
     reading = ReadingOptions(**known | {name: value for name, value in how_to_read.items() if value is not None})
     with (
-        watched(tensorboard) as (say_stage, on_start, watch_epoch),
+        watched(tensorboard, mlflow, out.name) as (say_stage, on_start, watch_epoch, on_end),
         stopping_between_epochs(say_stage, watch_epoch) as (progress, on_epoch),
     ):
         run = fit_run(
@@ -167,6 +168,7 @@ def fit(
             on_start=on_start,
             on_epoch=on_epoch,
         )
+        on_end(out, run.evaluation, run.config["options"])
     if as_json:
         print(json.dumps(run.evaluation, indent=2, allow_nan=False))
         return
