@@ -62,7 +62,7 @@ LinkPredictor("gae", epochs=5, tune=2, threads=1).fit(graph)'"""
         f"""python -c '{FIT}
 import anndata
 predictor.export("run.h5ad", top=3)
-assert anndata.read_h5ad("run.h5ad").obsm["X_linkodds"].shape == (120, 8)'"""
+assert anndata.read_h5ad("run.h5ad").obsm["X_linkodds"].shape[0] == 120'"""
     ],
     "faiss": [
         f"""python -c '{FIT}
