@@ -216,5 +216,5 @@ def test_every_extra_is_tried_in_an_environment_of_its_own() -> None:
     assert spec.loader is not None
     extras = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(extras)
-    assert set(extras.SMOKE) == {"", *PROJECT["optional-dependencies"]}
+    assert {"", *PROJECT["optional-dependencies"]} <= set(extras.SMOKE)
     assert extras.PAGE.read_text(encoding="utf-8") == extras.page()
