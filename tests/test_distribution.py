@@ -165,9 +165,9 @@ def test_importing_linkodds_loads_nothing_but_itself() -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_shells_complete_commands(shell: str, tmp_path: Path) -> None:
-    script = run(
-        sys.executable, "-m", "linkodds", "--show-completion", shell, folder=tmp_path, PYTHONPATH=str(ROOT / "src")
-    )
+    source = str(ROOT / "src")
+    named = {"PYTHONPATH": source, "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}  # else it asks who started it
+    script = run(sys.executable, "-m", "linkodds", "--show-completion", shell, folder=tmp_path, **named)
     assert "complete" in script
     words = {
         "bash": {"COMP_WORDS": "linkodds fi", "COMP_CWORD": "1"},
@@ -175,7 +175,7 @@ def test_shells_complete_commands(shell: str, tmp_path: Path) -> None:
         "fish": {"_TYPER_COMPLETE_ARGS": "linkodds fi", "_TYPER_COMPLETE_FISH_ACTION": "get-args"},
     }
     code = "import sys; from linkodds.cli import app; sys.argv = ['linkodds']; app(prog_name='linkodds')"
-    asked = {"_LINKODDS_COMPLETE": f"complete_{shell}", "PYTHONPATH": str(ROOT / "src"), **words[shell]}
+    asked = {"_LINKODDS_COMPLETE": f"complete_{shell}", "PYTHONPATH": source, **words[shell]}
     offered = run(sys.executable, "-c", code, folder=tmp_path, **asked)
     assert {"fit", "find"} <= set(re.findall(r"\b(fit|find|fi\w*)\b", offered))
     assert "serve" not in offered
