@@ -29,7 +29,9 @@ TOP, MOST_BYTES = 1000, 8_000_000_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
-    parser.add_argument("--runs", type=Path, default=HERE.parents[1] / "build" / "large", help="where runs and lists are kept")
+    parser.add_argument(
+        "--runs", type=Path, default=HERE.parents[1] / "build" / "large", help="where runs and lists are kept"
+    )
     parser.add_argument("--only", choices=GRAPHS)
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
