@@ -17,9 +17,10 @@ from linkodds.errors import OptionError, RunError
 from linkodds.estimator import LinkPredictor
 from linkodds.exporting import EXPORTS, export_run, faiss_of
 from linkodds.graph import Graph
-from linkodds.inference import Assumption, find_links
+from linkodds.inference import find_links
 from linkodds.pipeline import fit_graph
 from linkodds.record import Run
+from linkodds.restating import Assumption
 
 pytestmark = pytest.mark.filterwarnings("ignore:builtin type .wig:DeprecationWarning")  # faiss, on import
 

@@ -8,10 +8,11 @@ import pytest
 
 from linkodds.config import FitConfig
 from linkodds.errors import MalformedFile, OptionError, RunError, UnknownNode
-from linkodds.inference import Assumption, find_links, find_run, link_table
+from linkodds.inference import find_links, find_run, link_table
 from linkodds.link_files import partial_path
 from linkodds.listing import ALL_PAIRS, LinkSearch, Scope
 from linkodds.pipeline import fit_graph
+from linkodds.restating import Assumption
 
 
 @pytest.fixture

@@ -20,15 +20,7 @@ from linkodds.evaluation import Evaluation
 from linkodds.given_again import given_again, name_of, own_of
 from linkodds.graph import Graph
 from linkodds.inductive import with_new_nodes
-from linkodds.inference import (
-    Assumption,
-    PairTable,
-    decision_of,
-    find_links,
-    links_of_new_nodes,
-    score_new_pairs,
-    score_pairs,
-)
+from linkodds.inference import PairTable, find_links, links_of_new_nodes, score_new_pairs, score_pairs
 from linkodds.listing import NotExhaustive, Scope
 from linkodds.new_edges import average_precision_of
 from linkodds.own_encoder import OwnEncoder
@@ -38,6 +30,7 @@ from linkodds.reading import read_pairs
 from linkodds.record import PartialRun, Run, at_path, load_run, write_results
 from linkodds.rehearsal import Rehearsal
 from linkodds.report import write_report
+from linkodds.restating import Assumption, decision_of
 from linkodds.split import Split
 
 

@@ -77,8 +77,8 @@ def evaluate(
             "evaluate takes a RUN, or --scores FILE with --edges EDGES"
             + (f"; {', '.join(given)} belong(s) to --scores." if given else ".")
         )
-    from linkodds.inference import Assumption, evaluate_run
     from linkodds.record import load_run
+    from linkodds.restating import Assumption, evaluate_run
 
     assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
     if fdr is not None:
@@ -169,8 +169,9 @@ def predict(
     Rows with an id that the graph does not have stay empty, are counted, and make the exit code 1; so do rows that
     are no pair of the graph. With --features pairs may name new nodes too; nothing is guaranteed for these.
     """
-    from linkodds.inference import Assumption, predict_run
+    from linkodds.inference import predict_run
     from linkodds.record import load_run
+    from linkodds.restating import Assumption
 
     loaded = load_run(run)
     place = _place_to_write(out, to, append, loaded)
@@ -300,10 +301,11 @@ def find(
     """New links: the best of all pairs without a recorded edge; with --features those of new nodes alone."""
     from linkodds.error_control import list_links, mode_of_list
     from linkodds.errors import OptionError
-    from linkodds.inference import Assumption, find_run, find_run_of_new_nodes
+    from linkodds.inference import find_run, find_run_of_new_nodes
     from linkodds.link_files import table_writer, write_notes
     from linkodds.listing import Scope
     from linkodds.record import load_run
+    from linkodds.restating import Assumption
 
     assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
     scope = Scope(from_nodes, to_nodes, within_hops, per_node)
