@@ -134,8 +134,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, structural-gae, stack, signed-gae, refined-gae, ncn, gae, vgae, linear-gae, linear-vgae, or a baseline: "
-        "degree, common-neighbors, adamic-adar, resource-allocation, l3, katz, ppr, feature-cosine.",
+        help="auto, structural-gae, stack, signed-gae, signed-vgae, refined-gae, ncn, gae, vgae, linear-gae, linear-vgae, or a "
+        "baseline: degree, common-neighbors, adamic-adar, resource-allocation, l3, katz, ppr, feature-cosine.",
         rich_help_panel=_MODEL,
     ),
 ]
