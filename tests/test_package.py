@@ -42,6 +42,7 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
         "encoder",
         "estimator",
         "fit",
+        "future",
         "latent",
         "mean_of_folds",
         "model_fitting",

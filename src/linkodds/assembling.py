@@ -12,6 +12,7 @@ from linkodds.features import Features, FeatureTable, Scaling, scale_features
 from linkodds.findings import Finding
 from linkodds.interop import EdgeList
 from linkodds.pairs import Pairs, PairSpace
+from linkodds.times import EdgeTimes
 
 _MIN_CYCLES = 10  # independent cycles, all of even length, that are no accident
 
@@ -25,6 +26,7 @@ class Assembled:
     space: PairSpace
     features: Features | None
     findings: tuple[Finding, ...]
+    times: EdgeTimes | None = None
 
 
 def assemble(
@@ -66,6 +68,7 @@ def assemble(
         features.refuse_not_finite(row_ids)
         ids, row_of_node = _join_features(ids, features, row_ids, closed=nodes is not None)
     findings = [_first_edge(edges), *edges.findings] if len(pairs) else list(edges.findings)
+    rows = pairs
     pairs, dropped = _drop_repeats(pairs, len(ids), edges.directed)
     findings += dropped
     num_isolated = int((np.bincount(pairs.ravel(), minlength=len(ids)) == 0).sum())
@@ -83,18 +86,22 @@ def assemble(
             order = np.argsort(side, kind="stable")
             place = np.empty(len(ids), dtype=np.int64)
             place[order] = np.arange(len(ids))
-            ids, pairs = ids[order], place[pairs]
+            ids, pairs, rows = ids[order], place[pairs], place[rows]
             row_of_node = row_of_node if features is None else row_of_node[order]
             findings.append(_sides_finding(sides, len(ids), told=bool(bipartite)))
     space = PairSpace(len(ids), directed=edges.directed, sides=sides)
     pairs = space.canonical(pairs)
     pairs = pairs[np.argsort(space.keys(pairs))]
+    times = None
+    if edges.times is not None:
+        times, about_times = _first_times(edges.times, rows, pairs, space)
+        findings += about_times
 
     scaled = None
     if features is not None:
         scaled, said = scale_features(features.matrix[row_of_node], feature_scaling, features.names)
         findings += said
-    return Assembled(ids, pairs, space, scaled, tuple(findings))
+    return Assembled(ids, pairs, space, scaled, tuple(findings), times)
 
 
 def _first_edge(edges: EdgeList) -> Finding:
@@ -220,6 +227,23 @@ def _drop_repeats(pairs: Pairs, num_nodes: int, directed: bool) -> tuple[Pairs, 
         if count:
             findings.append(Finding("reading", "warning", f"{count} {what}.", cure, float(count)))
     return proper, findings
+
+
+def _first_times(times: EdgeTimes, rows: Pairs, edges: Pairs, space: PairSpace) -> tuple[EdgeTimes, list[Finding]]:
+    """The first time of every edge among its rows, and how many rows came at another time."""
+    proper = rows[:, 0] != rows[:, 1]
+    place = np.searchsorted(space.keys(edges), space.keys(space.canonical(rows[proper])))
+    values = times.values[proper]
+    first = np.full(len(edges), values.max(initial=0), dtype=values.dtype)
+    np.minimum.at(first, place, values)
+    num_later = int((values > first[place]).sum())
+    findings = []
+    if num_later:
+        message = f"{num_later} row(s) repeat an edge at a later time: the first time of each edge counts."
+        findings.append(
+            Finding("reading", "info", message, "Nothing to do, unless a repeat is a new event.", float(num_later))
+        )
+    return EdgeTimes(first, times.kind, times.column), findings
 
 
 def _first_of_each(pairs: Pairs, compared: Pairs, num_nodes: int) -> Pairs:

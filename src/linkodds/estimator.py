@@ -32,11 +32,15 @@ from linkodds.reading import read_pairs
 from linkodds.record import PartialRun, Run, at_path, load_run, write_results
 from linkodds.report import write_report
 
+_OF_READING = ("time",)
+"""Parameters that say how edges are read."""
+
 
 class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Calibrated link prediction: split, train, calibrate, decide and evaluate in one `fit`.
 
-    Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them.
+    Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them. `time` is
+    for edges that `fit` reads itself; a `Graph` that was read with times is split by them whether it is given or not.
 
     Attributes after fit:
         evaluation_: the `Evaluation`, its metrics with intervals at the true base rate.
@@ -89,6 +93,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         seed: int = 0,
         device: str = "auto",
         threads: int | None = None,
+        time: str | int | None = None,
     ) -> None:
         self.model = model
         self.decoder = decoder
@@ -123,6 +128,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.seed = seed
         self.device = device
         self.threads = threads
+        self.time = time
 
     def fit(self, graph: Graph, y: None = None) -> Self:  # noqa: ARG002  (scikit-learn passes y)
         """Learn from a graph; `y` is ignored, the labels are the graph's edges.
@@ -131,8 +137,13 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             LinkoddsError: as `linkodds fit`, one clear message.
         """
         if not isinstance(graph, Graph):
-            graph = Graph.from_edges(graph)
-        self.run_ = fit_graph(graph, FitConfig.from_options(self._given()))
+            graph = Graph.from_edges(graph, time=self.time)
+        elif self.time is not None and (graph.times is None or graph.times.column != str(self.time)):
+            raise OptionError(
+                f"time={self.time!r}: this graph has no such times. Read it with Graph.from_edges(..., time={self.time!r})."
+            )
+        how = {} if graph.times is None else {"time": graph.times.column}
+        self.run_ = fit_graph(graph, FitConfig.from_options(self._given()), reading=how)
         return self
 
     @property
@@ -399,6 +410,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         names = cls().get_params()
         options = FitConfig.from_options(run.config["options"]).model_dump()
         predictor = cls(**{name: value for name, value in options.items() if name in names})
+        predictor.time = run.config["reading"].get("time")
         predictor.run_ = run
         return predictor
 
@@ -408,7 +420,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         return {
             name: value
             for name, value in self.get_params().items()
-            if type(value) is not type(defaults[name]) or value != defaults[name]
+            if name not in _OF_READING and (type(value) is not type(defaults[name]) or value != defaults[name])
         }
 
     def _run(self) -> Run:

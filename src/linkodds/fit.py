@@ -22,6 +22,7 @@ from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_r
 from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.features import Features
 from linkodds.findings import Finding
+from linkodds.future import about_time
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.history import Epoch, history_columns
@@ -91,6 +92,7 @@ class Fit:
         self.checkpoints: Checkpoints | None = None
         self.features, self.findings = informative_features(graph)
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
+        self.split_seed = split_seed
         self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed)
         self.split = self.rehearsal.split
         self.tuned: Tuned | None = None
@@ -119,9 +121,17 @@ class Fit:
         }
         with self.costs.stage("evaluation"):
             ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
-            evaluation = self.evaluated(measured, ranks, baselines).to_json()
+            evaluated = self.evaluated(measured, ranks, baselines)
         history = history_columns(fitted.history if fitted else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
+        about_future: list[Finding] = []
+        if self.split.times is not None:
+            rng = np.random.default_rng(self.split_seed)
+            section, about_future = about_time(
+                self.graph, contest, contenders, measured.test, stored.threshold_logit, rng
+            )
+            evaluated = replace(evaluated, time=section)
+        evaluation = evaluated.to_json()
         embeddings = embeddings_of(fitted.scorer) if isinstance(fitted, TrainedModel) else None
         if isinstance(fitted, StructuralModel):
             embeddings = embeddings_of(fitted.scorer.table)
@@ -132,7 +142,9 @@ class Fit:
         )
         evaluation["findings"] = [
             each.to_json()
-            for each in conclude([*seen, *_decision_findings(stored, measured.calibrator), *measured.findings])
+            for each in conclude(
+                [*seen, *about_future, *_decision_findings(stored, measured.calibrator), *measured.findings]
+            )
         ]
         return Run(
             config=self.settings(winner) | contest.fitting.budget_spent,
@@ -161,6 +173,8 @@ class Fit:
             f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
             f"{self.rehearsal.non_edges.num_scored:,} non-edges {_DESIGNS[self.rehearsal.non_edges.design]}."
         )
+        if self.split.times is not None:
+            self.say(self.split.times.sentence())
 
     def contest(self, name: str | None = None) -> Contest:
         """One model, or what auto tries, and baselines on the split.

@@ -13,6 +13,7 @@ from linkodds.features import Scaling, read_features
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading import read_edges, read_nodes
+from linkodds.times import EdgeTimes
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +26,7 @@ class Graph:
         space: the admissible pairs; says whether the graph is directed or bipartite.
         features: node features, or None.
         findings: what reading dropped, detected or assumed.
+        times: of the edges, in their order, or None; with them a fit splits by time.
     Raises:
         DegenerateGraph: fewer than two nodes, no edge, or no non-edge.
     Example:
@@ -39,12 +41,15 @@ class Graph:
     space: PairSpace
     features: Features | None = None
     findings: tuple[Finding, ...] = ()
+    times: EdgeTimes | None = None
     _index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {name: i for i, name in enumerate(self.ids)})
         if len(self._index) != len(self.ids) or len(self.ids) != self.space.num_nodes:
             raise ValueError("ids must be unique, one a node")
+        if self.times is not None and len(self.times.values) != len(self.edges):
+            raise ValueError("one time for each edge")
         if self.num_nodes < 2:
             raise DegenerateGraph(
                 f"the graph has {self.num_nodes} node(s); link prediction needs at least two nodes and two edges."
@@ -71,6 +76,7 @@ class Graph:
         directed: bool = False,
         bipartite: bool | None = None,
         feature_scaling: Scaling = "auto",
+        time: str | int | None = None,
     ) -> "Graph":
         """Read a graph; what was dropped, detected or assumed is in its `findings`.
 
@@ -90,6 +96,8 @@ class Graph:
             directed: edges have a direction (a NetworkX graph, GraphML and GML know for themselves).
             bipartite: pairs join two sides only; None detects it.
             feature_scaling: "auto", "none", "standard" or "row"; see `linkodds.features.scale_features`.
+            time: column of a table with integers, floats or ISO dates: edges are split by time. Of an edge that is there
+                more than once the first time counts.
         Raises:
             DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
             OptionError: options that exclude each other, or that the format has no use for.
@@ -100,7 +108,9 @@ class Graph:
             >>> [finding.message for finding in graph.findings if finding.severity == "warning"]
             ['1 reversed duplicate(s) dropped: (u, v) and (v, u) are one edge.']
         """
-        read = read_edges(edges, source=source, target=target, header=header, delimiter=delimiter, directed=directed)
+        read = read_edges(
+            edges, source=source, target=target, header=header, delimiter=delimiter, directed=directed, time=time
+        )
         given = features if features is not None else read.features
         parts = assemble(
             read,
@@ -109,7 +119,7 @@ class Graph:
             bipartite=bipartite,
             feature_scaling=feature_scaling,
         )
-        return Graph(parts.ids, parts.edges, parts.space, parts.features, parts.findings)
+        return Graph(parts.ids, parts.edges, parts.space, parts.features, parts.findings, parts.times)
 
     @property
     def num_nodes(self) -> int:

@@ -19,6 +19,7 @@ from linkodds.evidence import Evidence
 from linkodds.expectation import expected_links
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
+from linkodds.horizons import restated as restated_time
 from linkodds.inductive import NOT_GUARANTEED, WithNewNodes
 from linkodds.link_files import partial_path, table_writer, way_of_partial, write_notes
 from linkodds.listing import ALL_PAIRS, LinkSearch, NotExhaustive, Scope, list_partners
@@ -155,6 +156,9 @@ def _restated(run: Run, prevalence: float, findings: list[Finding]) -> dict[str,
         rng=np.random.default_rng(run.config["options"]["seed"]),
     ).to_json()
     restated["metrics"]["mrr"] = run.evaluation["metrics"]["mrr"]  # ranks do not know the prevalence
+    if measured.time is not None:
+        at_prevalence = run.test.at_prevalence(prevalence)
+        restated["time"] = restated_time(measured.time, at_prevalence, run.split, run.decision.threshold_logit)
     restated["candidates"] = {**run.evaluation["candidates"], "prevalence": prevalence}
     return restated
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs
+from linkodds.times import EdgeTimes
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,7 @@ class EdgeList:
         layout: how a table was read, for the user to check; empty for graphs.
         findings: what reading detected or ignored.
         features: a matrix that came along, one row a node, or None.
+        times: one for each row, or None.
     """
 
     ids: NDArray[np.object_]
@@ -38,6 +40,7 @@ class EdgeList:
     layout: str = ""
     findings: tuple[Finding, ...] = ()
     features: Any = None
+    times: EdgeTimes | None = None
 
 
 def is_networkx(value: Any) -> bool:

@@ -39,6 +39,7 @@ class ReadingOptions:
     directed: bool = False
     bipartite: bool | None = None
     features: Path | None = None
+    time: str | None = None
 
 
 def fit_run(
@@ -101,6 +102,7 @@ def fit_run(
             directed=reading.directed,
             bipartite=reading.bipartite,
             feature_scaling=config.feature_scaling,
+            time=reading.time,
         )
     return fit_graph(
         graph,

@@ -24,8 +24,11 @@ from linkodds.interop import (
     is_pyg,
 )
 from linkodds.tables import NOISE, Table, is_frame, load_sparse, read_bytes, require_file, table_of_frame
+from linkodds.times import TIME_NAMES, looks_like_times, read_times
 
 EDGE_FORMATS = ".csv .tsv .txt (also .gz), .parquet, .npz (SciPy adjacency), .graphml, .gml"
+_LOOKED_AT = 1000
+"""Rows of a column that may hold times."""
 
 
 def read_edges(
@@ -36,6 +39,7 @@ def read_edges(
     header: bool | None = None,
     delimiter: str | None = None,
     directed: bool = False,
+    time: str | int | None = None,
 ) -> EdgeList:
     """Edges of a file or of an object, as they stand there.
 
@@ -46,6 +50,7 @@ def read_edges(
         header: whether the first line names the columns; None detects it (the rule is in `delimited.read_table`).
         delimiter: of the columns; None detects it.
         directed: edges have a direction.
+        time: column of the times, by name or number, of a table; None where there is none.
     Raises:
         MalformedFile: a file that cannot be read as what its name says, with line, column and value.
         DataError: an object that holds no graph.
@@ -55,18 +60,18 @@ def read_edges(
         >>> edges.ids.tolist(), edges.pairs.tolist()
         (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
     """
-    options = {"source": source, "target": target, "header": header, "delimiter": delimiter}
+    options = {"source": source, "target": target, "header": header, "delimiter": delimiter, "time": time}
     if isinstance(edges, str | Path):
         path = Path(edges)
         if is_text_file(path) or path.suffix.lower() == ".parquet":
-            table = read_table(path, header=header, delimiter=delimiter, ids=(source, target))
-            return _edges_of_table(table, source, target, directed)
+            table = read_table(path, header=header, delimiter=delimiter, ids=(source, target), named=(time,))
+            return _edges_of_table(table, source, target, directed, time)
         require_file(path)
         _refuse(options, path.name)
         return _read_graph_file(path, directed)
     if is_frame(edges):
         _refuse({"header": header, "delimiter": delimiter}, "a data frame")
-        return _edges_of_table(table_of_frame(edges), source, target, directed)
+        return _edges_of_table(table_of_frame(edges), source, target, directed, time)
     _refuse(options, f"a {type(edges).__name__}")
     if is_pyg(edges):
         return edges_of_pyg(edges, directed=directed)
@@ -153,7 +158,13 @@ def read_nodes(nodes: Any) -> NDArray[np.object_]:
     return np.array(names, dtype=object)
 
 
-def _edges_of_table(table: Table, source: str | int | None, target: str | int | None, directed: bool) -> EdgeList:
+def _edges_of_table(
+    table: Table,
+    source: str | int | None,
+    target: str | int | None,
+    directed: bool,
+    time: str | int | None = None,
+) -> EdgeList:
     if len(table.names) < 2:
         raise MalformedFile(
             f"{table.place}: one column only ({', '.join(table.names)}); an edge list has two columns of ids."
@@ -162,12 +173,15 @@ def _edges_of_table(table: Table, source: str | int | None, target: str | int | 
         None if name is None else table.position(name, option=option)
         for name, option in ((source, "--source"), (target, "--target"))
     ]
+    of_times = None if time is None else table.position(time, option="--time")
     # A column without a name is a row index that some program wrote, so it is no default.
-    free = [i for i, name in enumerate(table.names) if name != "" and i not in chosen]
+    free = [i for i, name in enumerate(table.names) if name != "" and i not in (*chosen, of_times)]
     positions = [free.pop(0) if place is None and free else place for place in chosen]
     if None in positions or positions[0] == positions[1]:
         raise OptionError(f"{table.place}: --source and --target are two columns, not {source!r} twice.")
     first, second = (int(place) for place in positions if place is not None)
+    if of_times in (first, second):
+        raise OptionError(f"{table.place}: --time and the ids are different columns, not {time!r} twice.")
     if not len(table.lines):
         raise DataError(f"{table.place} has no row.")
     frame = table.load([first, second])
@@ -180,8 +194,13 @@ def _edges_of_table(table: Table, source: str | int | None, target: str | int | 
                 f"Fill it in or delete the {table.unit}."
             )
     ids, pairs = _number_ids(columns[0], columns[1])
-    ignored = [name for i, name in enumerate(table.names) if i not in (first, second)]
+    times = None
+    if of_times is not None:
+        times = read_times(table.load([of_times]).to_series(), table.names[of_times], table.where)
+    ignored = [name for i, name in enumerate(table.names) if i not in (first, second, of_times)]
     findings = [ignored_columns(ignored)] if ignored else []
+    if times is None:
+        findings += _unused_times(table, (first, second))
     lower = [name.lower() for name in table.names]
     if source is None and target is None and {"source", "target"} <= set(lower) and lower[first] != "source":
         used = f"{table.names[first]!r} and {table.names[second]!r}"
@@ -190,7 +209,23 @@ def _edges_of_table(table: Table, source: str | int | None, target: str | int | 
             Finding("reading", "warning", message, "Pass --source source --target target if those are meant.")
         )
     layout = f"{table.layout or 'table'}, columns {table.names[first]!r} and {table.names[second]!r}"
-    return EdgeList(ids, pairs, directed, table.where, layout=layout, findings=tuple(findings))
+    return EdgeList(ids, pairs, directed, table.where, layout=layout, findings=tuple(findings), times=times)
+
+
+def _unused_times(table: Table, taken: tuple[int, int]) -> list[Finding]:
+    """A warning where a column that nobody asked for has a name and values of times."""
+    for i, name in enumerate(table.names):
+        if i in taken or name.lower() not in TIME_NAMES:
+            continue
+        if looks_like_times(table.load([i]).to_series().head(_LOOKED_AT)):
+            message = (
+                f"Column {name!r} looks like times, and is not used: the split is random, so that a model learns from "
+                "edges that are later than those it is tested on. That says nothing about links of the future, and mostly "
+                "flatters."
+            )
+            remedy = f"Pass --time {name} (time={name!r}) where new links are those of the future."
+            return [Finding("reading", "warning", message, remedy)]
+    return []
 
 
 def _number_ids(source: pl.Series, target: pl.Series) -> tuple[NDArray[np.object_], NDArray[np.int64]]:

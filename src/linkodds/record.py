@@ -37,6 +37,7 @@ from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, 
 from linkodds.split import PARTS, Split
 from linkodds.stack import StackScorer
 from linkodds.structural_gae import StructuralScorer
+from linkodds.times import SplitTimes
 from linkodds.trees import MAX_BYTES, forests_text, read_forests
 
 FORMAT = "linkodds.run/1"
@@ -205,7 +206,8 @@ def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.ob
     """What is known before training: nodes.parquet, split.npz and, when these are there, config.yaml."""
     nodes = pl.DataFrame({"index": np.arange(len(ids)), "id": pl.Series(ids.tolist(), dtype=pl.String)})
     partial.write("nodes.parquet", parquet_bytes(nodes))
-    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS}))
+    times = {} if split.times is None else split.times.to_arrays()
+    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS} | times))
     partial.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
 
@@ -285,7 +287,8 @@ def _read(path: Path) -> Run:
     space = PairSpace(len(ids), facts["directed"], tuple(facts["sides"]) if facts["sides"] else None)
     with np.load(path / "split.npz", allow_pickle=False) as parts:
         by_part = {part: _read_part(parts[part], space) for part in PARTS}
-    split = Split(**by_part, space=space, folds=int(config.get("folds", 1)))
+        times = SplitTimes.from_arrays(dict(parts))
+    split = Split(**by_part, space=space, folds=int(config.get("folds", 1)), times=times)
     with np.load(path / "scores.npz", allow_pickle=False) as arrays:
         scores = _read_scores(dict(arrays))
     test, *calibration = scores

@@ -22,6 +22,7 @@ from linkodds.scoring import Scorer
 from linkodds.search import MAX_LINKS
 from linkodds.split import Split, split_edges
 from linkodds.strata import Strata, draw_strata
+from linkodds.time_split import split_by_time
 
 SAMPLE_SHARE = 20
 SEARCHED = 20
@@ -54,7 +55,7 @@ class Rehearsal:
     def of(
         graph: Graph, config: FitConfig, split_seed: np.random.SeedSequence, sample_seed: np.random.SeedSequence
     ) -> "Rehearsal":
-        """Split a graph, and draw the non-edges as the config says.
+        """Split a graph, by time where its edges have times, and draw the non-edges as the config says.
 
         Args:
             graph: what is learnt.
@@ -64,7 +65,10 @@ class Rehearsal:
         Raises:
             OptionError: folds of a stack or a structural-gae.
         """
-        split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
+        if graph.times is not None:
+            split = split_by_time(graph, fractions=config.split)
+        else:
+            split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
         is_single = config.model in ON_HIDDEN_EDGES
         if is_single and (config.folds or 1) > 1:
             raise OptionError(

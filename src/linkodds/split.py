@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from linkodds.errors import DegenerateGraph, OptionError, OverlappingParts
 from linkodds.graph import Graph
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.times import SplitTimes
 
 PARTS = ("train", "validation", "calibration", "test")
 
@@ -30,6 +31,7 @@ class Split:
         space: the admissible pairs.
         folds: 1, or the number of models that each leave out another share of train and calibration together, see
             `dealt`; train and calibration are then those of the first of them.
+        times: of the edges, where they were split by time.
     Raises:
         OverlappingParts: two parts share an edge.
     Example:
@@ -45,6 +47,7 @@ class Split:
     test: Pairs
     space: PairSpace
     folds: int = 1
+    times: SplitTimes | None = None
 
     def __post_init__(self) -> None:
         for a, b in combinations(PARTS, 2):
@@ -95,6 +98,10 @@ class Split:
             raise OptionError(f"--folds takes 1 to {most} for this split, not {folds}.")
         if folds == 1:
             return self
+        if self.times is not None:
+            raise OptionError(
+                "--folds deals edges of all times anew, which a split by time forbids; leave --folds out."
+            )
         pool = np.concatenate([self.calibration, self.train])
         size = len(np.array_split(pool, folds)[0])
         return Split(pool[size:], self.validation, pool[:size], self.test, self.space, folds)

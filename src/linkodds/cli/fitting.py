@@ -36,6 +36,7 @@ def fit(
     directed: opt.Directed = False,
     bipartite: opt.Bipartite = None,
     features: opt.Features = None,
+    time: opt.Time = None,
     feature_scaling: opt.FeatureScaling = None,
     model: opt.Model = None,
     decoder: opt.Decoder = None,
@@ -144,6 +145,7 @@ def fit(
         "directed": directed or None,
         "bipartite": bipartite,
         "features": features,
+        "time": time,
     }
     before = {} if left is None else left.reading
     known: dict[str, Any] = {

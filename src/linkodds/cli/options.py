@@ -67,6 +67,14 @@ Features = Annotated[
         metavar="FILE", help="Node features: .csv or .parquet with an id column, .npz or .npy.", rich_help_panel=_GRAPH
     ),
 ]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL",
+        help="Column of times (integers, numbers, ISO dates): split by time, train first, test last.",
+        rich_help_panel=_GRAPH,
+    ),
+]
 FeatureScaling = Annotated[
     str | None, typer.Option(metavar="NAME", help="auto, none, standard or row.", rich_help_panel=_GRAPH)
 ]
