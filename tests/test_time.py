@@ -126,7 +126,7 @@ def test_a_named_column_makes_the_first_line_a_header_and_is_no_id(tmp_path):
     assert Graph.from_edges(path, time="when").ids.tolist() == ["a", "b", "c"]
     path.write_text("a b 3\nb c 4\n")
     assert Graph.from_edges(path, time=3, header=False).times.values.tolist() == [3, 4]
-    with pytest.raises(OptionError, match="--time and the ids are different columns"):
+    with pytest.raises(OptionError, match="--time names a column of its own"):
         Graph.from_edges(path, time=1, source=1, header=False)
     with pytest.raises(OptionError, match="time: for tables only"):
         Graph.from_edges([("a", "b"), ("b", "c")], time="t")
@@ -247,7 +247,7 @@ def test_folds_and_other_columns_are_refused_and_unused_times_are_named():
     graph = Graph.from_edges(frame, time="year")
     with pytest.raises(OptionError, match="--folds deals edges of all times anew"):
         fit_graph(graph, FitConfig(model="degree", folds=3, threads=1))
-    with pytest.raises(OptionError, match="time='month': this graph has no such times"):
+    with pytest.raises(OptionError, match="time='month': this graph was not read so"):
         LinkPredictor(model="degree", time="month").fit(graph)
     with pytest.raises(ValueError, match="one time for each edge"):
         replace(graph, times=graph.times.of(np.arange(3)))

@@ -7,6 +7,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse import csgraph
 
+from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import BadFeatures, DataError, OptionError, UnknownNode
 from linkodds.features import Features, FeatureTable, Scaling, scale_features
 from linkodds.findings import Finding
@@ -27,6 +28,7 @@ class Assembled:
     features: Features | None
     findings: tuple[Finding, ...]
     times: EdgeTimes | None = None
+    weights: EdgeWeights | None = None
 
 
 def assemble(
@@ -96,12 +98,13 @@ def assemble(
     if edges.times is not None:
         times, about_times = _first_times(edges.times, rows, pairs, space)
         findings += about_times
+    weights = None if edges.weights is None else _joined_weights(edges.weights, rows, pairs, space)
 
     scaled = None
     if features is not None:
         scaled, said = scale_features(features.matrix[row_of_node], feature_scaling, features.names)
         findings += said
-    return Assembled(ids, pairs, space, scaled, tuple(findings), times)
+    return Assembled(ids, pairs, space, scaled, tuple(findings), times, weights)
 
 
 def _first_edge(edges: EdgeList) -> Finding:
@@ -244,6 +247,16 @@ def _first_times(times: EdgeTimes, rows: Pairs, edges: Pairs, space: PairSpace) 
             Finding("reading", "info", message, "Nothing to do, unless a repeat is a new event.", float(num_later))
         )
     return EdgeTimes(first, times.kind, times.column), findings
+
+
+def _joined_weights(weights: EdgeWeights, rows: Pairs, edges: Pairs, space: PairSpace) -> EdgeWeights:
+    """Of rows that repeat an edge the highest confidence, or the sum of the strengths."""
+    proper = rows[:, 0] != rows[:, 1]
+    keys = space.keys(edges)
+    place = np.searchsorted(keys, space.keys(space.canonical(rows[proper])))
+    joined = np.zeros(len(edges))
+    (np.maximum if weights.role == "confidence" else np.add).at(joined, place, weights.values[proper])
+    return EdgeWeights(joined, keys, weights.role, weights.column)
 
 
 def _first_of_each(pairs: Pairs, compared: Pairs, num_nodes: int) -> Pairs:

@@ -133,6 +133,10 @@ def compare_models(
         RunExists: DIR is there and `force` is False, or it or DIR.partial is something else than a comparison.
         OptionError: DIR.partial is of another comparison, or the graph has times: a comparison is over random splits.
     """
+    if graph.weights is not None:
+        raise OptionError(
+            "a comparison counts every edge the same. Read the graph without weight=, or fit each model on it."
+        )
     if graph.times is not None:
         raise OptionError(
             f"a comparison is over random splits, and edges with times (column {graph.times.column!r}) have one split. Read "

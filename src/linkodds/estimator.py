@@ -32,15 +32,15 @@ from linkodds.reading import read_pairs
 from linkodds.record import PartialRun, Run, at_path, load_run, write_results
 from linkodds.report import write_report
 
-_OF_READING = ("time",)
+_OF_READING = ("time", "weight", "weight_as")
 """Parameters that say how edges are read."""
 
 
 class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Calibrated link prediction: split, train, calibrate, decide and evaluate in one `fit`.
 
-    Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them. `time` is
-    for edges that `fit` reads itself; a `Graph` that was read with times is split by them whether it is given or not.
+    Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them. `time`,
+    `weight` and `weight_as` are for edges that `fit` reads itself; of a `Graph` that was read with them they are used anyway.
 
     Attributes after fit:
         evaluation_: the `Evaluation`, its metrics with intervals at the true base rate.
@@ -94,6 +94,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         device: str = "auto",
         threads: int | None = None,
         time: str | int | None = None,
+        weight: str | int | None = None,
+        weight_as: str | None = None,
     ) -> None:
         self.model = model
         self.decoder = decoder
@@ -129,6 +131,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.device = device
         self.threads = threads
         self.time = time
+        self.weight = weight
+        self.weight_as = weight_as
 
     def fit(self, graph: Graph, y: None = None) -> Self:  # noqa: ARG002  (scikit-learn passes y)
         """Learn from a graph; `y` is ignored, the labels are the graph's edges.
@@ -137,13 +141,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             LinkoddsError: as `linkodds fit`, one clear message.
         """
         if not isinstance(graph, Graph):
-            graph = Graph.from_edges(graph, time=self.time)
-        elif self.time is not None and (graph.times is None or graph.times.column != str(self.time)):
-            raise OptionError(
-                f"time={self.time!r}: this graph has no such times. Read it with Graph.from_edges(..., time={self.time!r})."
-            )
-        how = {} if graph.times is None else {"time": graph.times.column}
-        self.run_ = fit_graph(graph, FitConfig.from_options(self._given()), reading=how)
+            graph = Graph.from_edges(graph, time=self.time, weight=self.weight, weight_as=self.weight_as)
+        self.run_ = fit_graph(graph, FitConfig.from_options(self._given()), reading=self._reading(graph))
         return self
 
     @property
@@ -410,7 +409,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         names = cls().get_params()
         options = FitConfig.from_options(run.config["options"]).model_dump()
         predictor = cls(**{name: value for name, value in options.items() if name in names})
-        predictor.time = run.config["reading"].get("time")
+        for name in _OF_READING:
+            setattr(predictor, name, run.config["reading"].get(name))
         predictor.run_ = run
         return predictor
 
@@ -422,6 +422,19 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             for name, value in self.get_params().items()
             if name not in _OF_READING and (type(value) is not type(defaults[name]) or value != defaults[name])
         }
+
+    def _reading(self, graph: Graph) -> dict[str, str]:
+        """How the edges of a graph were read, as config.yaml keeps it; what was asked for has to be there."""
+        read = {} if graph.times is None else {"time": graph.times.column}
+        if graph.weights is not None:
+            read |= {"weight": graph.weights.column, "weight_as": graph.weights.role}
+        for name in _OF_READING:
+            asked = getattr(self, name)
+            if asked is not None and str(asked) != read.get(name):
+                raise OptionError(
+                    f"{name}={asked!r}: this graph was not read so. Read it with Graph.from_edges(..., {name}={asked!r})."
+                )
+        return read
 
     def _run(self) -> Run:
         check_is_fitted(self, "run_")

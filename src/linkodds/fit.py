@@ -19,6 +19,7 @@ from linkodds.contest import Contender, Contest, entries
 from linkodds.costs import Costs
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, scores_rng
+from linkodds.edge_weights import about_weights, tried_by_auto
 from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.features import Features
 from linkodds.findings import Finding
@@ -125,12 +126,15 @@ class Fit:
         history = history_columns(fitted.history if fitted else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
         about_future: list[Finding] = []
+        if self.split.weights is not None:
+            about_future.append(about_weights(self.split.weights, winner.name))
         if self.split.times is not None:
             rng = np.random.default_rng(self.split_seed)
-            section, about_future = about_time(
+            section, found_of_time = about_time(
                 self.graph, contest, contenders, measured.test, stored.threshold_logit, rng
             )
             evaluated = replace(evaluated, time=section)
+            about_future += found_of_time
         evaluation = evaluated.to_json()
         embeddings = embeddings_of(fitted.scorer) if isinstance(fitted, TrainedModel) else None
         if isinstance(fitted, StructuralModel):
@@ -183,7 +187,7 @@ class Fit:
             name: of a model or auto; None: the config's.
         """
         name = name or self.config.model
-        asked = LADDER if name == "auto" else (name,)
+        asked = tried_by_auto(LADDER, self.split.weights) if name == "auto" else (name,)
         names = entries(asked, self.split.space, has_features=self.features is not None)
         fitting = ModelFitting(
             rehearsal=self.rehearsal,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkodds.assembling import assemble
+from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import DegenerateGraph, UnknownNode
 from linkodds.features import Features as Features  # part of a Graph, so it is found beside it
 from linkodds.features import Scaling, read_features
@@ -18,7 +19,7 @@ from linkodds.times import EdgeTimes
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """An unweighted graph with the user's ids: every edge once, no self-loops, isolated nodes kept.
+    """A graph with the user's ids: every edge once, no self-loops, isolated nodes kept.
 
     Args:
         ids: shape (nodes,), text ids, no id twice.
@@ -27,6 +28,7 @@ class Graph:
         features: node features, or None.
         findings: what reading dropped, detected or assumed.
         times: of the edges, in their order, or None; with them a fit splits by time.
+        weights: of the edges, or None: confidences or strengths.
     Raises:
         DegenerateGraph: fewer than two nodes, no edge, or no non-edge.
     Example:
@@ -42,6 +44,7 @@ class Graph:
     features: Features | None = None
     findings: tuple[Finding, ...] = ()
     times: EdgeTimes | None = None
+    weights: EdgeWeights | None = None
     _index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -50,6 +53,8 @@ class Graph:
             raise ValueError("ids must be unique, one a node")
         if self.times is not None and len(self.times.values) != len(self.edges):
             raise ValueError("one time for each edge")
+        if self.weights is not None and not np.array_equal(self.weights.keys, self.space.keys(self.edges)):
+            raise ValueError("one weight for each edge, under its key")
         if self.num_nodes < 2:
             raise DegenerateGraph(
                 f"the graph has {self.num_nodes} node(s); link prediction needs at least two nodes and two edges."
@@ -77,6 +82,8 @@ class Graph:
         bipartite: bool | None = None,
         feature_scaling: Scaling = "auto",
         time: str | int | None = None,
+        weight: str | int | None = None,
+        weight_as: str | None = None,
     ) -> "Graph":
         """Read a graph; what was dropped, detected or assumed is in its `findings`.
 
@@ -98,6 +105,10 @@ class Graph:
             feature_scaling: "auto", "none", "standard" or "row"; see `linkodds.features.scale_features`.
             time: column of a table with integers, floats or ISO dates: edges are split by time. Of an edge that is there
                 more than once the first time counts.
+            weight: column of a table with a weight for each edge.
+            weight_as: "confidence", how sure an edge is, above 0 and at most 1: it weighs the loss and the calibration; of an
+                edge that is there more than once the highest counts. Or "strength", above 0: it weighs the messages; the
+                sum counts.
         Raises:
             DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
             OptionError: options that exclude each other, or that the format has no use for.
@@ -109,7 +120,15 @@ class Graph:
             ['1 reversed duplicate(s) dropped: (u, v) and (v, u) are one edge.']
         """
         read = read_edges(
-            edges, source=source, target=target, header=header, delimiter=delimiter, directed=directed, time=time
+            edges,
+            source=source,
+            target=target,
+            header=header,
+            delimiter=delimiter,
+            directed=directed,
+            time=time,
+            weight=weight,
+            weight_as=weight_as,
         )
         given = features if features is not None else read.features
         parts = assemble(
@@ -119,7 +138,7 @@ class Graph:
             bipartite=bipartite,
             feature_scaling=feature_scaling,
         )
-        return Graph(parts.ids, parts.edges, parts.space, parts.features, parts.findings, parts.times)
+        return Graph(parts.ids, parts.edges, parts.space, parts.features, parts.findings, parts.times, parts.weights)
 
     @property
     def num_nodes(self) -> int:

@@ -1,7 +1,6 @@
 """Horizons: how the test edges of a split by time fare by their distance from the end of the train edges."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -97,7 +96,7 @@ def _fate(test: HeldOut, chosen: NDArray[np.intp], threshold: float | None) -> d
         missing = Quantity.missing("there is no such edge").to_json()
         return {"num_edges": 0, "average_precision": missing, "roc_auc": missing, "recall": missing}
     logits = test.edge_logits[chosen]
-    some = replace(test, edge_logits=logits, edge_classes=test.edge_classes[chosen]).at_prevalence(test.prevalence)
+    some = test.of(chosen).at_prevalence(test.prevalence)
     recall = Quantity.missing("the decision has no threshold")
     if threshold is not None:
         passing = float((logits >= threshold).sum())

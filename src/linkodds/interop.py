@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs
@@ -29,6 +30,7 @@ class EdgeList:
         findings: what reading detected or ignored.
         features: a matrix that came along, one row a node, or None.
         times: one for each row, or None.
+        weights: likewise.
     """
 
     ids: NDArray[np.object_]
@@ -41,6 +43,7 @@ class EdgeList:
     findings: tuple[Finding, ...] = ()
     features: Any = None
     times: EdgeTimes | None = None
+    weights: EdgeWeights | None = None
 
 
 def is_networkx(value: Any) -> bool:

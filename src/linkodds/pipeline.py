@@ -14,6 +14,7 @@ from linkodds.config import BASELINES, FitConfig
 from linkodds.contest import Contender, Contest
 from linkodds.costs import Costs
 from linkodds.decision import parse_rule
+from linkodds.edge_weights import refuse_what_ignores
 from linkodds.errors import InvertedRanking, OptionError
 from linkodds.evaluation import Evaluation
 from linkodds.findings import Finding
@@ -40,6 +41,8 @@ class ReadingOptions:
     bipartite: bool | None = None
     features: Path | None = None
     time: str | None = None
+    weight: str | None = None
+    weight_as: str | None = None
 
 
 def fit_run(
@@ -103,6 +106,8 @@ def fit_run(
             bipartite=reading.bipartite,
             feature_scaling=config.feature_scaling,
             time=reading.time,
+            weight=reading.weight,
+            weight_as=reading.weight_as,
         )
     return fit_graph(
         graph,
@@ -147,6 +152,7 @@ def fit_graph(
     parse_rule(config.decision)  # refused before any work
     if config.tune:
         refuse_without_options(config.model)
+    refuse_what_ignores(graph.weights, config, has_features=graph.features is not None)
     device = choose_device(config.device)
     for finding in graph.findings:
         say(finding.message)

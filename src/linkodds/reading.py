@@ -1,6 +1,7 @@
 """Reading: files and in-memory tables become an edge list, a list of nodes or a list of pairs, always with text ids."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.delimited import is_text_file, read_table
+from linkodds.edge_weights import read_weights
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.findings import Finding
 from linkodds.interop import (
@@ -40,6 +42,8 @@ def read_edges(
     delimiter: str | None = None,
     directed: bool = False,
     time: str | int | None = None,
+    weight: str | int | None = None,
+    weight_as: str | None = None,
 ) -> EdgeList:
     """Edges of a file or of an object, as they stand there.
 
@@ -51,6 +55,8 @@ def read_edges(
         delimiter: of the columns; None detects it.
         directed: edges have a direction.
         time: column of the times, by name or number, of a table; None where there is none.
+        weight: column of the weights, likewise.
+        weight_as: confidence or strength.
     Raises:
         MalformedFile: a file that cannot be read as what its name says, with line, column and value.
         DataError: an object that holds no graph.
@@ -61,17 +67,24 @@ def read_edges(
         (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
     """
     options = {"source": source, "target": target, "header": header, "delimiter": delimiter, "time": time}
+    options |= {"weight": weight}
+    if (weight is None) != (weight_as is None):
+        missing, given = (
+            ("--weight COL", "--weight-as") if weight is None else ("--weight-as confidence|strength", "--weight")
+        )
+        raise OptionError(f"{given} needs {missing} beside it.")
+    meant = _Meant(source, target, time, weight, weight_as)
     if isinstance(edges, str | Path):
         path = Path(edges)
         if is_text_file(path) or path.suffix.lower() == ".parquet":
-            table = read_table(path, header=header, delimiter=delimiter, ids=(source, target), named=(time,))
-            return _edges_of_table(table, source, target, directed, time)
+            table = read_table(path, header=header, delimiter=delimiter, ids=(source, target), named=(time, weight))
+            return _edges_of_table(table, meant, directed)
         require_file(path)
         _refuse(options, path.name)
         return _read_graph_file(path, directed)
     if is_frame(edges):
         _refuse({"header": header, "delimiter": delimiter}, "a data frame")
-        return _edges_of_table(table_of_frame(edges), source, target, directed, time)
+        return _edges_of_table(table_of_frame(edges), meant, directed)
     _refuse(options, f"a {type(edges).__name__}")
     if is_pyg(edges):
         return edges_of_pyg(edges, directed=directed)
@@ -86,7 +99,7 @@ def read_edges(
             "a pandas or polars table, a NetworkX graph, a SciPy sparse matrix, PyG data, pairs of shape (edges, 2)."
         )
     text = pl.DataFrame({"source": [_text(u) for u in pairs[:, 0]], "target": [_text(v) for v in pairs[:, 1]]})
-    return _edges_of_table(table_of_frame(text), None, None, directed)
+    return _edges_of_table(table_of_frame(text), _Meant(), directed)
 
 
 def read_pairs(
@@ -158,13 +171,19 @@ def read_nodes(nodes: Any) -> NDArray[np.object_]:
     return np.array(names, dtype=object)
 
 
-def _edges_of_table(
-    table: Table,
-    source: str | int | None,
-    target: str | int | None,
-    directed: bool,
-    time: str | int | None = None,
-) -> EdgeList:
+@dataclass(frozen=True)
+class _Meant:
+    """The columns that were asked for."""
+
+    source: str | int | None = None
+    target: str | int | None = None
+    time: str | int | None = None
+    weight: str | int | None = None
+    weight_as: str | None = None
+
+
+def _edges_of_table(table: Table, meant: _Meant, directed: bool) -> EdgeList:
+    source, target, time, weight = meant.source, meant.target, meant.time, meant.weight
     if len(table.names) < 2:
         raise MalformedFile(
             f"{table.place}: one column only ({', '.join(table.names)}); an edge list has two columns of ids."
@@ -174,14 +193,16 @@ def _edges_of_table(
         for name, option in ((source, "--source"), (target, "--target"))
     ]
     of_times = None if time is None else table.position(time, option="--time")
+    of_weights = None if weight is None else table.position(weight, option="--weight")
     # A column without a name is a row index that some program wrote, so it is no default.
-    free = [i for i, name in enumerate(table.names) if name != "" and i not in (*chosen, of_times)]
+    free = [i for i, name in enumerate(table.names) if name != "" and i not in (*chosen, of_times, of_weights)]
     positions = [free.pop(0) if place is None and free else place for place in chosen]
     if None in positions or positions[0] == positions[1]:
         raise OptionError(f"{table.place}: --source and --target are two columns, not {source!r} twice.")
     first, second = (int(place) for place in positions if place is not None)
-    if of_times in (first, second):
-        raise OptionError(f"{table.place}: --time and the ids are different columns, not {time!r} twice.")
+    for option, name, place in (("--time", time, of_times), ("--weight", weight, of_weights)):
+        if place in (first, second) or (place is not None and of_times == of_weights):
+            raise OptionError(f"{table.place}: {option} names a column of its own, not {name!r} twice.")
     if not len(table.lines):
         raise DataError(f"{table.place} has no row.")
     frame = table.load([first, second])
@@ -197,10 +218,17 @@ def _edges_of_table(
     times = None
     if of_times is not None:
         times = read_times(table.load([of_times]).to_series(), table.names[of_times], table.where)
-    ignored = [name for i, name in enumerate(table.names) if i not in (first, second, of_times)]
+    weights = None
+    if of_weights is not None:
+        cells = table.load([of_weights]).to_series()
+        numbers = table.numbers([of_weights])[:, 0]
+        weights = read_weights(
+            numbers, meant.weight_as, table.names[of_weights], table.where, lambda row: str(cells[row])
+        )
+    ignored = [name for i, name in enumerate(table.names) if i not in (first, second, of_times, of_weights)]
     findings = [ignored_columns(ignored)] if ignored else []
     if times is None:
-        findings += _unused_times(table, (first, second))
+        findings += _unused_times(table, (first, second, of_weights))
     lower = [name.lower() for name in table.names]
     if source is None and target is None and {"source", "target"} <= set(lower) and lower[first] != "source":
         used = f"{table.names[first]!r} and {table.names[second]!r}"
@@ -209,10 +237,12 @@ def _edges_of_table(
             Finding("reading", "warning", message, "Pass --source source --target target if those are meant.")
         )
     layout = f"{table.layout or 'table'}, columns {table.names[first]!r} and {table.names[second]!r}"
-    return EdgeList(ids, pairs, directed, table.where, layout=layout, findings=tuple(findings), times=times)
+    return EdgeList(
+        ids, pairs, directed, table.where, layout=layout, findings=tuple(findings), times=times, weights=weights
+    )
 
 
-def _unused_times(table: Table, taken: tuple[int, int]) -> list[Finding]:
+def _unused_times(table: Table, taken: tuple[int | None, ...]) -> list[Finding]:
     """A warning where a column that nobody asked for has a name and values of times."""
     for i, name in enumerate(table.names):
         if i in taken or name.lower() not in TIME_NAMES:

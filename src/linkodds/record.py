@@ -25,6 +25,7 @@ from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, STACK, STR
 from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
 from linkodds.degree_term import DegreeTerm
+from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import BrokenRun, LinkoddsError, RunError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.features import Features
@@ -207,7 +208,8 @@ def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.ob
     nodes = pl.DataFrame({"index": np.arange(len(ids)), "id": pl.Series(ids.tolist(), dtype=pl.String)})
     partial.write("nodes.parquet", parquet_bytes(nodes))
     times = {} if split.times is None else split.times.to_arrays()
-    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS} | times))
+    weights = {} if split.weights is None else split.weights.to_arrays()
+    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS} | times | weights))
     partial.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
 
@@ -287,8 +289,8 @@ def _read(path: Path) -> Run:
     space = PairSpace(len(ids), facts["directed"], tuple(facts["sides"]) if facts["sides"] else None)
     with np.load(path / "split.npz", allow_pickle=False) as parts:
         by_part = {part: _read_part(parts[part], space) for part in PARTS}
-        times = SplitTimes.from_arrays(dict(parts))
-    split = Split(**by_part, space=space, folds=int(config.get("folds", 1)), times=times)
+        times, edge_weights = SplitTimes.from_arrays(dict(parts)), EdgeWeights.from_arrays(dict(parts))
+    split = Split(**by_part, space=space, folds=int(config.get("folds", 1)), times=times, weights=edge_weights)
     with np.load(path / "scores.npz", allow_pickle=False) as arrays:
         scores = _read_scores(dict(arrays))
     test, *calibration = scores

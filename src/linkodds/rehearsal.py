@@ -121,7 +121,12 @@ class Rehearsal:
         )
         return {
             part: HeldOut(
-                logits[part], scores, self.classes.of_pairs(pairs), self.classes.ranges, split.message_graph_hash()
+                logits[part],
+                scores,
+                self.classes.of_pairs(pairs),
+                self.classes.ranges,
+                split.message_graph_hash(),
+                confidences=split.confidences(pairs),
             )
             for part, pairs in parts.items()
         }

@@ -58,6 +58,7 @@ def settings_of_fit(
             "feature_scaling": features.scaling if features else None,
             "features_hash": hash_of_features(features),
             **({} if graph.times is None else {"time": facts_of_times(graph.times)}),
+            **({} if graph.weights is None else {"weights": graph.weights.facts()}),
         },
         "message_graph_hash": split.message_graph_hash(),
         "device": device.type,

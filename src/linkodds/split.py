@@ -7,6 +7,7 @@ from itertools import combinations
 import numpy as np
 import scipy.sparse as sp
 
+from linkodds.edge_weights import EdgeWeights, Floats
 from linkodds.errors import DegenerateGraph, OptionError, OverlappingParts
 from linkodds.graph import Graph
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
@@ -32,6 +33,7 @@ class Split:
         folds: 1, or the number of models that each leave out another share of train and calibration together, see
             `dealt`; train and calibration are then those of the first of them.
         times: of the edges, where they were split by time.
+        weights: of the edges, where they have some.
     Raises:
         OverlappingParts: two parts share an edge.
     Example:
@@ -48,6 +50,7 @@ class Split:
     space: PairSpace
     folds: int = 1
     times: SplitTimes | None = None
+    weights: EdgeWeights | None = None
 
     def __post_init__(self) -> None:
         for a, b in combinations(PARTS, 2):
@@ -62,9 +65,26 @@ class Split:
         """All recorded edges: what is struck out of the non-edges of an evaluation and of a search."""
         return KnownPairs(self.space, np.concatenate([getattr(self, part) for part in PARTS]))
 
+    def propagated_graph(self) -> sp.csr_array:
+        """As `message_graph`, with the strengths of the edges where they have some, of mean 1."""
+        return adjacency(self.train, self.space, self.strengths())
+
     def message_graph(self) -> sp.csr_array:
         """Train edges as a 0/1 CSR matrix, float32, shape (nodes, nodes); symmetric unless the graph is directed."""
         return adjacency(self.train, self.space)
+
+    def confidences(self, pairs: Pairs) -> Floats | None:
+        """Shape (pairs,): how sure these edges are; None where nothing says so."""
+        if self.weights is None or self.weights.role != "confidence":
+            return None
+        return self.weights.of(self.space.keys(pairs))
+
+    def strengths(self) -> Floats | None:
+        """Shape (train edges,): how much each carries, with the mean 1; None where nothing says so."""
+        if self.weights is None or self.weights.role != "strength":
+            return None
+        values = self.weights.of(self.space.keys(self.train))
+        return np.asarray(values / values.mean())
 
     def message_graph_hash(self) -> str:
         """SHA-256 of the sorted train edges: scores made on different message graphs must not meet.
@@ -104,7 +124,7 @@ class Split:
             )
         pool = np.concatenate([self.calibration, self.train])
         size = len(np.array_split(pool, folds)[0])
-        return Split(pool[size:], self.validation, pool[:size], self.test, self.space, folds)
+        return Split(pool[size:], self.validation, pool[:size], self.test, self.space, folds, weights=self.weights)
 
     def rotations(self) -> list["Split"]:
         """One split a fold: it calibrates on that fold, and trains and passes messages on all others.
@@ -119,12 +139,13 @@ class Split:
         ):
             held_out = np.zeros(len(pool), dtype=np.bool_)
             held_out[inside] = True
-            result.append(Split(pool[~held_out], self.validation, pool[held_out], self.test, self.space))
+            parts = pool[~held_out], self.validation, pool[held_out], self.test
+            result.append(Split(*parts, self.space, weights=self.weights))
         return result
 
 
-def adjacency(edges: Pairs, space: PairSpace) -> sp.csr_array:
-    """The edges as a 0/1 CSR matrix, float32, shape (nodes, nodes); symmetric unless the space is directed.
+def adjacency(edges: Pairs, space: PairSpace, values: Floats | None = None) -> sp.csr_array:
+    """The edges as a CSR matrix, float32, shape (nodes, nodes); symmetric unless the space is directed. Without values 0/1.
 
     Example:
         >>> adjacency(np.array([[0, 1]]), PairSpace(2)).toarray()
@@ -135,7 +156,10 @@ def adjacency(edges: Pairs, space: PairSpace) -> sp.csr_array:
     if not space.directed:
         source, target = np.concatenate([source, target]), np.concatenate([target, source])
     shape = (space.num_nodes, space.num_nodes)
-    return sp.csr_array((np.ones(len(source), dtype=np.float32), (source, target)), shape=shape)
+    ones = np.ones(len(source), dtype=np.float32)
+    if values is not None:
+        ones = np.tile(values, len(source) // max(len(values), 1)).astype(np.float32)
+    return sp.csr_array((ones, (source, target)), shape=shape)
 
 
 def split_edges(
@@ -172,4 +196,4 @@ def split_edges(
     while sum(sizes) >= len(edges):
         sizes[int(np.argmax(sizes))] -= 1
     validation, calibration, test, train = np.split(edges, np.cumsum(sizes))
-    return Split(train, validation, calibration, test, graph.space)
+    return Split(train, validation, calibration, test, graph.space, weights=graph.weights)

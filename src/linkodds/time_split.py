@@ -58,6 +58,7 @@ def split_by_time(graph: Graph, *, fractions: tuple[float, float, float, float])
         test,
         graph.space,
         times=SplitTimes(times.column, times.kind, by_part),
+        weights=graph.weights,
     )
 
 

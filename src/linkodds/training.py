@@ -213,7 +213,9 @@ def train(
     known = KnownPairs(split.space, split.train)
     zeros = np.random.default_rng(zeros_seed)  # all that is random in an objective: its state is in the checkpoints
     objective_name = choose_objective(config, split.space)
-    objective = objective_for(objective_name, known, config, device=device, rng=zeros)
+    objective = objective_for(
+        objective_name, known, config, device=device, rng=zeros, confidences=split.confidences(split.train)
+    )
     model = Autoencoder(
         name,
         split.space.num_nodes,
@@ -224,7 +226,7 @@ def train(
         rng=torch_rng(weight_seed, torch.device("cpu")),
     ).to(device)
     inputs = encoder_inputs(features, device)
-    propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
+    propagation = SparseMatrix.from_scipy(normalized_adjacency(split.propagated_graph()), device)
     model.prepare(propagation, inputs)
     weight_decay = config.weight_decay
     if weight_decay is None:

@@ -37,6 +37,8 @@ def fit(
     bipartite: opt.Bipartite = None,
     features: opt.Features = None,
     time: opt.Time = None,
+    weight: opt.Weight = None,
+    weight_as: opt.WeightAs = None,
     feature_scaling: opt.FeatureScaling = None,
     model: opt.Model = None,
     decoder: opt.Decoder = None,
@@ -146,6 +148,8 @@ def fit(
         "bipartite": bipartite,
         "features": features,
         "time": time,
+        "weight": weight,
+        "weight_as": weight_as,
     }
     before = {} if left is None else left.reading
     known: dict[str, Any] = {

@@ -75,6 +75,17 @@ Time = Annotated[
         rich_help_panel=_GRAPH,
     ),
 ]
+Weight = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column of weights of the edges.", rich_help_panel=_GRAPH)
+]
+WeightAs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="confidence (a probability: weighs loss and calibration) or strength (weighs messages).",
+        rich_help_panel=_GRAPH,
+    ),
+]
 FeatureScaling = Annotated[
     str | None, typer.Option(metavar="NAME", help="auto, none, standard or row.", rich_help_panel=_GRAPH)
 ]
