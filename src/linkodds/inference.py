@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +63,7 @@ class Assumption:
         Raises:
             OptionError: more than one, or out of range.
         """
-        return assume_missing(
+        deployment = assume_missing(
             fit_link_rate(held_out_of(run)),
             num_non_edges=run.split.recorded().num_absent,
             num_test_edges=len(run.split.test),
@@ -72,6 +72,11 @@ class Assumption:
             expected_missing=self.expected_missing,
             label_frequency=self.label_frequency,
         )
+        if run.split.times is None:
+            return deployment
+        first, last = run.split.times.ranges()["test"]
+        said = f"The split is by time: missing links are those to come in a period like that of the test edges, {first} to {last}."
+        return replace(deployment, assumption=f"{deployment.assumption} {said}")
 
 
 @dataclass(frozen=True)
