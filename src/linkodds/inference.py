@@ -75,7 +75,7 @@ class Assumption:
         if run.split.times is None:
             return deployment
         first, last = run.split.times.ranges()["test"]
-        said = f"The split is by time: missing links are those to come in a period like that of the test edges, {first} to {last}."
+        said = f"The split is by time: these are the links to come in a period like that of the test edges, {first} to {last}."
         return replace(deployment, assumption=f"{deployment.assumption} {said}")
 
 
