@@ -1,6 +1,6 @@
 """Assembling: an edge list, a list of nodes and features become the parts of one graph; what was dropped is said."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,6 +13,7 @@ from linkodds.features import Features, FeatureTable, Scaling, scale_features
 from linkodds.findings import Finding
 from linkodds.interop import EdgeList
 from linkodds.pairs import Pairs, PairSpace
+from linkodds.relations import OtherEdges, joined_kinds
 from linkodds.times import EdgeTimes
 
 _MIN_CYCLES = 10  # independent cycles, all of even length, that are no accident
@@ -29,6 +30,7 @@ class Assembled:
     findings: tuple[Finding, ...]
     times: EdgeTimes | None = None
     weights: EdgeWeights | None = None
+    others: OtherEdges | None = None
 
 
 def assemble(
@@ -63,7 +65,7 @@ def assemble(
     """
     if edges.directed and bipartite:
         raise OptionError("--directed and --bipartite exclude each other: leave one out.")
-    ids, pairs = _join_nodes(edges, nodes)
+    ids, pairs, others = _join_all(edges, nodes)
     row_of_node = np.zeros(0, dtype=np.int64)
     if features is not None:
         row_ids = _ids_of_rows(features, edges, nodes)
@@ -75,7 +77,8 @@ def assemble(
     findings += dropped
     num_isolated = int((np.bincount(pairs.ravel(), minlength=len(ids)) == 0).sum())
     if num_isolated:
-        message = f"{num_isolated} of {len(ids)} nodes are isolated: no edge touches them. They are kept."
+        of_kind = "" if edges.others is None else f" of kind {edges.others.predicted!r}"
+        message = f"{num_isolated} of {len(ids)} nodes are isolated: no edge{of_kind} touches them. They are kept."
         findings.append(
             Finding("reading", "info", message, "Only features can say anything about them.", float(num_isolated))
         )
@@ -89,6 +92,7 @@ def assemble(
             place = np.empty(len(ids), dtype=np.int64)
             place[order] = np.arange(len(ids))
             ids, pairs, rows = ids[order], place[pairs], place[rows]
+            others = place[others]
             row_of_node = row_of_node if features is None else row_of_node[order]
             findings.append(_sides_finding(sides, len(ids), told=bool(bipartite)))
     space = PairSpace(len(ids), directed=edges.directed, sides=sides)
@@ -98,13 +102,17 @@ def assemble(
     if edges.times is not None:
         times, about_times = _first_times(edges.times, rows, pairs, space)
         findings += about_times
+    other_edges = None
+    if edges.others is not None:
+        other_edges, about_others = joined_kinds(edges.others, others, pairs, space)
+        findings += about_others
     weights = None if edges.weights is None else _joined_weights(edges.weights, rows, pairs, space)
 
     scaled = None
     if features is not None:
         scaled, said = scale_features(features.matrix[row_of_node], feature_scaling, features.names)
         findings += said
-    return Assembled(ids, pairs, space, scaled, tuple(findings), times, weights)
+    return Assembled(ids, pairs, space, scaled, tuple(findings), times, weights, other_edges)
 
 
 def _first_edge(edges: EdgeList) -> Finding:
@@ -113,6 +121,16 @@ def _first_edge(edges: EdgeList) -> Finding:
     message = f"First edge as read: {source!r} - {target!r}, {edges.where(0)}{layout}; {len(edges.pairs)} rows."
     remedy = "If that is no edge, pass --source, --target, --no-header or --delimiter."
     return Finding("reading", "info", message, remedy, float(len(edges.pairs)))
+
+
+def _join_all(edges: EdgeList, nodes: NDArray[np.object_] | None) -> tuple[NDArray[np.object_], Pairs, Pairs]:
+    """All ids, and the ends of the edges and of those of other kinds as places in them."""
+    if edges.others is None:
+        return *_join_nodes(edges, nodes), np.empty((0, 2), dtype=np.int64)
+    everything = replace(edges, pairs=np.concatenate([edges.pairs, edges.others.pairs]))
+    ids, pairs = _join_nodes(everything, nodes)
+    count = len(edges.pairs)
+    return ids, pairs[:count], pairs[count:]
 
 
 def _join_nodes(edges: EdgeList, nodes: NDArray[np.object_] | None) -> tuple[NDArray[np.object_], Pairs]:

@@ -133,7 +133,7 @@ def compare_models(
         RunExists: DIR is there and `force` is False, or it or DIR.partial is something else than a comparison.
         OptionError: DIR.partial is of another comparison, or the graph has times: a comparison is over random splits.
     """
-    if graph.weights is not None:
+    if graph.weights is not None or graph.others is not None:
         raise OptionError(
             "a comparison counts every edge the same. Read the graph without weight=, or fit each model on it."
         )

@@ -80,6 +80,10 @@ class EdgeWeights:
             values, keys, "confidence" if role == "confidence" else "strength", str(arrays["weights_column"])
         )
 
+    def rows(self, chosen: NDArray[np.int64]) -> "EdgeWeights":
+        """The weights of some rows as read, numbered anew."""
+        return EdgeWeights(self.values[chosen], np.arange(len(chosen)), self.role, self.column)
+
     def facts(self) -> dict[str, str]:
         """Column, role and a hash, which a resumed fit must find again."""
         digest = hashlib.sha256(np.ascontiguousarray(self.values).tobytes()).hexdigest()

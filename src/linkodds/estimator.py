@@ -32,7 +32,7 @@ from linkodds.reading import read_pairs
 from linkodds.record import PartialRun, Run, at_path, load_run, write_results
 from linkodds.report import write_report
 
-_OF_READING = ("time", "weight", "weight_as")
+_OF_READING = ("time", "weight", "weight_as", "relation", "predict_kind")
 """Parameters that say how edges are read."""
 
 
@@ -40,7 +40,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     """Calibrated link prediction: split, train, calibrate, decide and evaluate in one `fit`.
 
     Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them. `time`,
-    `weight` and `weight_as` are for edges that `fit` reads itself; of a `Graph` that was read with them they are used anyway.
+    `weight`, `weight_as`, `relation` and `predict_kind` (`--predict` of the command line) are for edges that `fit` reads
+    itself; of a `Graph` that was read with them they are used anyway.
 
     Attributes after fit:
         evaluation_: the `Evaluation`, its metrics with intervals at the true base rate.
@@ -96,6 +97,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         time: str | int | None = None,
         weight: str | int | None = None,
         weight_as: str | None = None,
+        relation: str | int | None = None,
+        predict_kind: str | None = None,
     ) -> None:
         self.model = model
         self.decoder = decoder
@@ -133,6 +136,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.time = time
         self.weight = weight
         self.weight_as = weight_as
+        self.relation = relation
+        self.predict_kind = predict_kind
 
     def fit(self, graph: Graph, y: None = None) -> Self:  # noqa: ARG002  (scikit-learn passes y)
         """Learn from a graph; `y` is ignored, the labels are the graph's edges.
@@ -141,7 +146,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             LinkoddsError: as `linkodds fit`, one clear message.
         """
         if not isinstance(graph, Graph):
-            graph = Graph.from_edges(graph, time=self.time, weight=self.weight, weight_as=self.weight_as)
+            graph = Graph.from_edges(graph, **{name: getattr(self, name) for name in _OF_READING})
         self.run_ = fit_graph(graph, FitConfig.from_options(self._given()), reading=self._reading(graph))
         return self
 
@@ -428,6 +433,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         read = {} if graph.times is None else {"time": graph.times.column}
         if graph.weights is not None:
             read |= {"weight": graph.weights.column, "weight_as": graph.weights.role}
+        if graph.others is not None:
+            read |= {"relation": graph.others.column, "predict_kind": graph.others.predicted}
         for name in _OF_READING:
             asked = getattr(self, name)
             if asked is not None and str(asked) != read.get(name):

@@ -37,6 +37,7 @@ from linkodds.pair_scoring import embeddings_of
 from linkodds.ranks import reciprocal_ranks
 from linkodds.record import Run
 from linkodds.rehearsal import Rehearsal, as_in_blocks
+from linkodds.relations import PROPAGATING, about_kinds
 from linkodds.scoring import Scorer
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.settings import settings_of_fit, settings_of_winner
@@ -128,6 +129,8 @@ class Fit:
         about_future: list[Finding] = []
         if self.split.weights is not None:
             about_future.append(about_weights(self.split.weights, winner.name))
+        if self.split.others is not None:
+            about_future.append(about_kinds(self.split.others))
         if self.split.times is not None:
             rng = np.random.default_rng(self.split_seed)
             section, found_of_time = about_time(
@@ -188,6 +191,8 @@ class Fit:
         """
         name = name or self.config.model
         asked = tried_by_auto(LADDER, self.split.weights) if name == "auto" else (name,)
+        if self.split.others is not None:
+            asked = tuple(each for each in asked if each in PROPAGATING)
         names = entries(asked, self.split.space, has_features=self.features is not None)
         fitting = ModelFitting(
             rehearsal=self.rehearsal,

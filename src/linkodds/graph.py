@@ -14,6 +14,7 @@ from linkodds.features import Scaling, read_features
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading import read_edges, read_nodes
+from linkodds.relations import OtherEdges
 from linkodds.times import EdgeTimes
 
 
@@ -29,6 +30,7 @@ class Graph:
         findings: what reading dropped, detected or assumed.
         times: of the edges, in their order, or None; with them a fit splits by time.
         weights: of the edges, or None: confidences or strengths.
+        others: edges of other kinds, which carry messages; or None.
     Raises:
         DegenerateGraph: fewer than two nodes, no edge, or no non-edge.
     Example:
@@ -45,6 +47,7 @@ class Graph:
     findings: tuple[Finding, ...] = ()
     times: EdgeTimes | None = None
     weights: EdgeWeights | None = None
+    others: OtherEdges | None = None
     _index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -84,6 +87,8 @@ class Graph:
         time: str | int | None = None,
         weight: str | int | None = None,
         weight_as: str | None = None,
+        relation: str | int | None = None,
+        predict_kind: str | None = None,
     ) -> "Graph":
         """Read a graph; what was dropped, detected or assumed is in its `findings`.
 
@@ -109,6 +114,8 @@ class Graph:
             weight_as: "confidence", how sure an edge is, above 0 and at most 1: it weighs the loss and the calibration; of an
                 edge that is there more than once the highest counts. Or "strength", above 0: it weighs the messages; the
                 sum counts.
+            relation: column of a table with the kind of each edge: one kind is predicted, the others carry messages.
+            predict_kind: that kind; default the one with most rows.
         Raises:
             DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
             OptionError: options that exclude each other, or that the format has no use for.
@@ -129,6 +136,8 @@ class Graph:
             time=time,
             weight=weight,
             weight_as=weight_as,
+            relation=relation,
+            predict_kind=predict_kind,
         )
         given = features if features is not None else read.features
         parts = assemble(
@@ -138,7 +147,16 @@ class Graph:
             bipartite=bipartite,
             feature_scaling=feature_scaling,
         )
-        return Graph(parts.ids, parts.edges, parts.space, parts.features, parts.findings, parts.times, parts.weights)
+        return Graph(
+            parts.ids,
+            parts.edges,
+            parts.space,
+            parts.features,
+            parts.findings,
+            parts.times,
+            parts.weights,
+            parts.others,
+        )
 
     @property
     def num_nodes(self) -> int:

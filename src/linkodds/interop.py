@@ -12,6 +12,7 @@ from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs
+from linkodds.relations import RowsOfKinds
 from linkodds.times import EdgeTimes
 
 
@@ -31,6 +32,7 @@ class EdgeList:
         features: a matrix that came along, one row a node, or None.
         times: one for each row, or None.
         weights: likewise.
+        others: rows of other kinds, where `pairs` are those of one kind; `where` counts them after these.
     """
 
     ids: NDArray[np.object_]
@@ -44,6 +46,7 @@ class EdgeList:
     features: Any = None
     times: EdgeTimes | None = None
     weights: EdgeWeights | None = None
+    others: RowsOfKinds | None = None
 
 
 def is_networkx(value: Any) -> bool:

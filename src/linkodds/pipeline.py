@@ -22,6 +22,7 @@ from linkodds.fit import Fit, OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch, history_columns, history_csv
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
+from linkodds.relations import refuse_what_ignores_kinds
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
 from linkodds.training import choose_device
@@ -43,6 +44,8 @@ class ReadingOptions:
     time: str | None = None
     weight: str | None = None
     weight_as: str | None = None
+    relation: str | None = None
+    predict_kind: str | None = None
 
 
 def fit_run(
@@ -108,6 +111,8 @@ def fit_run(
             time=reading.time,
             weight=reading.weight,
             weight_as=reading.weight_as,
+            relation=reading.relation,
+            predict_kind=reading.predict_kind,
         )
     return fit_graph(
         graph,
@@ -153,6 +158,7 @@ def fit_graph(
     if config.tune:
         refuse_without_options(config.model)
     refuse_what_ignores(graph.weights, config, has_features=graph.features is not None)
+    refuse_what_ignores_kinds(graph.others, config)
     device = choose_device(config.device)
     for finding in graph.findings:
         say(finding.message)

@@ -1,7 +1,7 @@
 """Reading: files and in-memory tables become an edge list, a list of nodes or a list of pairs, always with text ids."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from linkodds.interop import (
     is_networkx,
     is_pyg,
 )
+from linkodds.relations import RowsOfKinds, read_kinds
 from linkodds.tables import NOISE, Table, is_frame, load_sparse, read_bytes, require_file, table_of_frame
 from linkodds.times import TIME_NAMES, looks_like_times, read_times
 
@@ -44,6 +45,8 @@ def read_edges(
     time: str | int | None = None,
     weight: str | int | None = None,
     weight_as: str | None = None,
+    relation: str | int | None = None,
+    predict_kind: str | None = None,
 ) -> EdgeList:
     """Edges of a file or of an object, as they stand there.
 
@@ -57,6 +60,8 @@ def read_edges(
         time: column of the times, by name or number, of a table; None where there is none.
         weight: column of the weights, likewise.
         weight_as: confidence or strength.
+        relation: column of the kinds of edges, likewise.
+        predict_kind: the kind that is predicted; None: the one with most rows.
     Raises:
         MalformedFile: a file that cannot be read as what its name says, with line, column and value.
         DataError: an object that holds no graph.
@@ -67,17 +72,25 @@ def read_edges(
         (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
     """
     options = {"source": source, "target": target, "header": header, "delimiter": delimiter, "time": time}
-    options |= {"weight": weight}
+    options |= {"weight": weight, "relation": relation}
+    if predict_kind is not None and relation is None:
+        raise OptionError("--predict names a kind of edges; give their column with --relation COL.")
+    if relation is not None and weight_as == "strength":
+        raise OptionError(
+            "--relation and --weight-as strength exclude each other: edges of other kinds have no common unit."
+        )
     if (weight is None) != (weight_as is None):
         missing, given = (
             ("--weight COL", "--weight-as") if weight is None else ("--weight-as confidence|strength", "--weight")
         )
         raise OptionError(f"{given} needs {missing} beside it.")
-    meant = _Meant(source, target, time, weight, weight_as)
+    meant = _Meant(source, target, time, weight, weight_as, relation, predict_kind)
     if isinstance(edges, str | Path):
         path = Path(edges)
         if is_text_file(path) or path.suffix.lower() == ".parquet":
-            table = read_table(path, header=header, delimiter=delimiter, ids=(source, target), named=(time, weight))
+            table = read_table(
+                path, header=header, delimiter=delimiter, ids=(source, target), named=(time, weight, relation)
+            )
             return _edges_of_table(table, meant, directed)
         require_file(path)
         _refuse(options, path.name)
@@ -180,6 +193,8 @@ class _Meant:
     time: str | int | None = None
     weight: str | int | None = None
     weight_as: str | None = None
+    relation: str | int | None = None
+    predict_kind: str | None = None
 
 
 def _edges_of_table(table: Table, meant: _Meant, directed: bool) -> EdgeList:
@@ -194,14 +209,17 @@ def _edges_of_table(table: Table, meant: _Meant, directed: bool) -> EdgeList:
     ]
     of_times = None if time is None else table.position(time, option="--time")
     of_weights = None if weight is None else table.position(weight, option="--weight")
+    of_kinds = None if meant.relation is None else table.position(meant.relation, option="--relation")
+    taken = [place for place in (of_times, of_weights, of_kinds) if place is not None]
     # A column without a name is a row index that some program wrote, so it is no default.
-    free = [i for i, name in enumerate(table.names) if name != "" and i not in (*chosen, of_times, of_weights)]
+    free = [i for i, name in enumerate(table.names) if name != "" and i not in (*chosen, *taken)]
     positions = [free.pop(0) if place is None and free else place for place in chosen]
     if None in positions or positions[0] == positions[1]:
         raise OptionError(f"{table.place}: --source and --target are two columns, not {source!r} twice.")
     first, second = (int(place) for place in positions if place is not None)
-    for option, name, place in (("--time", time, of_times), ("--weight", weight, of_weights)):
-        if place in (first, second) or (place is not None and of_times == of_weights):
+    named = ("--time", time, of_times), ("--weight", weight, of_weights), ("--relation", meant.relation, of_kinds)
+    for option, name, place in named:
+        if place is not None and (place in (first, second) or taken.count(place) > 1):
             raise OptionError(f"{table.place}: {option} names a column of its own, not {name!r} twice.")
     if not len(table.lines):
         raise DataError(f"{table.place} has no row.")
@@ -225,10 +243,10 @@ def _edges_of_table(table: Table, meant: _Meant, directed: bool) -> EdgeList:
         weights = read_weights(
             numbers, meant.weight_as, table.names[of_weights], table.where, lambda row: str(cells[row])
         )
-    ignored = [name for i, name in enumerate(table.names) if i not in (first, second, of_times, of_weights)]
+    ignored = [name for i, name in enumerate(table.names) if i not in (first, second, *taken)]
     findings = [ignored_columns(ignored)] if ignored else []
     if times is None:
-        findings += _unused_times(table, (first, second, of_weights))
+        findings += _unused_times(table, (first, second, *taken))
     lower = [name.lower() for name in table.names]
     if source is None and target is None and {"source", "target"} <= set(lower) and lower[first] != "source":
         used = f"{table.names[first]!r} and {table.names[second]!r}"
@@ -237,8 +255,28 @@ def _edges_of_table(table: Table, meant: _Meant, directed: bool) -> EdgeList:
             Finding("reading", "warning", message, "Pass --source source --target target if those are meant.")
         )
     layout = f"{table.layout or 'table'}, columns {table.names[first]!r} and {table.names[second]!r}"
-    return EdgeList(
-        ids, pairs, directed, table.where, layout=layout, findings=tuple(findings), times=times, weights=weights
+    read = EdgeList(ids, pairs, directed, table.where, layout=layout, times=times, weights=weights)
+    if of_kinds is not None:
+        kinds, of = table.load([of_kinds]).to_series(), table.names[of_kinds]
+        predicted, names, codes, said = read_kinds(kinds, of, meant.predict_kind, table.where)
+        read, findings = _of_one_kind(read, of, predicted, names, codes), [*findings, *said]
+    return replace(read, findings=tuple(findings))
+
+
+def _of_one_kind(
+    read: EdgeList, column: str, predicted: str, names: tuple[str, ...], codes: NDArray[np.int64]
+) -> EdgeList:
+    """The rows of the predicted kind, and the others beside them."""
+    kept, rest = np.flatnonzero(codes < 0), np.flatnonzero(codes >= 0)
+    order, times, where = np.concatenate([kept, rest]), read.times, read.where
+    of_rest = None if times is None else times.of(rest)
+    return replace(
+        read,
+        pairs=read.pairs[kept],
+        where=lambda row: where(int(order[row])),
+        times=None if times is None else times.of(kept),
+        weights=None if read.weights is None else read.weights.rows(kept),
+        others=RowsOfKinds(column, predicted, names, codes[rest], read.pairs[rest], of_rest),
     )
 
 

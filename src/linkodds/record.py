@@ -34,6 +34,7 @@ from linkodds.history import history_csv
 from linkodds.non_edges import degrees_of
 from linkodds.pair_scoring import embeddings_of, mean_pair_scorer
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.relations import OtherEdges
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanOddsScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
 from linkodds.stack import StackScorer
@@ -209,7 +210,8 @@ def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.ob
     partial.write("nodes.parquet", parquet_bytes(nodes))
     times = {} if split.times is None else split.times.to_arrays()
     weights = {} if split.weights is None else split.weights.to_arrays()
-    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS} | times | weights))
+    others = {} if split.others is None else split.others.to_arrays()
+    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS} | times | weights | others))
     partial.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
 
@@ -290,7 +292,10 @@ def _read(path: Path) -> Run:
     with np.load(path / "split.npz", allow_pickle=False) as parts:
         by_part = {part: _read_part(parts[part], space) for part in PARTS}
         times, edge_weights = SplitTimes.from_arrays(dict(parts)), EdgeWeights.from_arrays(dict(parts))
-    split = Split(**by_part, space=space, folds=int(config.get("folds", 1)), times=times, weights=edge_weights)
+        others = OtherEdges.from_arrays(dict(parts), space)
+    split = Split(
+        **by_part, space=space, folds=int(config.get("folds", 1)), times=times, weights=edge_weights, others=others
+    )
     with np.load(path / "scores.npz", allow_pickle=False) as arrays:
         scores = _read_scores(dict(arrays))
     test, *calibration = scores

@@ -59,6 +59,7 @@ def settings_of_fit(
             "features_hash": hash_of_features(features),
             **({} if graph.times is None else {"time": facts_of_times(graph.times)}),
             **({} if graph.weights is None else {"weights": graph.weights.facts()}),
+            **({} if graph.others is None else {"relation": graph.others.facts()}),
         },
         "message_graph_hash": split.message_graph_hash(),
         "device": device.type,

@@ -11,6 +11,7 @@ from linkodds.edge_weights import EdgeWeights, Floats
 from linkodds.errors import DegenerateGraph, OptionError, OverlappingParts
 from linkodds.graph import Graph
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.relations import OtherEdges
 from linkodds.times import SplitTimes
 
 PARTS = ("train", "validation", "calibration", "test")
@@ -34,6 +35,7 @@ class Split:
             `dealt`; train and calibration are then those of the first of them.
         times: of the edges, where they were split by time.
         weights: of the edges, where they have some.
+        others: edges of other kinds, which carry messages.
     Raises:
         OverlappingParts: two parts share an edge.
     Example:
@@ -51,6 +53,7 @@ class Split:
     folds: int = 1
     times: SplitTimes | None = None
     weights: EdgeWeights | None = None
+    others: OtherEdges | None = None
 
     def __post_init__(self) -> None:
         for a, b in combinations(PARTS, 2):
@@ -66,8 +69,9 @@ class Split:
         return KnownPairs(self.space, np.concatenate([getattr(self, part) for part in PARTS]))
 
     def propagated_graph(self) -> sp.csr_array:
-        """As `message_graph`, with the strengths of the edges where they have some, of mean 1."""
-        return adjacency(self.train, self.space, self.strengths())
+        """As `message_graph`, with the strengths of the edges where they have some, of mean 1, and with edges of other kinds."""
+        own = adjacency(self.train, self.space, self.strengths())
+        return own if self.others is None else sp.csr_array(own.maximum(adjacency(self.others.pairs, self.space)))
 
     def message_graph(self) -> sp.csr_array:
         """Train edges as a 0/1 CSR matrix, float32, shape (nodes, nodes); symmetric unless the graph is directed."""
@@ -96,7 +100,8 @@ class Split:
             hashes = "".join(rotation.message_graph_hash() for rotation in self.rotations())
             return hashlib.sha256(hashes.encode()).hexdigest()
         keys = np.sort(self.space.keys(self.train))
-        return hashlib.sha256(f"{self.space}".encode() + keys.tobytes()).hexdigest()
+        others = b"" if self.others is None else self.others.pairs.tobytes()
+        return hashlib.sha256(f"{self.space}".encode() + keys.tobytes() + others).hexdigest()
 
     def dealt(self, folds: int) -> "Split":
         """The same validation and test edges, with all train and calibration edges dealt into folds (cross-fitting).
@@ -124,7 +129,9 @@ class Split:
             )
         pool = np.concatenate([self.calibration, self.train])
         size = len(np.array_split(pool, folds)[0])
-        return Split(pool[size:], self.validation, pool[:size], self.test, self.space, folds, weights=self.weights)
+        return Split(
+            pool[size:], self.validation, pool[:size], self.test, self.space, folds, None, self.weights, self.others
+        )
 
     def rotations(self) -> list["Split"]:
         """One split a fold: it calibrates on that fold, and trains and passes messages on all others.
@@ -140,7 +147,7 @@ class Split:
             held_out = np.zeros(len(pool), dtype=np.bool_)
             held_out[inside] = True
             parts = pool[~held_out], self.validation, pool[held_out], self.test
-            result.append(Split(*parts, self.space, weights=self.weights))
+            result.append(Split(*parts, self.space, weights=self.weights, others=self.others))
         return result
 
 
@@ -196,4 +203,4 @@ def split_edges(
     while sum(sizes) >= len(edges):
         sizes[int(np.argmax(sizes))] -= 1
     validation, calibration, test, train = np.split(edges, np.cumsum(sizes))
-    return Split(train, validation, calibration, test, graph.space, weights=graph.weights)
+    return Split(train, validation, calibration, test, graph.space, weights=graph.weights, others=graph.others)

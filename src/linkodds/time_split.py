@@ -59,6 +59,7 @@ def split_by_time(graph: Graph, *, fractions: tuple[float, float, float, float])
         graph.space,
         times=SplitTimes(times.column, times.kind, by_part),
         weights=graph.weights,
+        others=None if graph.others is None else graph.others.until(by_part["train"].max()),
     )
 
 

@@ -86,6 +86,23 @@ WeightAs = Annotated[
         rich_help_panel=_GRAPH,
     ),
 ]
+Relation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL", help="Column of kinds: one is predicted, the others carry messages.", rich_help_panel=_GRAPH
+    ),
+]
+PredictKind = Annotated[
+    str | None,
+    typer.Option(
+        "--predict",
+        "--predict-kind",
+        metavar="KIND",
+        help="The kind that is predicted.",
+        show_default="the one with most rows",
+        rich_help_panel=_GRAPH,
+    ),
+]
 FeatureScaling = Annotated[
     str | None, typer.Option(metavar="NAME", help="auto, none, standard or row.", rich_help_panel=_GRAPH)
 ]
