@@ -98,7 +98,7 @@ def measure(name: str, folder: Path, seed: int, threads: int) -> dict:
 
 def table(rows: list[dict]) -> str:
     lines = [
-        "| graph | seeds | edges | test edges with a new end | gae AP, random | gae AP, time | random / time | best baseline AP, random | time | ROC AUC of gae, random | time | observed / expected, random | time | called flattering |",
+        "| graph | seeds | edges | test edges with a new end | gae AP, random | gae AP, time | random / time | best baseline AP, random | time | ROC AUC of gae, random | time | calibration slope, random | time | called flattering |",
         "|---|" + "---|" * 13,
     ]
     for name, title in GRAPHS.items():
@@ -126,7 +126,7 @@ def table(rows: list[dict]) -> str:
             f"| {mean('random', 'average_precision'):.4f} | {mean('time', 'average_precision'):.4f} "
             f"| {min(ratios):.2f} to {max(ratios):.2f} | {baseline('random'):.4f} | {baseline('time'):.4f} "
             f"| {mean('random', 'roc_auc'):.3f} | {mean('time', 'roc_auc'):.3f} "
-            f"| {mean('random', 'observed_over_expected'):.2f} | {mean('time', 'observed_over_expected'):.2f} "
+            f"| {mean('random', 'calibration_slope'):.2f} | {mean('time', 'calibration_slope'):.2f} "
             f"| {flagged} of {len(own)} |"
         )
     lines += ["", "By horizon, average precision of gae at the prevalence of the whole test, seed 0:", ""]
