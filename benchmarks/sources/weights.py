@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "sources" / "weights"
 PAGE = ROOT / "docs" / "weights.md"
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
-GRAPHS = {"communities": "simulated communities", "seal_yeast": "seal_yeast", "seal_ns": "seal_ns"}
+GRAPHS = {"communities": "simulated communities", "seal_yeast": "seal_yeast"}
 MODELS = ("gae", "signed-gae")
 SHARE_FALSE = 0.4
 """False edges for each true one."""
