@@ -178,7 +178,7 @@ class TestAComparison:
 
 class TestTheCommand:
     def test_takes_every_option_of_fit_that_makes_sense(self) -> None:
-        of_one_run = {"model", "checkpoint_every", "tensorboard", "tune"}
+        of_one_run = {"model", "checkpoint_every", "tensorboard", "mlflow", "tune"}
         of_one_run |= {
             "time",
             "weight",

@@ -10,7 +10,7 @@ from linkodds.landmarks import MOST_HOPS, Landmarks
 from linkodds.pairs import PairSpace
 from linkodds.spectral import Embedding, low_rank
 from linkodds.split import adjacency, split_edges
-from linkodds.structural_counts import BROAD_INPUTS, StructuralCounts
+from linkodds.structural_counts import BROAD_INPUTS, StructuralCounts, ends_to_count
 
 
 @pytest.fixture(params=["communities", "directed_ring", "two_sides"])
@@ -134,3 +134,18 @@ def test_the_share_of_cut_off_pairs_is_that_of_all_pairs(counts):
         pairs = pairs[pairs[:, 0] < pairs[:, 1]]
     apart = counts.components[pairs[:, 0]] != counts.components[pairs[:, 1]]
     assert counts.cut_off_share == pytest.approx(apart.mean())
+
+
+def test_few_ends_are_counted_from_and_every_pair_has_one():
+    rng = np.random.default_rng(3)
+    for num_nodes, num_pairs in ((5, 8), (60, 40), (60, 300), (400, 3000)):
+        pairs = np.sort(rng.integers(0, num_nodes, (num_pairs, 2)) ** 2 // num_nodes, axis=1)
+        pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+        turned = ends_to_count(pairs, num_nodes)
+        counted = np.unique(pairs[np.arange(len(pairs)), turned.astype(int)])
+        uses = np.bincount(pairs.ravel(), minlength=num_nodes)
+        by_use = np.unique(np.where(uses[pairs[:, 1]] > uses[pairs[:, 0]], pairs[:, 1], pairs[:, 0]))
+        assert len(counted) <= len(by_use)
+    assert len(counted) < 0.95 * len(by_use)
+    assert ends_to_count(np.empty((0, 2), dtype=np.int64), 3).tolist() == []
+    assert ends_to_count(np.array([[1, 1], [0, 1], [2, 2]]), 3).tolist() == [False, True, False]

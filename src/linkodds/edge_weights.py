@@ -8,7 +8,15 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, PAIR_MODELS, FitConfig
+from linkodds.config import (
+    AUTOENCODERS,
+    BASELINES,
+    ON_HIDDEN_EDGES,
+    OWN_ENCODER,
+    OWN_SCORER,
+    PAIR_MODELS,
+    FitConfig,
+)
 from linkodds.errors import BrokenRun, MalformedFile, OptionError
 from linkodds.findings import Finding
 
@@ -84,6 +92,10 @@ class EdgeWeights:
         """The weights of some rows as read, numbered anew."""
         return EdgeWeights(self.values[chosen], np.arange(len(chosen)), self.role, self.column)
 
+    def among(self, chosen: NDArray[np.int64]) -> "EdgeWeights":
+        """The weights of some of the edges, by rising index, under their keys."""
+        return EdgeWeights(self.values[chosen], self.keys[chosen], self.role, self.column)
+
     def facts(self) -> dict[str, str]:
         """Column, role and a hash, which a resumed fit must find again."""
         digest = hashlib.sha256(np.ascontiguousarray(self.values).tobytes()).hexdigest()
@@ -127,13 +139,16 @@ def read_weights(
     return EdgeWeights(numbers, np.arange(len(numbers)), "confidence" if role == "confidence" else "strength", column)
 
 
-def refuse_what_ignores(weights: EdgeWeights | None, config: FitConfig, *, has_features: bool) -> None:
+def refuse_what_ignores(
+    weights: EdgeWeights | None, config: FitConfig, *, has_features: bool, decodes: bool = False
+) -> None:
     """Raise where the options name something that would pass the weights over.
 
     Args:
         weights: of the graph.
         config: of the fit.
         has_features: whether nodes have features: signed-gae sends those along edges, and nothing else.
+        decodes: whether a user's encoder has a decoder of its own, which learns from single pairs.
     Raises:
         OptionError: such a model, objective or calibrator; it says which take them.
     """
@@ -141,11 +156,13 @@ def refuse_what_ignores(weights: EdgeWeights | None, config: FitConfig, *, has_f
         return
     option, name = f"--weight-as {weights.role}", config.model
     takes = USED_BY[weights.role] + (("signed-gae",) if weights.role == "strength" and has_features else ())
-    counts = name in BASELINES and weights.role == "confidence"  # its calibration still weighs
-    if name not in ("auto", *takes) and not counts:
+    of_confidence = (*BASELINES, OWN_SCORER, *(() if decodes else (OWN_ENCODER,)))  # calibration weighs at least
+    if name not in ("auto", *takes) and not (weights.role == "confidence" and name in of_confidence):
         why = _WHY_NOT[weights.role]
         if name in ON_HIDDEN_EDGES or name in BASELINES:
             why = "it counts every edge the same"
+        elif weights.role == "strength" and name in (OWN_ENCODER, OWN_SCORER):
+            why = "what you bring is given edges without numbers"
         raise OptionError(f"{option} is not for {name}: {why}. Take {', '.join(takes)} or auto, or leave --weight out.")
     if weights.role == "confidence" and config.objective == "subgraph":
         raise OptionError(f"{option} is not for --objective subgraph; take all-pairs or sampled.")
@@ -177,10 +194,9 @@ def about_weights(weights: EdgeWeights, model: str) -> Finding:
     message = f"Weights: column {weights.column!r} is the {weights.role} of edges ({low:.3g} to {high:.3g}, mean {mean:.3g}). "
     if weights.role == "strength":
         message += "It weighs the messages that a model passes along edges. The loss, calibration,"
-    elif model in BASELINES:
-        message += (
-            f"It weighs the calibration alone, for {model} is a count that takes every edge as certain. Validation,"
-        )
+    elif model in BASELINES or model == OWN_SCORER:
+        why = "your scorer was not trained here" if model == OWN_SCORER else f"{model} is a count, of certain edges"
+        message += f"It weighs the calibration alone, for {why}. Validation,"
     else:
         message += (
             "It weighs the loss (an edge of confidence c is c of an edge and 1 - c of a non-edge) and the calibration. "

@@ -1,33 +1,41 @@
-"""Tables of links as files: the formats, and the list that an unfinished search leaves."""
+"""Tables of links as files or in databases: the formats, and the list that an unfinished search leaves."""
 
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import networkx as nx
 import polars as pl
 
+from linkodds.database_tables import DatabaseTable
 from linkodds.errors import MalformedFile, OptionError, RunError
+from linkodds.network_files import NETWORK_FORMATS, Network, network_of_links
 from linkodds.record import parquet_bytes
 
 _STATE = "# state: "
 
 
-def table_writer(out: Path) -> Callable[[pl.DataFrame], None]:
-    """What writes a table to `out` by its suffix, aside first and then renamed; what cannot work is refused at once.
+def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
+    """What writes a table to `out`; what cannot work is refused at once.
+
+    A file is written by its suffix, aside first and then renamed; a table of a database in one transaction.
 
     Raises:
         OptionError: a suffix that is no format.
         RunError: a directory of that name, or no directory to put the file in.
+        DatabaseError: a table that is there and may not be added to, or a database that cannot be reached.
     """
+    if isinstance(out, DatabaseTable):
+        out.refuse_unusable()
+        return out.write
     formats: dict[str, Callable[[pl.DataFrame], bytes]] = {
         ".csv": lambda table: _csv(table, ","),
         ".tsv": lambda table: _csv(table, "\t"),
         ".parquet": parquet_bytes,
         ".jsonl": _json_lines,
-        ".graphml": _graphml,
+        **{suffix: partial(_network, to_bytes=write) for suffix, write in NETWORK_FORMATS.items()},
     }
     if out.suffix.lower() not in formats:
         *most, last = formats
@@ -41,13 +49,13 @@ def table_writer(out: Path) -> Callable[[pl.DataFrame], None]:
     to_bytes = formats[out.suffix.lower()]
 
     def write(table: pl.DataFrame) -> None:
-        partial = partial_path(out)
+        aside = partial_path(out)
         try:
-            partial.write_bytes(to_bytes(table))
-            partial.replace(out)
+            aside.write_bytes(to_bytes(table))
+            aside.replace(out)
         except OSError:
-            if partial.is_file():
-                partial.unlink()
+            if aside.is_file():
+                aside.unlink()
             raise
 
     return write
@@ -137,22 +145,5 @@ def _json_lines(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _graphml(table: pl.DataFrame) -> bytes:
-    """A directed graph whose edges carry the other columns; empty cells are left out, and so are characters XML forbids."""
-    graph: Any = nx.MultiDiGraph()
-    for row in table.to_dicts():
-        source, target = (_for_xml(row.pop(end)) for end in ("source", "target"))
-        columns = {name: _for_xml(value) for name, value in row.items() if value is not None}
-        graph.add_edge(source, target, **columns)
-    buffer = io.BytesIO()
-    nx.write_graphml(graph, buffer)
-    return buffer.getvalue()
-
-
-def _for_xml(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return "".join(
-        c if c in "\t\n" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "\ufffd"
-        for c in value
-    )
+def _network(table: pl.DataFrame, to_bytes: Callable[[Network], bytes]) -> bytes:
+    return to_bytes(network_of_links(table))

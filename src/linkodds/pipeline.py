@@ -10,9 +10,10 @@ import torch
 
 from linkodds.auto import choose
 from linkodds.checkpoint import Checkpoints, checkpoint_interval
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import BASELINES, OWN, OWN_ENCODER, OWN_SCORER, FitConfig
 from linkodds.contest import Contender, Contest
 from linkodds.costs import Costs
+from linkodds.database_urls import Database
 from linkodds.decision import parse_rule
 from linkodds.edge_weights import refuse_what_ignores
 from linkodds.errors import InvertedRanking, OptionError
@@ -21,10 +22,13 @@ from linkodds.findings import Finding
 from linkodds.fit import Fit, OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch, history_columns, history_csv
+from linkodds.own_encoder import OwnEncoder
+from linkodds.own_scorer import OwnScorer
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
 from linkodds.relations import refuse_what_ignores_kinds
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
+from linkodds.split import Split
 from linkodds.training import choose_device
 from linkodds.tuning import refuse_without_options
 
@@ -41,6 +45,7 @@ class ReadingOptions:
     directed: bool = False
     bipartite: bool | None = None
     features: Path | None = None
+    query: str | None = None
     time: str | None = None
     weight: str | None = None
     weight_as: str | None = None
@@ -49,7 +54,7 @@ class ReadingOptions:
 
 
 def fit_run(
-    edges: Path,
+    edges: Path | Database,
     out: Path,
     config: FitConfig,
     *,
@@ -68,7 +73,7 @@ def fit_run(
     counts the process that came to the end.
 
     Args:
-        edges: any file that `Graph.from_edges` reads.
+        edges: any file or database that `Graph.from_edges` reads.
         out: RUN; written as RUN.partial and renamed when complete.
         config: all options of the fit.
         reading: how to read the file.
@@ -108,6 +113,7 @@ def fit_run(
             directed=reading.directed,
             bipartite=reading.bipartite,
             feature_scaling=config.feature_scaling,
+            query=reading.query,
             time=reading.time,
             weight=reading.weight,
             weight_as=reading.weight_as,
@@ -138,6 +144,8 @@ def fit_graph(
     progress: Say | None = None,
     on_start: OnStart | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    own: OwnEncoder | OwnScorer | None = None,
+    split: Split | None = None,
 ) -> Run:
     """Split, train, calibrate, decide and evaluate a graph; save the run if there is a place for it.
 
@@ -151,21 +159,25 @@ def fit_graph(
         progress: called with one line a stage.
         on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
         on_epoch: called after every epoch.
+        own: a user's encoder or scorer; the config's model is then "own-encoder" or "own-scorer".
+        split: of this graph, where it was made elsewhere: what a scorer knew settles it; None: made here.
+    Raises:
+        OptionError: a model that is somebody's own and not given, or options that it cannot have.
     """
     say = progress or (lambda _: None)
     costs = costs or Costs()
     parse_rule(config.decision)  # refused before any work
+    _refuse_for_own(config, own)
     if config.tune:
         refuse_without_options(config.model)
-    refuse_what_ignores(graph.weights, config, has_features=graph.features is not None)
-    refuse_what_ignores_kinds(graph.others, config)
+    _refuse_what_ignores(graph, config, own)
     device = choose_device(config.device)
     for finding in graph.findings:
         say(finding.message)
     if resumed is not None:
         reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
-        fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch)
+        fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch, own, split)
         if partial is None:
             return fit.run()
         settings = fit.settings(None)
@@ -183,6 +195,32 @@ def fit_graph(
             write_results(partial, run)
             write_report(run, partial.path / "report.html")
             return at_path(run, partial.commit())
+
+
+def _refuse_for_own(config: FitConfig, own: OwnEncoder | OwnScorer | None) -> None:
+    name = {OwnEncoder: OWN_ENCODER, OwnScorer: OWN_SCORER}.get(type(own))
+    if config.model in OWN and own is None:
+        raise OptionError(
+            f"--model {config.model} is a model of your own, which is Python code: give it to LinkPredictor(model=...), or "
+            "have it score pairs into a file for 'linkodds evaluate --scores FILE --edges EDGES'."
+        )
+    if own is not None and config.model != name:
+        raise OptionError(f"with a model of your own the config's model is {name!r}, not {config.model!r}.")
+    if own is not None and config.time_budget is not None:
+        raise OptionError(
+            "--time-budget is spent as counted work, and what a model of your own takes cannot be counted beforehand; "
+            "say epochs instead."
+        )
+
+
+def _refuse_what_ignores(graph: Graph, config: FitConfig, own: OwnEncoder | OwnScorer | None) -> None:
+    """Raise where the model would pass over the weights or the other kinds of edges."""
+    if graph.weights is None and graph.others is None:
+        return
+    num_features = None if graph.features is None else graph.features.matrix.shape[1]
+    decodes = isinstance(own, OwnEncoder) and own.decodes(graph.num_nodes, num_features)
+    refuse_what_ignores(graph.weights, config, has_features=graph.features is not None, decodes=decodes)
+    refuse_what_ignores_kinds(graph.others, config, decodes=decodes)
 
 
 @contextmanager
@@ -221,6 +259,8 @@ def evaluate_models(
         auto where it is a mean, of `model["members"]`.
     """
     parse_rule(config.decision)
+    for name in names:
+        _refuse_for_own(config.model_copy(update={"model": name}), None)
     if config.tune:
         raise OptionError(
             "--tune is of 'linkodds fit'; a comparison takes each model as its options say. Leave it out."

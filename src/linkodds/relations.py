@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linkodds.config import FitConfig
+from linkodds.config import OWN_ENCODER, FitConfig
 from linkodds.errors import BrokenRun, DataError, MalformedFile, OptionError
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs, PairSpace
@@ -198,13 +198,17 @@ def joined_kinds(rows: RowsOfKinds, pairs: Pairs, edges: Pairs, space: PairSpace
     return OtherEdges(pairs[first], rows.column, rows.predicted, counts, times), findings
 
 
-def refuse_what_ignores_kinds(others: OtherEdges | None, config: FitConfig) -> None:
+def refuse_what_ignores_kinds(others: OtherEdges | None, config: FitConfig, *, decodes: bool = False) -> None:
     """Raise where the model would pass the edges of other kinds over.
 
+    Args:
+        others: of the graph.
+        config: of the fit.
+        decodes: whether a user's encoder has a decoder of its own, which is trained with single edges hidden.
     Raises:
         OptionError: such a model; it says which take them.
     """
-    if others is None or config.model in ("auto", *PROPAGATING):
+    if others is None or config.model in ("auto", *PROPAGATING) or (config.model == OWN_ENCODER and not decodes):
         return
     raise OptionError(
         f"--relation is not for {config.model}: it takes no messages along edges of other kinds. Take "

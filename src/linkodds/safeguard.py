@@ -10,6 +10,7 @@ from torch import Tensor
 from linkodds.autoencoder import Autoencoder
 from linkodds.doctor import is_spike
 from linkodds.findings import Finding
+from linkodds.own_encoder import OwnAutoencoder
 from linkodds.pair_decoder import PairAutoencoder
 
 MAX_GRADIENT_NORM = 1.0
@@ -78,7 +79,7 @@ class Safeguard:
 
     def __init__(
         self,
-        model: Autoencoder | PairAutoencoder,
+        model: Autoencoder | PairAutoencoder | OwnAutoencoder,
         *,
         weight_decay: float,
         learning_rate: float,

@@ -32,6 +32,7 @@ def fit(
     delimiter: opt.Delimiter = None,
     source: opt.Source = None,
     target: opt.Target = None,
+    query: opt.Query = None,
     nodes: opt.Nodes = None,
     directed: opt.Directed = False,
     bipartite: opt.Bipartite = None,
@@ -79,6 +80,7 @@ def fit(
     config: opt.ConfigFile = None,
     resume: opt.Resume = False,
     tensorboard: opt.TensorBoard = None,
+    mlflow: opt.Mlflow = None,
     force: opt.Force = False,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -149,6 +151,7 @@ def fit(
         "directed": directed or None,
         "bipartite": bipartite,
         "features": features,
+        "query": query,
         "time": time,
         "weight": weight,
         "weight_as": weight_as,
@@ -161,7 +164,7 @@ def fit(
     }
     reading = ReadingOptions(**known | {name: value for name, value in how_to_read.items() if value is not None})
     with (
-        watched(tensorboard) as (say_stage, on_start, watch_epoch),
+        watched(tensorboard, mlflow, out.name) as (say_stage, on_start, watch_epoch, on_end),
         stopping_between_epochs(say_stage, watch_epoch) as (progress, on_epoch),
     ):
         run = fit_run(
@@ -175,6 +178,7 @@ def fit(
             on_start=on_start,
             on_epoch=on_epoch,
         )
+        on_end(out, run.evaluation, run.config["options"])
     if as_json:
         print(json.dumps(run.evaluation, indent=2, allow_nan=False))
         return
