@@ -5,9 +5,11 @@ import polars as pl
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from linkodds.auto import LADDER
 from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
+from linkodds.edge_folds import EdgeRows
 from linkodds.edge_weights import USED_BY, EdgeWeights, tried_by_auto
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
@@ -15,11 +17,14 @@ from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.message_graph import MessageGraph
 from linkodds.objective import AllPairs, Sampled
+from linkodds.own_encoder import OwnEncoder
+from linkodds.own_scorer import OwnScorer
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.pipeline import ReadingOptions, fit_graph, fit_run
 from linkodds.platt import fit_platt, weighted_points
 from linkodds.propagation import normalized_adjacency
 from linkodds.record import load_run
+from linkodds.score_file import read_scores
 from linkodds.split import split_edges
 
 QUICK = {"hidden": 16, "dim": 8, "epochs": 20, "threads": 1}
@@ -60,9 +65,17 @@ def test_the_highest_confidence_and_the_sum_of_strengths_count():
 @pytest.mark.parametrize(
     ("role", "cell", "said"),
     [
-        ("confidence", "1.5", "e.csv, line 3, column 'w': 1.5 is no confidence: a number above 0 and at most 1"),
-        ("confidence", "0", "line 3, column 'w': 0 is no confidence"),
-        ("confidence", "", "line 3, column 'w': an empty cell is no confidence"),
+        (
+            "confidence",
+            "1.5",
+            "e.csv, line 3, column 'w': 1.5 is no confidence: .* at most 1. Divide scores by their largest value.",
+        ),
+        ("confidence", "0", "line 3, column 'w': 0 is no confidence: .* at most 1. Drop the rows that are no edges."),
+        (
+            "confidence",
+            "",
+            "line 3, column 'w': an empty cell is no confidence: .* at most 1. Write a number, or delete the row.",
+        ),
         ("strength", "-2", "line 3, column 'w': -2 is no strength: a finite number above 0"),
         ("strength", "inf", "line 3, column 'w': inf is no strength"),
         ("strength", "much", "line 3, column 'w': much is no strength"),
@@ -233,3 +246,51 @@ def test_confidences_lower_the_probabilities_of_planted_false_edges():
         is_false = np.array([scores[a, b] < 0.5 for a, b in run.ids[train]])
         probabilities[role] = run.calibrator.probability(run.scorer.logits(train[is_false])).mean()
     assert probabilities["confidence"] < 0.5 * probabilities[None]
+
+
+def test_models_of_ones_own_take_confidences_where_they_can_and_no_strengths():
+    graphs = {role: Graph.from_edges(planted(), weight="score", weight_as=role) for role in ("confidence", "strength")}
+    seen = []
+
+    def by_number(train):
+        seen.append(train)
+        return lambda pairs: -np.abs(pairs[:, 0] - pairs[:, 1])
+
+    class Own(nn.Module):
+        def encode(self, x, edge_index):
+            return x.index_add(0, edge_index[1], x[edge_index[0]])
+
+    class Decodes(Own):
+        def decode(self, z, pairs):
+            return (z[pairs[0]] * z[pairs[1]]).sum(dim=1)
+
+    models = {"scorer": OwnScorer(fit=by_number), "encoder": OwnEncoder(Own(), table=4)}
+    for name, model in models.items():
+        with pytest.raises(OptionError, match="--weight-as strength is not for own-.* given edges without numbers"):
+            LinkPredictor(model=model).fit(graphs["strength"])
+        options = {"epochs": 2, "folds": 1} if name == "encoder" else {}
+        run = LinkPredictor(model=model, threads=1, **options).fit(graphs["confidence"]).run_
+        (said,) = (each["message"] for each in run.evaluation["findings"] if each["message"].startswith("Weights"))
+        assert ("was not trained here" in said) == (name == "scorer")
+        assert run.calibration[0].confidences is not None
+    (train,) = seen
+    assert train.weights.values.tolist() == graphs["confidence"].weights.of(train.space.keys(train.edges)).tolist()
+    with pytest.raises(OptionError, match="--weight-as confidence is not for own-encoder"):
+        LinkPredictor(model=OwnEncoder(Decodes(), table=4)).fit(graphs["confidence"])
+
+
+def test_a_part_of_the_edges_keeps_its_weights_and_times():
+    frame = planted().with_row_index("t")
+    graph = Graph.from_edges(frame, source="a", target="b", weight="score", weight_as="confidence", time="t")
+    rows = np.array([7, 2, 30])
+    part = EdgeRows(graph)[rows].to_graph()
+    assert part.weights.values.tolist() == graph.weights.values[[2, 7, 30]].tolist()
+    assert part.times.values.tolist() == graph.times.values[[2, 7, 30]].tolist()
+
+
+def test_a_score_file_of_a_graph_with_weights_is_refused(tmp_path):
+    graph = Graph.from_edges(planted(), weight="score", weight_as="confidence")
+    with pytest.raises(
+        OptionError, match=r"s.csv: every edge of a score file counts the same.*without weight= \(column"
+    ):
+        read_scores(tmp_path / "s.csv", graph)

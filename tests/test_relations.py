@@ -1,17 +1,22 @@
 """Several kinds of edges: one is predicted, the others carry messages, and none may tell the predicted ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
+from torch import nn
 
 from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
 from linkodds.graph import Graph
+from linkodds.own_encoder import OwnEncoder
+from linkodds.own_scorer import OwnScorer
 from linkodds.pipeline import ReadingOptions, fit_graph, fit_run
 from linkodds.propagation import normalized_adjacency
 from linkodds.record import load_run
-from linkodds.relations import PROPAGATING
+from linkodds.relations import PROPAGATING, about_kinds
 from linkodds.split import split_edges
 from linkodds.time_split import split_by_time
 
@@ -28,6 +33,13 @@ def two_kinds(num_nodes=150, seed=0):
     rows = [(f"n{u[i]}", f"n{v[i]}", "regulates") for i in few] + [(f"n{u[i]}", f"n{v[i]}", "near") for i in many]
     rows += [(f"n{v[i]}", f"n{u[i]}", "near") for i in noise]
     return pl.DataFrame(rows, schema=SCHEMA, orient="row").sample(fraction=1.0, shuffle=True, seed=seed)
+
+
+def decodes_itself(_features, _nodes):
+    module = nn.Identity()
+    module.encode = lambda x, _: x
+    module.decode = lambda z, pairs: (z[pairs[0]] * z[pairs[1]]).sum(dim=1)
+    return module
 
 
 def names(graph, pairs):
@@ -107,6 +119,8 @@ def test_other_edges_that_come_after_the_train_edges_carry_nothing():
     known = {frozenset((a, b)) for t, a, b, kind in frame.rows() if kind == "near" and t <= end}
     assert names(graph, split.others.pairs) == known
     assert 0 < len(known) < len(graph.others.pairs)
+    assert f"those up to the last train edge are known ({len(known)} pairs)" in about_kinds(split.others).message
+    assert "known in full" in about_kinds(replace(split.others, times=None)).message
 
 
 def test_what_cannot_be_used_is_refused(tmp_path):
@@ -123,7 +137,14 @@ def test_what_cannot_be_used_is_refused(tmp_path):
         Graph.from_edges(frame, predict_kind="near")
     with pytest.raises(OptionError, match="--relation and --weight-as strength exclude each other"):
         Graph.from_edges(frame, relation="kind", weight="kind", weight_as="strength")
+    with pytest.raises(
+        OptionError, match="no two columns are left for the ids; the columns are 'source', 'target', 'kind'"
+    ):
+        Graph.from_edges(frame.rename({"a": "source", "b": "target"}), relation="kind", time="target")
     graph = Graph.from_edges(frame, relation="kind", predict_kind="regulates", bipartite=False)
+    for own in (OwnScorer(lambda pairs: pairs[:, 0]), OwnEncoder(decodes_itself, table=4)):
+        with pytest.raises(OptionError, match="--relation is not for own-"):
+            LinkPredictor(model=own).fit(graph)
     for name in (*AUTOENCODERS, "stack", "structural-gae", *BASELINES):
         if name not in PROPAGATING:
             with pytest.raises(
@@ -149,3 +170,16 @@ def test_a_run_keeps_its_kinds_and_the_other_kind_helps(tmp_path):
     alone = fit_graph(Graph(graph.ids, graph.edges, graph.space), config)
     auc = [each.evaluation["metrics"]["roc_auc"]["value"] for each in (run, alone)]
     assert auc[0] > 0.9 > auc[1]
+
+
+def test_an_encoder_of_ones_own_is_given_the_edges_of_other_kinds_and_no_held_out_edge():
+    graph, seen = Graph.from_edges(two_kinds(), relation="kind", predict_kind="regulates", bipartite=False), []
+
+    class Mean(nn.Module):
+        def encode(self, x, edge_index):
+            seen.append(edge_index)
+            return x.index_add(0, edge_index[1], x[edge_index[0]])
+
+    run = LinkPredictor(model=OwnEncoder(Mean(), table=4), epochs=2, folds=1, threads=1).fit(graph).run_
+    given = {frozenset(graph.ids[pair]) for pair in seen[0].numpy().T}
+    assert given == names(graph, run.split.train) | names(graph, graph.others.pairs)

@@ -257,3 +257,16 @@ def test_folds_and_other_columns_are_refused_and_unused_times_are_named():
     assert not [each for each in graph.findings if "looks like times" in each.message]
     scores = frame.with_columns(year=pl.Series(["?"] * len(frame)))
     assert not [each for each in Graph.from_edges(scores).findings if "looks like times" in each.message]
+
+
+def test_a_column_with_a_name_of_times_that_holds_lists_is_left_alone(tmp_path):
+    frame = pl.DataFrame({"a": ["x", "y", "z"], "b": ["y", "z", "w"], "dates": [[1], [2, 3], [4]]})
+    frame.write_parquet(tmp_path / "e.parquet")
+    assert Graph.from_edges(tmp_path / "e.parquet").num_edges == 3
+
+
+def test_a_cell_that_is_no_time_is_to_be_written_anew_and_an_empty_one_filled_in(tmp_path):
+    for cell, cure in (("01/02/2020", "Write the column so or delete the row"), ("", "Fill it in or delete the row")):
+        (tmp_path / "e.csv").write_text(f"source,target,t\na,b,2020-01-01\nb,c,{cell}\n")
+        with pytest.raises(MalformedFile, match=f"line 3, column 't': .*{cure}"):
+            Graph.from_edges(tmp_path / "e.csv", time="t")

@@ -131,11 +131,13 @@ def read_weights(
     if wrong.any():
         row = int(np.argmax(wrong))
         shown = cell(row) or "an empty cell"
-        wanted = "a number above 0 and at most 1; divide scores by their largest value" if role == "confidence" else ""
-        raise MalformedFile(
-            f"{where(row)}, column {column!r}: {shown} is no {role}: {wanted or 'a finite number above 0'}. "
-            "Drop the rows that are no edges."
-        )
+        wanted = "a number above 0 and at most 1" if role == "confidence" else "a finite number above 0"
+        cure = "Write a number, or delete the row"
+        if numbers[row] > most:
+            cure = "Divide scores by their largest value" if role == "confidence" else cure
+        elif numbers[row] <= 0:
+            cure = "Drop the rows that are no edges"
+        raise MalformedFile(f"{where(row)}, column {column!r}: {shown} is no {role}: {wanted}. {cure}.")
     return EdgeWeights(numbers, np.arange(len(numbers)), "confidence" if role == "confidence" else "strength", column)
 
 

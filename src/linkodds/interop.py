@@ -210,11 +210,12 @@ def ignored_columns(names: list[str], kind: str = "columns") -> Finding:
         "Ignored columns: 'weight'; every edge counts the same."
     """
     listed = ", ".join(repr(name) if name else "the one without a name" for name in names)
+    say = "Say with --time, --weight or --relation what they are; or drop" if kind == "columns" else "Drop"
     return Finding(
         "reading",
         "info",
         f"Ignored {kind}: {listed}; every edge counts the same.",
-        "Drop the rows that are no edges (low weights, say) before the fit.",
+        f"{say} the rows that are no edges (low weights, say) before the fit.",
         float(len(names)),
     )
 

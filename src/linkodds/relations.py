@@ -219,9 +219,12 @@ def refuse_what_ignores_kinds(others: OtherEdges | None, config: FitConfig, *, d
 def about_kinds(others: OtherEdges) -> Finding:
     """What the other kinds did, and what did not look at them."""
     kinds = ", ".join(f"{name!r} ({count:,} pairs)" for name, count in list(others.counts.items())[:_LISTED])
+    known = "known in full"
+    if others.times is not None:
+        known = f"of which those up to the last train edge are known ({len(others.pairs):,} pairs)"
     message = (
         f"Of column {others.column!r} {others.predicted!r} is predicted. Messages go over its train edges and over {kinds} "
-        "alike, known in full. Baselines, degrees, candidates and the evaluation look at the predicted kind alone: a pair that "
+        f"alike, {known}. Baselines, degrees, candidates and the evaluation look at the predicted kind alone: a pair that "
         "is an edge of another kind is a candidate."
     )
     return Finding(

@@ -217,8 +217,9 @@ def _refusal(
     if "" in kinds:
         row = kinds.index("")
         shown = repr(cells[row]) if cells[row] else "an empty cell"
+        cure = "Write the column so" if cells[row] else "Fill it in"
         return MalformedFile(
-            f"{where(row)}, column {column!r}: {shown} is no time; {_EXPECTED}. Fill it in or delete the row."
+            f"{where(row)}, column {column!r}: {shown} is no time; {_EXPECTED}. {cure} or delete the row."
         )
     row = next(row for row, kind in enumerate(kinds) if kind != kinds[0])
     return MalformedFile(
