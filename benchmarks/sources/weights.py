@@ -1,6 +1,6 @@
 """Confidences of edges used and ignored, on graphs with planted false edges whose confidences are low.
 
-Writes one JSON a graph, model and seed to benchmarks/results/sources/weights/ and skips what is there; --page writes the table
+Writes one JSON a graph, model and seed to benchmarks/results/sources/weights/ and skips the arms that are there; --page writes the table
 of docs/weights.md.
 
     python benchmarks/sources/weights.py --data FOLDER [--seeds N ...] [--only GRAPH ...] [--models NAME ...] [--page]
@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import beta
 
 from linkodds.config import FitConfig
 from linkodds.edge_weights import EdgeWeights
@@ -29,7 +30,14 @@ GRAPHS = {"communities": "simulated communities", "seal_yeast": "seal_yeast"}
 MODELS = ("gae", "signed-gae")
 SHARE_FALSE = 0.4
 """False edges for each true one."""
-ARMS = {"ignored": "ignored", "confidence": "used", "shuffled": "used, but dealt out at random"}
+OF_TRUE, OF_FALSE = (5, 1.5), (1.5, 5)
+"""Beta distributions of the confidences."""
+ARMS = {
+    "ignored": "ignored",
+    "confidence": "used",
+    "probability": "used, made probabilities",
+    "shuffled": "used, but dealt out at random",
+}
 
 
 def true_graph(name: str, folder: Path, rng: np.random.Generator) -> Graph:
@@ -53,21 +61,35 @@ def planted(graph: Graph, rng: np.random.Generator) -> tuple[Graph, np.ndarray]:
     false = known.absent_pairs(np.sort(rng.choice(known.num_absent, count, replace=False)))
     edges = np.concatenate([graph.edges, false])
     is_false = np.repeat([False, True], [graph.num_edges, count])
-    sure = np.where(is_false, rng.beta(1.5, 5, len(edges)), rng.beta(5, 1.5, len(edges))).clip(1e-3, 1)
+    sure = np.where(is_false, rng.beta(*OF_FALSE, len(edges)), rng.beta(*OF_TRUE, len(edges))).clip(1e-3, 1)
     keys = graph.space.keys(edges)
     order = np.argsort(keys)
     weights = EdgeWeights(sure[order], keys[order], "confidence", "confidence")
     return Graph(graph.ids, edges[order], graph.space, weights=weights), is_false[order]
 
 
-def measure(name: str, folder: Path, model: str, seed: int) -> dict:
+def probabilities(confidences: np.ndarray) -> np.ndarray:
+    """Of an edge with such a confidence to be true, by the rule of Bayes: what a calibrated source would say."""
+    inside = confidences.clip(1e-3, 1 - 1e-6)
+    true, false = beta.pdf(inside, *OF_TRUE), SHARE_FALSE * beta.pdf(inside, *OF_FALSE)
+    return (true / (true + false)).clip(1e-3, 1)
+
+
+def measure(name: str, folder: Path, model: str, seed: int, row: dict | None = None) -> dict:
+    """What is missing in a row, or all of it."""
     rng = np.random.default_rng([seed, 11])
     graph, is_false = planted(true_graph(name, folder, rng), rng)
     assert graph.weights is not None
     false_keys = graph.weights.keys[is_false]
-    row = {"graph": name, "model": model, "seed": seed, "nodes": graph.num_nodes, "edges": graph.num_edges, "arms": {}}
+    if row is None:
+        row = {"graph": name, "model": model, "seed": seed, "nodes": graph.num_nodes, "edges": graph.num_edges}
+        row["arms"] = {}
     for arm in ARMS:
+        if arm in row["arms"]:
+            continue
         weights = None if arm == "ignored" else graph.weights
+        if arm == "probability":
+            weights = replace(graph.weights, values=probabilities(graph.weights.values))
         if arm == "shuffled":
             weights = replace(graph.weights, values=rng.permutation(graph.weights.values))
         run = fit_graph(replace(graph, weights=weights), FitConfig(model=model, folds=1, seed=seed, threads=1))
@@ -99,8 +121,11 @@ def table(rows: list[dict]) -> str:
     ]
     for name, title in GRAPHS.items():
         for model in MODELS:
-            own = [row for row in rows if (row["graph"], row["model"]) == (name, model)]
-            for arm, said in ARMS.items() if own else ():
+            fitted = [row for row in rows if (row["graph"], row["model"]) == (name, model)]
+            for arm, said in ARMS.items():
+                own = [row for row in fitted if arm in row["arms"]]
+                if not own:
+                    continue
                 found = [row["arms"][arm] for row in own]
                 better = sum(
                     row["arms"][arm]["average_precision_true"] > row["arms"]["ignored"]["average_precision_true"]
@@ -135,9 +160,10 @@ def main() -> None:
             for name in args.only:
                 for model in args.models:
                     path = RESULTS / f"{name}-{model}-{seed}.json"
-                    if path.exists():
+                    there = json.loads(path.read_text()) if path.exists() else None
+                    if there is not None and set(ARMS) <= set(there["arms"]):
                         continue
-                    row = measure(name, args.data, model, seed)
+                    row = measure(name, args.data, model, seed, there)
                     path.with_suffix(".new").write_text(json.dumps(row, indent=1) + "\n")
                     path.with_suffix(".new").replace(path)
                     found = {arm: each["average_precision_true"] for arm, each in row["arms"].items()}
