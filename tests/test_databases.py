@@ -198,6 +198,71 @@ class TestReading:
         with pytest.raises(OptionError, match="delimiter: for tables only, a database has no use for it"):
             read_edges(anywhere.url("e%20d%22x"), delimiter=",")
 
+    def test_times_weights_and_kinds_are_columns_of_a_table_or_a_query_and_stay_with_their_edges(
+        self, anywhere: Anywhere, tmp_path: Path
+    ) -> None:
+        rng = np.random.default_rng(5)
+        rows = [
+            (
+                f"n{u}",
+                f"n{v}",
+                f"20{rng.integers(10, 20)}-01-02",
+                int(rng.integers(1, 9)),
+                "xy"[int(rng.random() < 0.3)],
+            )
+            for u, v in rng.integers(40, size=(300, 2)).tolist()
+        ]
+        values = [
+            ", ".join(f"('{u}', '{v}', '{day}', {w}, '{kind}')" for u, v, day, w, kind in some)
+            for some in (rows, rows[::-1])
+        ]
+        columns = "(a text, b text, day date, w integer, kind text)"
+        for name, listed in zip(("there", "back"), values, strict=True):
+            anywhere.run(f"CREATE TABLE {name} {columns}", f"INSERT INTO {name} VALUES {listed}")
+        path = tmp_path / "e.csv"
+        pl.DataFrame(rows, schema=["a", "b", "day", "w", "kind"], orient="row").write_csv(path)
+        options = {"time": "day", "relation": "kind", "predict_kind": "x", "bipartite": False}
+        half = 'SELECT a, b, day AS "when", w / 10.0 AS sure, kind FROM back'
+
+        def facts(graph: Graph) -> Any:
+            ids, others = graph.ids, graph.others
+            weights = np.zeros(graph.num_edges) if graph.weights is None else graph.weights.values
+            times = np.zeros(graph.num_edges) if graph.times is None else graph.times.values
+            return (
+                {
+                    frozenset(ids[e]): (t, w)
+                    for e, t, w in zip(graph.edges, times.tolist(), weights.tolist(), strict=True)
+                },
+                None
+                if others is None
+                else {frozenset(ids[e]): t for e, t in zip(others.pairs, others.times.tolist(), strict=True)},
+            )
+
+        read = [Graph.from_edges(each, **options) for each in (path, anywhere.url("there"), anywhere.url("back"))]
+        assert facts(read[0]) == facts(read[1]) == facts(read[2])
+        assert np.array_equal(read[1].others.pairs, read[2].others.pairs)
+        assert np.array_equal(read[1].times.values, read[2].times.values)
+        sums = [
+            Graph.from_edges(each, weight="w", weight_as="strength", time="day", bipartite=False)
+            for each in (path, anywhere.url("there"), anywhere.url("back"))
+        ]
+        assert facts(sums[0]) == facts(sums[1])
+        assert sums[1].weights.values.tolist() == sums[2].weights.values.tolist()
+        asked = Graph.from_edges(
+            anywhere.base, query=half, weight="sure", weight_as="confidence", bipartite=False, time="when"
+        )
+        assert asked.weights.values.max() == 0.8
+        assert np.array_equal(asked.times.values, sums[2].times.values)
+        with pytest.raises(MalformedFile, match=r"row \d+, column 'w': \d is no confidence.*at most 1. Divide scores"):
+            Graph.from_edges(anywhere.url("there"), weight="w", weight_as="confidence")
+        with pytest.raises(MalformedFile, match="no column 'year' for --time; the columns are 'a', 'b', 'day'"):
+            Graph.from_edges(anywhere.url("there"), time="year")
+        unused = [
+            each for each in Graph.from_edges(anywhere.url("there")).findings if "looks like times" in each.message
+        ]
+        assert len(unused) == 1
+        assert not any("looks like" in each.message for each in read[1].findings)
+
     def test_a_query_selects_in_its_own_order_and_cannot_write(self, anywhere: Anywhere) -> None:
         anywhere.run(
             "CREATE TABLE e (a text, b text, n int)", "INSERT INTO e VALUES ('x','y',2), ('z','w',3), ('p','q',1)"

@@ -41,7 +41,12 @@ def is_text_file(path: Path) -> bool:
 
 
 def read_table(
-    path: Path, *, header: bool | None = None, delimiter: str | None = None, ids: Sequence[str | int | None] = (None,)
+    path: Path,
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    ids: Sequence[str | int | None] = (None,),
+    named: Sequence[str | int | None] = (),
 ) -> Table:
     """A delimited text file or a Parquet file as a table.
 
@@ -60,6 +65,7 @@ def read_table(
         header: None detects it.
         delimiter: one character, or "tab", "space", ...; None detects it.
         ids: names of the id columns, None where the default (the first ones) is meant.
+        named: names of other columns that were asked for; None is no name.
     Raises:
         MalformedFile: not there, not text, empty, ragged; with file and line.
         OptionError: a delimiter of more than one character, or an option that the format has no use for.
@@ -70,7 +76,7 @@ def read_table(
                 f"{path.name}: --no-header and --delimiter are for text files; a Parquet file needs neither."
             )
         return read_parquet(path)
-    return _read_delimited(path, header, _check_delimiter(delimiter), ids)
+    return _read_delimited(path, header, _check_delimiter(delimiter), ids, named)
 
 
 def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
@@ -110,7 +116,13 @@ def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
     )
 
 
-def _read_delimited(path: Path, header: bool | None, separator: str | None, ids: Sequence[str | int | None]) -> Table:
+def _read_delimited(
+    path: Path,
+    header: bool | None,
+    separator: str | None,
+    ids: Sequence[str | int | None],
+    others: Sequence[str | int | None],
+) -> Table:
     data, numbers, num_comments = _clean_lines(path, _read_text(path))
     sample = data[: _end_of_line(data, _SAMPLE)].decode()
     separator = separator or _sniff_delimiter(path, sample, int(numbers[0]))
@@ -153,7 +165,7 @@ def _read_delimited(path: Path, header: bool | None, separator: str | None, ids:
             "settle it with --delimiter."
         )
     head = [[cell.strip() for cell in row] for row in head]
-    named = [str(name) for name in ids if name is not None and not str(name).isdigit()]
+    named = [str(name) for name in (*ids, *others) if name is not None and not str(name).isdigit()]
     if header is None:
         header = any(name in head[0] for name in named) or looks_like_header(head, num_ids=len(ids))
     names = tuple(head[0]) if header else tuple(str(i + 1) for i in range(width))

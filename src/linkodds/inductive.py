@@ -296,6 +296,14 @@ def _scorer(run: Run, scorer: Scorer, model: str, weights: Mapping[str, NDArray[
 
 def _features_of(run: Run) -> Features:
     refuse_unless_inductive(run)
+    if run.split.others is not None:
+        raise OptionError(
+            "this run has edges of other kinds, and new nodes have none: fit without --relation for new nodes."
+        )
+    if run.split.strengths() is not None:
+        raise OptionError(
+            "edges of this run have strengths, and those of new nodes have none: fit without --weight for new nodes."
+        )
     assert run.features is not None
     return run.features
 

@@ -1,6 +1,6 @@
 """Restating: what a finished run says of missing links once something is assumed about how many there are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from linkodds.errors import UnkeptPromise
 from linkodds.evaluation import Evaluation
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
+from linkodds.horizons import restated as restated_time
 from linkodds.measuring import evaluate
 from linkodds.record import Run
 from linkodds.split import PARTS
@@ -50,7 +51,7 @@ class Assumption:
         Raises:
             OptionError: more than one, or out of range.
         """
-        return assume_missing(
+        deployment = assume_missing(
             fit_link_rate(held_out_of(run)),
             num_non_edges=run.split.recorded().num_absent,
             num_test_edges=len(run.split.test),
@@ -59,6 +60,11 @@ class Assumption:
             expected_missing=self.expected_missing,
             label_frequency=self.label_frequency,
         )
+        if run.split.times is None:
+            return deployment
+        first, last = run.split.times.ranges()["test"]
+        said = f"The split is by time: these are the links to come in a period like that of the test edges, {first} to {last}."
+        return replace(deployment, assumption=f"{deployment.assumption} {said}")
 
 
 def evaluate_run(run: Run, assumption: Assumption = Assumption()) -> dict[str, Any]:
@@ -114,6 +120,9 @@ def _restated(run: Run, prevalence: float, findings: list[Finding]) -> dict[str,
         rng=np.random.default_rng(run.config["options"]["seed"]),
     ).to_json()
     restated["metrics"]["mrr"] = run.evaluation["metrics"]["mrr"]  # ranks do not know the prevalence
+    if measured.time is not None:
+        at_prevalence = run.test.at_prevalence(prevalence)
+        restated["time"] = restated_time(measured.time, at_prevalence, run.split, run.decision.threshold_logit)
     restated["candidates"] = {**run.evaluation["candidates"], "prevalence": prevalence}
     return restated
 

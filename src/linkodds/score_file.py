@@ -95,7 +95,14 @@ def read_scores(path: Path, graph: Graph, held_out: Any = None) -> ScoreFile:
         MalformedFile: a missing column, a value that is no finite number, a pair with two values, or no pair of the graph.
         UnknownNode: an id that the graph does not have.
         DataError: held-out edges that are none, or nothing that says which edges the scorer knew.
+        OptionError: a graph with times, weights or kinds of edges: nothing of a score file would look at them.
     """
+    for what, option in ((graph.times, "time"), (graph.weights, "weight"), (graph.others, "relation")):
+        if what is not None:
+            raise OptionError(
+                f"{path.name}: every edge of a score file counts the same, and --held-out says which are the later ones; read "
+                f"the graph without {option}= (column {what.column!r})."
+            )
     table = read_table(path, ids=("source", "target"))
     named = {name.lower(): position for position, name in enumerate(table.names)}
     kinds = [kind for kind in COLUMNS if kind in named]

@@ -219,11 +219,13 @@ def train(
     known = KnownPairs(split.space, split.train)
     zeros = np.random.default_rng(zeros_seed)  # all that is random in an objective: its state is in the checkpoints
     objective_name = choose_objective(config, split.space)
-    objective = objective_for(objective_name, known, config, device=device, rng=zeros)
+    objective = objective_for(
+        objective_name, known, config, device=device, rng=zeros, confidences=split.confidences(split.train)
+    )
     num_nodes, num_features = split.space.num_nodes, None if features is None else features.matrix.shape[1]
     weights_rng = torch_rng(weight_seed, torch.device("cpu"))
     inputs = encoder_inputs(features, device)
-    propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
+    propagation = SparseMatrix.from_scipy(normalized_adjacency(split.propagated_graph()), device)
     encoder = None
     if own is not None:
         encoder = own.build(num_nodes, num_features, weights_rng).to(device)

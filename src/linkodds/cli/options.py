@@ -125,6 +125,42 @@ Features = Annotated[
         metavar="FILE", help="Node features: .csv or .parquet with an id column, .npz or .npy.", rich_help_panel=_GRAPH
     ),
 ]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL",
+        help="Column of times (integers, numbers, ISO dates): split by time, train first, test last.",
+        rich_help_panel=_GRAPH,
+    ),
+]
+Weight = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column of weights of the edges.", rich_help_panel=_GRAPH)
+]
+WeightAs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="confidence (a probability: weighs loss and calibration) or strength (weighs messages).",
+        rich_help_panel=_GRAPH,
+    ),
+]
+Relation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL", help="Column of kinds: one is predicted, the others carry messages.", rich_help_panel=_GRAPH
+    ),
+]
+PredictKind = Annotated[
+    str | None,
+    typer.Option(
+        "--predict",
+        "--predict-kind",
+        metavar="KIND",
+        help="The kind that is predicted.",
+        show_default="the one with most rows",
+        rich_help_panel=_GRAPH,
+    ),
+]
 FeatureScaling = Annotated[
     str | None, typer.Option(metavar="NAME", help="auto, none, standard or row.", rich_help_panel=_GRAPH)
 ]
