@@ -60,7 +60,7 @@ class FitConfig(BaseModel):
         "best by validation average precision, or the mean of the best two or three; or the name of one of them "
         "(structural-gae: a signed-gae beside a small network over counts of short walks, spectral products and features; stack: "
         "boosted trees over the same counts), or linear-gae, linear-vgae, signed-vgae, refined-gae or ncn; own-encoder "
-        "and own-scorer are a user's, given in Python",
+        "and own-scorer are given in Python",
     )
     decoder: Literal["auto", "inner-product", "signed", "hadamard", "distmult"] = Field(
         "auto",
