@@ -129,6 +129,24 @@ class TestWriting:
         assert [path.name for path in tmp_path.iterdir()] == ["there.db"]
         assert len(read_pairs(str(there))[0]) == len(LINKS)
 
+    def test_what_the_server_refuses_is_said_without_our_statement(self, postgres: Any) -> None:
+        statements(
+            postgres.url(),
+            "CREATE ROLE reader LOGIN PASSWORD 'r3ader'",
+            "GRANT USAGE ON SCHEMA public TO reader",
+            "DROP TABLE IF EXISTS locked",
+            "CREATE TABLE locked (source text, target text)",
+        )
+        before, _, place = postgres.url("?table=locked").partition("@")
+        url = f"postgresql://reader:r3ader@{place}"
+        assert before.startswith("postgresql://postgres:")
+        with pytest.raises(DatabaseError, match=r"table=locked: permission denied for table locked\."):
+            read_pairs(url)
+        with pytest.raises(DatabaseError, match=r"permission denied for schema public\. Nothing was written"):
+            DatabaseTable(database_of(url.replace("locked", "fresh")), "run").write(LINKS)
+        with pytest.raises(DatabaseError, match=r"schema=none&table=e: schema \"none\" does not exist\. Nothing was"):
+            DatabaseTable(database_of(postgres.url("?schema=none&table=e")), "run").write(LINKS)
+
     def test_a_directory_is_no_database(self, tmp_path: Path) -> None:
         for system in ("sqlite", "duckdb"):
             with pytest.raises(DatabaseError, match="is a directory; name a file"):

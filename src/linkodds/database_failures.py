@@ -52,6 +52,10 @@ def said_by(error: Exception, database: Database) -> str:
     text = str(error).split("\n\nQuery was")[0]
     text = re.sub(r"^[A-Z_]+: |\[libpq\] |got external error: |\. SQLSTATE: .*$", "", text, flags=re.S)
     text = re.sub(r"(This probably means|Is the server running).*", "", text, flags=re.S)
+    # A statement of ours, which the driver repeats, says nothing to a user.
+    text = re.sub(
+        r"Failed to (prepare|execute) query( '.*')?: (could not begin COPY: )?(ERROR: +)?", "", text, flags=re.S
+    )
     return " ".join(database.without_secrets(text).split())[:500].rstrip(" .!?")
 
 

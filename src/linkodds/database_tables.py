@@ -1,5 +1,6 @@
 """Tables of links in databases: made or added to in one transaction, with the run and the time of each row."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -170,7 +171,7 @@ class DatabaseTable:
                 )
 
     def _explained(self, error: Exception, rows: pl.DataFrame, *, committing: bool) -> DatabaseError:
-        said = said_by(error, self.database)
+        said = re.split(r" LINE \d+:", said_by(error, self.database))[0]
         if committing and is_gone(error):
             return DatabaseError(
                 f"--to {self}: the connection was lost at the very end ({said}), and only the server knows whether it kept "
