@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from database_places import anywhere, postgres  # noqa: F401 - fixtures
 from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
 from linkodds.serving.served import ServedRun

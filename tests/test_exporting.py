@@ -173,6 +173,25 @@ def test_what_cannot_be_written_is_refused(run: Run, graph: Graph, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["run.cx2", "run.faiss"])
+def test_interrupted_while_writing_it_leaves_what_was_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """An index and its arrays belong together: neither is replaced before both are written."""
+    deployment = Assumption().deployment(run)
+    paths = export_run(run, tmp_path / name, deployment).paths
+    before = [path.read_bytes() for path in paths]
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*((Path, "write_bytes") if name == "run.cx2" else (np, "savez")), interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export_run(run, tmp_path / name, deployment, top=3)
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    assert [path.read_bytes() for path in paths] == before
+
+
 def test_lists_of_links_and_commands_write_them_too(run: Run, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
     predictor = LinkPredictor("gae", **SMALL)
     predictor.run_ = run

@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from linkodds.database_tables import DatabaseTable
+from linkodds.database_urls import shows_a_url
 from linkodds.errors import MalformedFile, OptionError, RunError
 from linkodds.network_files import NETWORK_FORMATS, Network, network_of_links
 from linkodds.record import parquet_bytes
@@ -30,6 +31,8 @@ def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
     if isinstance(out, DatabaseTable):
         out.refuse_unusable()
         return out.write
+    if shows_a_url(out):
+        raise OptionError("--out takes the name of a file, not a URL; a table of a database is written by --to URL.")
     formats: dict[str, Callable[[pl.DataFrame], bytes]] = {
         ".csv": lambda table: _csv(table, ","),
         ".tsv": lambda table: _csv(table, "\t"),
@@ -53,7 +56,7 @@ def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
         try:
             aside.write_bytes(to_bytes(table))
             aside.replace(out)
-        except OSError:
+        except (OSError, KeyboardInterrupt):
             if aside.is_file():
                 aside.unlink()
             raise

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linkodds.database_urls import Database, database_of, place_of
+from linkodds.database_urls import Database, database_of, is_database_url, place_of
 from linkodds.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def read_place(text: str) -> Place:
 
 def read_table_url(text: str) -> Database:
     """A table of a database, as it is typed."""
+    if not is_database_url(text):
+        raise typer.BadParameter("--to takes the URL of a database, and this is none; for a file use --out FILE.")
     try:
         return database_of(text).with_table("--to")
     except OptionError as error:

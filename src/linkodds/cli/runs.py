@@ -41,6 +41,7 @@ def evaluate(
     out: opt.ScoresOut = None,
     decision: opt.DecisionRule = None,
     seed: opt.ScoresSeed = 0,
+    force: opt.Force = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Print the evaluation of a run, at its own base rate or at another; or audit error-controlled selection.
@@ -67,12 +68,13 @@ def evaluate(
             out=out,
             decision=decision,
             seed=seed,
+            force=force,
             as_json=as_json,
         )
         return
     of_scores = {"--edges": edges, "--held-out": held_out, "--scored": scored, "--nodes": nodes, "--out": out}
     given = [name for name, value in (of_scores | {"--decision": decision}).items() if value is not None]
-    if run is None or given or directed or seed:
+    if run is None or given or directed or seed or force:
         raise OptionError(
             "evaluate takes a RUN, or --scores FILE with --edges EDGES"
             + (f"; {', '.join(given)} belong(s) to --scores." if given else ".")
@@ -236,7 +238,8 @@ def _new_nodes(
 def find(
     run: opt.RunDirectory,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="List to write: .csv, .tsv, .parquet, .jsonl or .graphml.")
+        Path | None,
+        typer.Option(metavar="FILE", help="List to write: .csv, .tsv, .parquet, .jsonl, .graphml, .cyjs or .cx2."),
     ] = None,
     to: opt.ToTable = None,
     append: opt.Append = False,
