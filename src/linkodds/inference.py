@@ -17,7 +17,7 @@ from linkodds.errors import OptionError
 from linkodds.evidence import Evidence
 from linkodds.expectation import expected_links
 from linkodds.inductive import NOT_GUARANTEED, WithNewNodes
-from linkodds.link_files import partial_path, table_writer, way_of_partial, write_notes
+from linkodds.link_files import notes_beside, partial_path, table_writer, way_of_partial
 from linkodds.listing import ALL_PAIRS, LinkSearch, NotExhaustive, Scope, list_partners
 from linkodds.reading import read_pairs
 from linkodds.record import Run
@@ -335,9 +335,8 @@ def find_run(
         None if searched is None else searched.to_json(),
         None if searched is None else searched.sentence(),
     )
-    if isinstance(out, Path):
-        write_notes(out, {"mode": "best", **vars(summary)})
-    writer(frame)
+    with notes_beside(out, {"mode": "best", **vars(summary)}):
+        writer(frame)
     return summary
 
 

@@ -305,7 +305,7 @@ def find(
     from linkodds.error_control import list_links, mode_of_list
     from linkodds.errors import OptionError
     from linkodds.inference import find_run, find_run_of_new_nodes
-    from linkodds.link_files import table_writer, write_notes
+    from linkodds.link_files import notes_beside, table_writer
     from linkodds.listing import Scope
     from linkodds.record import load_run
     from linkodds.restating import Assumption
@@ -338,9 +338,8 @@ def find(
                 search=search,
                 on_block=on_block,
             )
-        if isinstance(place, Path):
-            write_notes(place, controlled.to_json())
-        writer(controlled.table)
+        with notes_beside(place, controlled.to_json()):
+            writer(controlled.table)
         _print_list(controlled, place, as_json)
         return
     if top is None and decision is None and per_node is None:
