@@ -127,6 +127,7 @@ def test_values_of_known_edges_change_nothing(graph, held_out, tmp_path):
 @pytest.mark.parametrize(
     ("lines", "match"),
     [
+        ("source,target,score", "no row below it. It needs rows"),
         ("source,target\nnode0,node1", "needs source, target and one of probability, logit, score"),
         ("source,target,score\nnode0,node1,nan", "row 1: score"),
         ("source,target,score\nnode0,node0,1", "row 1: score"),

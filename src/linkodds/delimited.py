@@ -171,9 +171,8 @@ def _read_delimited(
     names = tuple(head[0]) if header else tuple(str(i + 1) for i in range(width))
     skipped = int(header)
     if len(numbers) == skipped:
-        raise MalformedFile(
-            f"{path.name}: a header line ({', '.join(names[:5])}) and no row below it. Pass --no-header if it is data."
-        )
+        cure = "It needs rows." if named else "Pass --no-header if it is data."
+        raise MalformedFile(f"{path.name}: a header line ({', '.join(names[:5])}) and no row below it. {cure}")
 
     def load(positions: list[int]) -> pl.DataFrame:
         frame = columns(positions).slice(skipped).select(pl.all().str.strip_chars().fill_null(""))
