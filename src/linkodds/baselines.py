@@ -78,7 +78,9 @@ class PathScorer:
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
-        return np.log1p(_counts_of_pairs(self._steps, self.right, pairs, is_symmetric=self.is_symmetric))
+        work = _num_steps(self.left, self.middle)
+        counts = _counts_of_pairs(self._steps, self.right, pairs, work=work, is_symmetric=self.is_symmetric)
+        return np.log1p(counts)
 
     def _steps(self, rows: slice | NDArray[np.int64]) -> sp.csr_array:
         first = self.left[rows]
@@ -116,7 +118,8 @@ class WalkScorer:
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
         u, v = pairs[:, 0], pairs[:, 1]
-        products = _counts_of_pairs(self._steps, self.step, pairs, is_symmetric=self.is_symmetric)
+        work = _num_steps(self.step, self.step)
+        products = _counts_of_pairs(self._steps, self.step, pairs, work=work, is_symmetric=self.is_symmetric)
         values = products * (self.factors[0][u] * self.factors[1][v]) + self.far
         return np.log1p(values * (self.sums[0][u] + self.sums[1][v]))
 
@@ -201,11 +204,13 @@ def _counts_of_pairs(
     last: sp.csr_array,
     pairs: Pairs,
     *,
+    work: NDArray[np.float64],
     is_symmetric: bool,
 ) -> NDArray[np.float64]:
     """(steps @ last)[u, v] for each pair, shape (pairs,): sums over the last steps to v of what the steps from u hold there.
 
-    Where either end may be the first, the one with fewer last steps is v: a hub has few partners that are hubs too.
+    Where either end may be the first, v is the one with fewer last steps, for a hub has few partners that are hubs too;
+    unless the steps from the hubs are more `work`, shape (nodes,), than is spared by it.
     """
     num_nodes = last.shape[0]
     to_target = last.T.tocsr()
@@ -213,7 +218,15 @@ def _counts_of_pairs(
     first, second = pairs[:, 0], pairs[:, 1]
     if is_symmetric:
         turned = num_last[second] > num_last[first]
-        first, second = np.where(turned, second, first), np.where(turned, first, second)
+        hubs, others = np.where(turned, second, first), np.where(turned, first, second)
+
+        def total(sources: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
+            is_source = np.zeros(num_nodes, dtype=np.bool_)
+            is_source[sources] = True
+            return float(work[is_source].sum()) + float(num_last[targets].sum(dtype=np.int64))
+
+        if total(hubs, others) < total(first, second):
+            first, second = hubs, others
     order = np.argsort(first, kind="stable")
     counts = np.zeros(len(pairs))
     chunk = np.cumsum(num_last[second[order]], dtype=np.int64) // _LAST_STEPS_AT_A_TIME
@@ -235,6 +248,15 @@ def _counts_of_pairs(
             counts[places] = sp.csr_array((to_some.data, at_row, to_some.indptr), shape=shape) @ held
             held[at] = 0.0
     return counts
+
+
+def _num_steps(first: sp.csr_array, then: sp.csr_array | None) -> NDArray[np.float64]:
+    """Shape (nodes,): products that the steps from each node take."""
+    num_first = np.diff(first.indptr).astype(np.float64)
+    if then is None:
+        return num_first
+    pattern = sp.csr_array((np.ones(first.nnz), first.indices, first.indptr), shape=first.shape)
+    return np.asarray(pattern @ np.diff(then.indptr).astype(np.float64))
 
 
 def _is_symmetric(a: sp.csr_array) -> bool:
