@@ -224,13 +224,14 @@ def test_nothing_is_ruled_out_where_a_long_list_is_wanted_or_the_first_trees_say
         return np.sort(np.concatenate(found))
 
     np.testing.assert_array_equal(logits(stack, len(pairs) // 2), everything)
-    first, logits_of_all = stack.screened(pairs, -np.inf)
+    said, logits_of_all = stack.screened(pairs, (-np.inf, -np.inf))
     np.testing.assert_array_equal(np.sort(logits_of_all), everything)
     tree = BinaryTree((), (), (), (), (0.5,))
     dull = replace(stack.close[0], trees=(tree,) * FIRST_TREES + stack.close[0].trees)
-    silent = replace(stack, close=(dull, *stack.close[1:]), cut=-100.0)
+    nothing_said = replace(stack.broad, trees=(tree,))
+    silent = replace(stack, broad=nothing_said, close=(dull, *stack.close[1:]), cut=-100.0)
     np.testing.assert_array_equal(logits(silent, 10), np.sort(silent.logits(pairs)))
-    assert first.max() > first.min()
+    assert said[:, 0].max() > said[:, 0].min()
 
 
 def test_scopes_of_a_stack_are_searched_among_candidates_and_gone_on_with(run, tmp_path):
