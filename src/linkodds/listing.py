@@ -356,6 +356,9 @@ def _candidates(run: Run, ends: Ends, top: int | None, threshold: float | None) 
     num_links = min(int(about) if threshold is not None else MAX_LINKS, top or MAX_LINKS)
     recorded = run.split.recorded()
     num_each = num_each_for(num_links, recorded.space.num_pairs)
+    base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    if isinstance(base, StructuralScorer):  # its table alone knows most of them
+        num_each = -(-num_each // 2)
     return candidate_pairs(run.split.message_graph(), recorded, _node_vectors(run), ends=ends, num_each=num_each)
 
 
@@ -385,7 +388,7 @@ def _vectors_of(scorer: Scorer) -> list[tuple[Embeddings, Embeddings]]:
     if isinstance(scorer, StackScorer):
         return node_vectors(scorer.counts)
     if isinstance(scorer, StructuralScorer):
-        return [(scorer.table.signed, scorer.table.target), *node_vectors(scorer.counts)]
+        return [(scorer.table.signed, scorer.table.target), *node_vectors(scorer.counts)[1:]]  # it has learnt the edges
     return []
 
 

@@ -216,7 +216,7 @@ class StackedModel:
 
 def node_vectors(counts: StructuralCounts) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Source and target vectors whose inner products are inputs, those that say most of links."""
-    names = [name for name in ("adjacency", "normalized", "cosine_0", "cosine_2") if name in counts.embeddings]
+    names = [name for name in ("adjacency", "cosine_0", "cosine_2") if name in counts.embeddings]
     return [(each.left, each.right) for each in map(counts.embeddings.__getitem__, names)]
 
 
