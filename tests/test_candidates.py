@@ -354,3 +354,22 @@ def test_the_longest_list_of_a_scope_is_the_longest_there(run):
         list_links(run, precision=0.1, scope=Scope(per_node=2))
     with pytest.raises(OptionError, match="name in --unobserved only the pairs you want"):
         list_links(run, fdr=0.1, unobserved=[("node0", "node99")], scope=scope)
+
+
+def test_pairs_that_the_small_network_rules_out_are_none_of_the_best(communities):
+    run = fit_graph(communities, FitConfig(model="structural-gae", threads=1, epochs=10, degree_calibration="no"))
+    model, recorded = run.scorer, run.split.recorded()
+    pairs = recorded.absent_pairs(np.arange(0, recorded.num_absent, 2))
+    given = ScreenedPairs(model, model, pairs, num_wanted=60, max_pairs=2_000, rng=np.random.default_rng(0))
+    plain = PairSearch(model, recorded, top=60, candidates=GivenPairs(model, pairs, max_pairs=2_000))
+    quick = PairSearch(model, recorded, top=60, candidates=given)
+    assert list(plain.steps()) == list(quick.steps())
+    found = quick.found()
+    assert np.isin(recorded.space.keys(plain.found().pairs), recorded.space.keys(found.pairs)).mean() >= 0.95
+    np.testing.assert_allclose(found.logits, model.logits(found.pairs), rtol=1e-6)
+    said, logits = model.screened(pairs, (-np.inf,))
+    np.testing.assert_allclose(logits, model.logits(pairs), rtol=1e-5, atol=1e-5)
+    assert said.shape == (len(pairs), 1)
+    assert (model.screened(pairs, (float(np.median(said)),))[1] == -np.inf).mean() > 0.4
+    scored = sum(len(given.survivors(step, -np.inf).low) for step in range(len(given.cells)))
+    assert 60 <= scored < len(pairs)
