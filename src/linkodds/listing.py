@@ -388,7 +388,7 @@ def _vectors_of(scorer: Scorer) -> list[tuple[Embeddings, Embeddings]]:
     if isinstance(scorer, StackScorer):
         return node_vectors(scorer.counts)
     if isinstance(scorer, StructuralScorer):
-        return [(scorer.table.signed, scorer.table.target), *node_vectors(scorer.counts)[1:]]  # it has learnt the edges
+        return [(scorer.table.signed, scorer.table.target), *node_vectors(scorer.counts)[2:]]  # and smoothed features
     return []
 
 
