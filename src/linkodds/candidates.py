@@ -265,7 +265,10 @@ class _Best:
 
     def _cut(self) -> None:
         if len(self._keys) > self.num:
-            best = np.lexsort((self._keys, -self._values))[: self.num]
+            last = np.partition(self._values, -self.num)[-self.num]
+            above, ties = np.flatnonzero(self._values > last), np.flatnonzero(self._values == last)
+            ties = ties[np.argsort(self._keys[ties], kind="stable")]
+            best = np.concatenate([above, ties[: self.num - len(above)]])
             self._keys, self._values = self._keys[best], self._values[best]
 
 
