@@ -53,6 +53,15 @@ class TestEveryBaseline:
         pairs = np.argwhere(np.ones((n, n)))
         np.testing.assert_allclose(scorer.logits(pairs), expected.ravel(), rtol=1e-9, atol=1e-12)
 
+    def test_pairs_in_small_pieces_are_the_same(self, name, split, monkeypatch):
+        scorer, n = baseline_scorer(name, split), split.space.num_nodes
+        pairs = np.random.default_rng(1).permutation(np.argwhere(np.ones((n, n))))[:400]
+        at_once = scorer.logits(pairs)
+        monkeypatch.setattr("linkodds.baselines._LAST_STEPS_AT_A_TIME", 100)
+        monkeypatch.setattr("linkodds.baselines._VALUES_AT_A_TIME", 3 * n)
+        np.testing.assert_array_equal(scorer.logits(pairs), at_once)
+        assert not len(scorer.logits(pairs[:0]))
+
     def test_block_and_pairs_agree_after_rounding(self, name, split):
         scorer, n = baseline_scorer(name, split), split.space.num_nodes
         block = scorer.block(slice(3, 20), slice(1, n))

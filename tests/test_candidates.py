@@ -225,13 +225,14 @@ def test_nothing_is_ruled_out_where_a_long_list_is_wanted_or_the_first_trees_say
         return np.sort(np.concatenate(found))
 
     np.testing.assert_array_equal(logits(stack, len(pairs) // 2), everything)
-    first, logits_of_all = stack.screened(pairs, -np.inf)
+    said, logits_of_all = stack.screened(pairs, (-np.inf, -np.inf))
     np.testing.assert_array_equal(np.sort(logits_of_all), everything)
     tree = BinaryTree((), (), (), (), (0.5,))
     dull = replace(stack.close[0], trees=(tree,) * FIRST_TREES + stack.close[0].trees)
-    silent = replace(stack, close=(dull, *stack.close[1:]), cut=-100.0)
+    nothing_said = replace(stack.broad, trees=(tree,))
+    silent = replace(stack, broad=nothing_said, close=(dull, *stack.close[1:]), cut=-100.0)
     np.testing.assert_array_equal(logits(silent, 10), np.sort(silent.logits(pairs)))
-    assert first.max() > first.min()
+    assert said[:, 0].max() > said[:, 0].min()
 
 
 def test_scopes_of_a_stack_are_searched_among_candidates_and_gone_on_with(run, tmp_path):
@@ -354,3 +355,22 @@ def test_the_longest_list_of_a_scope_is_the_longest_there(run):
         list_links(run, precision=0.1, scope=Scope(per_node=2))
     with pytest.raises(OptionError, match="name in --unobserved only the pairs you want"):
         list_links(run, fdr=0.1, unobserved=[("node0", "node99")], scope=scope)
+
+
+def test_pairs_that_the_small_network_rules_out_are_none_of_the_best(communities):
+    run = fit_graph(communities, FitConfig(model="structural-gae", threads=1, epochs=10, degree_calibration="no"))
+    model, recorded = run.scorer, run.split.recorded()
+    pairs = recorded.absent_pairs(np.arange(0, recorded.num_absent, 2))
+    given = ScreenedPairs(model, model, pairs, num_wanted=60, max_pairs=2_000, rng=np.random.default_rng(0))
+    plain = PairSearch(model, recorded, top=60, candidates=GivenPairs(model, pairs, max_pairs=2_000))
+    quick = PairSearch(model, recorded, top=60, candidates=given)
+    assert list(plain.steps()) == list(quick.steps())
+    found = quick.found()
+    assert np.isin(recorded.space.keys(plain.found().pairs), recorded.space.keys(found.pairs)).mean() >= 0.95
+    np.testing.assert_allclose(found.logits, model.logits(found.pairs), rtol=1e-6)
+    said, logits = model.screened(pairs, (-np.inf,))
+    np.testing.assert_allclose(logits, model.logits(pairs), rtol=1e-5, atol=1e-5)
+    assert said.shape == (len(pairs), 1)
+    assert (model.screened(pairs, (float(np.median(said)),))[1] == -np.inf).mean() > 0.4
+    scored = sum(len(given.survivors(step, -np.inf).low) for step in range(len(given.cells)))
+    assert 60 <= scored < len(pairs)

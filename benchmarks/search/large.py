@@ -51,6 +51,8 @@ def measure(data: Path, runs: Path, name: str) -> dict:
         fit_measured.write_text(json.dumps(fit) + "\n")
     fit = json.loads(fit_measured.read_text())
     find = timed(["find", str(run), "--top", str(TOP), "--out", str(runs / f"{name}.csv")])
+    for command in (fit, find):
+        command["said"] = [line.replace(f"{runs}{os.sep}", "") for line in command["said"]]
     meta = json.loads((data / "meta.json").read_text())
     return {"graph": name, "nodes": meta["nodes"], "edges": meta["edges"], "fit": fit, "find": find}
 

@@ -25,6 +25,7 @@ STOPPING = 0.15
 
 
 MOST_VALUES = 20_000_000
+_VALUES_AT_A_TIME, _LAST_STEPS_AT_A_TIME = 1 << 22, 1 << 22
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +63,13 @@ class PathScorer:
         left: shape (nodes, nodes), CSR, float64.
         middle: the same, or None.
         right: the same.
+        is_symmetric: whether a pair has the same count from either end.
     """
 
     left: sp.csr_array
     middle: sp.csr_array | None
     right: sp.csr_array
+    is_symmetric: bool = False
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
@@ -75,7 +78,9 @@ class PathScorer:
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
-        return np.log1p(_counts_of_pairs(self._steps, self.right, pairs))
+        work = _num_steps(self.left, self.middle)
+        counts = _counts_of_pairs(self._steps, self.right, pairs, work=work, is_symmetric=self.is_symmetric)
+        return np.log1p(counts)
 
     def _steps(self, rows: slice | NDArray[np.int64]) -> sp.csr_array:
         first = self.left[rows]
@@ -92,6 +97,7 @@ class WalkScorer:
         sums: a and b, shape (nodes,) each.
         factors: c and e, shape (nodes,) each.
         far: what stands for all longer walks.
+        is_symmetric: whether `step` is.
     """
 
     step: sp.csr_array
@@ -99,6 +105,7 @@ class WalkScorer:
     sums: tuple[NDArray[np.float64], NDArray[np.float64]]
     factors: tuple[NDArray[np.float64], NDArray[np.float64]]
     far: float
+    is_symmetric: bool = False
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
@@ -111,7 +118,9 @@ class WalkScorer:
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
         u, v = pairs[:, 0], pairs[:, 1]
-        values = _counts_of_pairs(self._steps, self.step, pairs) * (self.factors[0][u] * self.factors[1][v]) + self.far
+        work = _num_steps(self.step, self.step)
+        products = _counts_of_pairs(self._steps, self.step, pairs, work=work, is_symmetric=self.is_symmetric)
+        values = products * (self.factors[0][u] * self.factors[1][v]) + self.far
         return np.log1p(values * (self.sums[0][u] + self.sums[1][v]))
 
     def _steps(self, rows: slice | NDArray[np.int64]) -> sp.csr_array:
@@ -191,18 +200,67 @@ def _counts_of_block(steps: sp.csr_array, last: sp.csr_array, *, is_filled: bool
 
 
 def _counts_of_pairs(
-    steps_of: Callable[[NDArray[np.int64]], sp.csr_array], last: sp.csr_array, pairs: Pairs
+    steps_of: Callable[[NDArray[np.int64]], sp.csr_array],
+    last: sp.csr_array,
+    pairs: Pairs,
+    *,
+    work: NDArray[np.float64],
+    is_symmetric: bool,
 ) -> NDArray[np.float64]:
-    """(steps @ last)[u, v] for each pair, shape (pairs,)."""
-    counts = np.zeros(len(pairs))
+    """(steps @ last)[u, v] for each pair, shape (pairs,): sums over the last steps to v of what the steps from u hold there.
+
+    Where either end may be the first, v is the one with fewer last steps, for a hub has few partners that are hubs too;
+    unless the steps from the hubs are more `work`, shape (nodes,), than is spared by it.
+    """
+    num_nodes = last.shape[0]
     to_target = last.T.tocsr()
-    order = np.argsort(pairs[:, 0], kind="stable")
-    for chunk in np.array_split(order, max(1, len(order) // 50_000)):
-        if not len(chunk):
-            continue
-        sources, row = np.unique(pairs[chunk, 0], return_inverse=True)
-        counts[chunk] = steps_of(sources)[row].multiply(to_target[pairs[chunk, 1]]).sum(axis=1)
+    num_last = np.diff(to_target.indptr)
+    first, second = pairs[:, 0], pairs[:, 1]
+    if is_symmetric:
+        turned = num_last[second] > num_last[first]
+        hubs, others = np.where(turned, second, first), np.where(turned, first, second)
+
+        def total(sources: NDArray[np.int64], targets: NDArray[np.int64]) -> float:
+            is_source = np.zeros(num_nodes, dtype=np.bool_)
+            is_source[sources] = True
+            return float(work[is_source].sum()) + float(num_last[targets].sum(dtype=np.int64))
+
+        if total(hubs, others) < total(first, second):
+            first, second = hubs, others
+    order = np.argsort(first, kind="stable")
+    counts = np.zeros(len(pairs))
+    chunk = np.cumsum(num_last[second[order]], dtype=np.int64) // _LAST_STEPS_AT_A_TIME
+    most_sources = max(1, _VALUES_AT_A_TIME // max(num_nodes, 1))
+    held = np.zeros(most_sources * num_nodes)
+    for some in np.split(order, np.flatnonzero(np.diff(chunk)) + 1) if len(order) else []:
+        sources, starts = np.unique(first[some], return_index=True)
+        starts = np.append(starts, len(some))
+        for begin in range(0, len(sources), most_sources):
+            end = min(begin + most_sources, len(sources))
+            places = some[starts[begin] : starts[end]]
+            row = np.repeat(np.arange(end - begin), np.diff(starts[begin : end + 1]))
+            steps = steps_of(sources[begin:end])
+            at = steps.indices + np.repeat(np.arange(end - begin) * num_nodes, np.diff(steps.indptr))
+            held[at] = steps.data
+            to_some = to_target[second[places]]
+            at_row = to_some.indices + np.repeat(row * num_nodes, np.diff(to_some.indptr))
+            shape = len(places), len(held)
+            counts[places] = sp.csr_array((to_some.data, at_row, to_some.indptr), shape=shape) @ held
+            held[at] = 0.0
     return counts
+
+
+def _num_steps(first: sp.csr_array, then: sp.csr_array | None) -> NDArray[np.float64]:
+    """Shape (nodes,): products that the steps from each node take."""
+    num_first = np.diff(first.indptr).astype(np.float64)
+    if then is None:
+        return num_first
+    pattern = sp.csr_array((np.ones(first.nnz), first.indices, first.indptr), shape=first.shape)
+    return np.asarray(pattern @ np.diff(then.indptr).astype(np.float64))
+
+
+def _is_symmetric(a: sp.csr_array) -> bool:
+    return not sp.csr_array(a - a.T).count_nonzero()
 
 
 def baseline_scorer(name: str, split: Split, features: Features | None = None) -> Scorer:
@@ -251,15 +309,15 @@ def _degree(a: sp.csr_array) -> Scorer:
 
 
 def _common_neighbors(a: sp.csr_array) -> Scorer:
-    return PathScorer(a, None, a)
+    return PathScorer(a, None, a, _is_symmetric(a))
 
 
 def _adamic_adar(a: sp.csr_array) -> Scorer:
-    return PathScorer(a, None, _scale_rows(a, lambda d: 1 / np.log(np.maximum(d, 2))))
+    return PathScorer(a, None, _scale_rows(a, lambda d: 1 / np.log(np.maximum(d, 2))), _is_symmetric(a))
 
 
 def _resource_allocation(a: sp.csr_array) -> Scorer:
-    return PathScorer(a, None, _scale_rows(a, lambda d: 1 / np.maximum(d, 1)))
+    return PathScorer(a, None, _scale_rows(a, lambda d: 1 / np.maximum(d, 1)), _is_symmetric(a))
 
 
 def _l3(a: sp.csr_array) -> Scorer:
@@ -267,14 +325,14 @@ def _l3(a: sp.csr_array) -> Scorer:
     inverse_in = 1 / np.sqrt(np.maximum(a.sum(axis=0), 1))
     inverse_out = 1 / np.sqrt(np.maximum(a.sum(axis=1), 1))
     middle = sp.csr_array(sp.diags_array(inverse_in) @ back @ sp.diags_array(inverse_out))
-    return PathScorer(a, middle, a)
+    return PathScorer(a, middle, a, _is_symmetric(a))
 
 
 def _katz(a: sp.csr_array) -> Scorer:
     n = a.shape[0]
     beta = 0.5 / _largest_singular_value(a)
     ones, none = np.ones(n), np.zeros(n)
-    return WalkScorer(a, (1 / beta, 1.0, beta), (ones, none), (ones, ones), 0.0)  # over beta^2: two steps count 1
+    return WalkScorer(a, (1 / beta, 1.0, beta), (ones, none), (ones, ones), 0.0, _is_symmetric(a))  # over beta^2
 
 
 def _ppr(a: sp.csr_array) -> Scorer:
@@ -282,7 +340,7 @@ def _ppr(a: sp.csr_array) -> Scorer:
     weight = float(a.sum())
     one, two, three = (float(weight * STOPPING * (1 - STOPPING) ** k) for k in (1, 2, 3))
     far = (1 - STOPPING) ** 4
-    if sp.csr_array(a - a.T).count_nonzero():  # directed
+    if not _is_symmetric(a):  # directed
         step = sp.csr_array(sp.diags_array(1 / np.maximum(out, 1)) @ a)
         return WalkScorer(
             step, (one, two, three), (np.zeros(len(out)), into), (np.ones(len(out)), 1 / np.maximum(into, 1)), far
@@ -290,7 +348,7 @@ def _ppr(a: sp.csr_array) -> Scorer:
     # (P^k)_uv + (P^k)_vu = (d_u + d_v) (S^k)_uv / sqrt(d_u d_v), with P = D^-1 A and S = D^-1/2 A D^-1/2
     inverse_root = 1 / np.sqrt(np.maximum(out, 1))
     step = sp.csr_array(sp.diags_array(inverse_root) @ a @ sp.diags_array(inverse_root))
-    return WalkScorer(step, (one, two, three), (out, out), (inverse_root, inverse_root), far)
+    return WalkScorer(step, (one, two, three), (out, out), (inverse_root, inverse_root), far, is_symmetric=True)
 
 
 def _largest_singular_value(a: sp.csr_array) -> float:

@@ -18,12 +18,12 @@ from linkodds.baselines import BASELINE_SCORERS, PathScorer
 from linkodds.errors import NonFiniteScores
 from linkodds.intervals import poisson_interval
 from linkodds.pairs import KnownPairs, Pairs
-from linkodds.scoring import Embeddings, InnerProductScorer, Scorer
-from linkodds.search import ALL, CandidateFilter, Ends, find_pairs
+from linkodds.scoring import Embeddings, Scorer
+from linkodds.search import ALL, CandidateFilter, Ends
 from linkodds.tiles import Survivors
 
 WALKS = ("resource-allocation", "l3")
-EACH, FEWEST_EACH, SHARE_EACH = 20, 20_000, 0.0015
+EACH, FEWEST_EACH, SHARE_EACH = 10, 10_000, 0.0015
 """So many candidates by each quantity for one link of the list, so many at least, and such a share of all pairs: the time is
 then about the same share of that of all pairs, however large the graph."""
 MOST_EACH = 2_000_000
@@ -31,6 +31,8 @@ MAX_WALKS = 1_000_000_000
 """Walks that one count may take: beyond, those through the nodes of the highest degrees are left out."""
 SAMPLED_ROWS, FEWEST_ROWS = 0.02, 50
 _PRODUCTS_AT_A_TIME = 1 << 22
+_SAMPLED = 20_000
+"""Pairs from which it is guessed how large the best products are."""
 
 
 @dataclass(frozen=True)
@@ -97,9 +99,7 @@ def candidate_pairs(
     chosen = CandidateFilter(recorded, ends)
     a: sp.csr_array = graph.astype(np.float64)
     keys = [found for name in WALKS for found in _best_by_walks(name, a, chosen, ends, num_each)]
-    for source, target in vectors:
-        scorer = InnerProductScorer(source, target, 1.0, 0.0)
-        keys.append(recorded.space.keys(find_pairs(scorer, recorded, top=num_each, ends=ends).pairs))
+    keys += [_best_by_products(source, target, chosen, ends, num_each) for source, target in vectors]
     return chosen.pairs(np.unique(np.concatenate(keys)))
 
 
@@ -108,7 +108,7 @@ def num_each_for(num_links: int, num_pairs: int) -> int:
 
     Example:
         >>> num_each_for(100, 1_000_000), num_each_for(5_000, 1_000_000), num_each_for(100, 100_000_000)
-        (20000, 100000, 150000)
+        (10000, 50000, 150000)
     """
     return min(max(EACH * num_links, FEWEST_EACH, round(SHARE_EACH * num_pairs)), MOST_EACH)
 
@@ -208,11 +208,48 @@ def _best_by_walks(
     return [best.found(), best_for_degrees.found()]
 
 
-class _Best:
-    """The keys with the largest values among those added so far."""
+def _best_by_products(
+    source: Embeddings, target: Embeddings, chosen: CandidateFilter, ends: Ends, num_each: int
+) -> NDArray[np.int64]:
+    """Keys of the `num_each` pairs with the largest inner product, as float32 has it: candidates need no more.
 
-    def __init__(self, num: int) -> None:
-        self.num, self.floor = num, 0.0
+    What can be left out from the first block on is guessed from a sample; where that was too much, all is done again.
+    """
+    space, rows = chosen.recorded.space, _rows(chosen.recorded, ends)
+    first_column = 0 if space.sides is None else space.sides[0]
+    rng = np.random.default_rng(0)
+    u, v = rng.choice(rows, _SAMPLED), rng.integers(first_column, space.num_nodes, _SAMPLED)
+    sampled = np.einsum("pd,pd->p", source[u], target[v])[(u != v) & chosen.between(u, v)]
+    share = min(2 * num_each / max(len(rows) * (space.num_nodes - first_column) / 2, 1), 1.0)
+    guess = float(np.quantile(sampled, 1 - share)) if len(sampled) else -np.inf
+    step = max(1, _PRODUCTS_AT_A_TIME // 4 // space.num_nodes)
+    found = np.empty(0, dtype=np.int64)
+    for floor in (guess, -np.inf):
+        best = _Best(num_each, floor)
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            from_column = first_column if space.directed or space.sides is not None else int(some[0])
+            products = source[some] @ target[from_column:].T
+            row, column = np.divmod(np.flatnonzero(products.ravel() > best.floor), products.shape[1])
+            u, v = some[row], column + from_column
+            if not space.directed:
+                keep = v > u
+                row, column, u, v = row[keep], column[keep], u[keep], v[keep]
+            wanted = chosen.between(u, v)
+            values = products[row[wanted], column[wanted]].astype(np.float64)
+            cells = chosen(Survivors(u[wanted], v[wanted], values, values))
+            best.add(chosen.keys(cells), cells.low)
+        found = best.found()
+        if len(found) == num_each:
+            break
+    return found
+
+
+class _Best:
+    """The keys with the largest values above `floor` among those added so far."""
+
+    def __init__(self, num: int, floor: float = 0.0) -> None:
+        self.num, self.floor = num, floor
         self._keys, self._values = np.empty(0, dtype=np.int64), np.empty(0)
 
     def add(self, keys: NDArray[np.int64], values: NDArray[np.float64]) -> None:
@@ -228,7 +265,10 @@ class _Best:
 
     def _cut(self) -> None:
         if len(self._keys) > self.num:
-            best = np.lexsort((self._keys, -self._values))[: self.num]
+            last = np.partition(self._values, -self.num)[-self.num]
+            above, ties = np.flatnonzero(self._values > last), np.flatnonzero(self._values == last)
+            ties = ties[np.argsort(self._keys[ties], kind="stable")]
+            best = np.concatenate([above, ties[: self.num - len(above)]])
             self._keys, self._values = self._keys[best], self._values[best]
 
 

@@ -24,7 +24,7 @@ from linkodds.preflight import all_pairs_announcement, candidates_announcement, 
 from linkodds.reading import read_nodes
 from linkodds.record import Run
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
-from linkodds.screening import ScreenedPairs
+from linkodds.screening import SCREENED, ScreenedPairs
 from linkodds.search import MAX_LINKS, Ends, FoundPairs, PairSearch
 from linkodds.spectral import low_rank
 from linkodds.stack import StackScorer, node_vectors
@@ -356,6 +356,9 @@ def _candidates(run: Run, ends: Ends, top: int | None, threshold: float | None) 
     num_links = min(int(about) if threshold is not None else MAX_LINKS, top or MAX_LINKS)
     recorded = run.split.recorded()
     num_each = num_each_for(num_links, recorded.space.num_pairs)
+    base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    if isinstance(base, StructuralScorer):  # its table alone knows most of them
+        num_each = -(-num_each // 2)
     return candidate_pairs(run.split.message_graph(), recorded, _node_vectors(run), ends=ends, num_each=num_each)
 
 
@@ -385,14 +388,14 @@ def _vectors_of(scorer: Scorer) -> list[tuple[Embeddings, Embeddings]]:
     if isinstance(scorer, StackScorer):
         return node_vectors(scorer.counts)
     if isinstance(scorer, StructuralScorer):
-        return [(scorer.table.signed, scorer.table.target), *node_vectors(scorer.counts)]
+        return [(scorer.table.signed, scorer.table.target), *node_vectors(scorer.counts)[2:]]  # and smoothed features
     return []
 
 
 def _given(run: Run, candidates: Pairs, num_wanted: int | None, max_pairs: int) -> GivenPairs:
     """The candidates; screened where only the best so many are wanted, and the scorer can."""
     base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
-    if num_wanted is None or not isinstance(base, StackScorer):
+    if num_wanted is None or not isinstance(base, SCREENED):
         return GivenPairs(run.scorer, candidates, max_pairs=max_pairs)
     rng = np.random.default_rng(run.config["options"]["seed"])
     return ScreenedPairs(run.scorer, base, candidates, num_wanted=num_wanted, max_pairs=max_pairs, rng=rng)

@@ -189,29 +189,20 @@ def _from_blocks(
     max_cells: int,
     is_turned: bool,
 ) -> Iterator[tuple[Nodes, Survivors]]:
-    """For any scorer: whole rows, in float32."""
+    """For any scorer: whole rows. As a list of pairs, so that a scorer may count from the few nodes, whichever end they are."""
     space = candidates.recorded.space
-    columns = slice(int(partners[0]), int(partners[-1]) + 1)
-    is_partner = np.zeros(columns.stop - columns.start, dtype=np.bool_)
-    is_partner[partners - columns.start] = True
-    step = max(1, max_cells // len(is_partner))
+    step = max(1, max_cells // len(partners))
     for some in np.split(nodes, np.arange(step, len(nodes), step)):
-        kept = []
-        for node in some.tolist():
-            row = slice(node, node + 1)
-            if space.directed or space.sides is not None:
-                logits = scorer.block(columns, row)[:, 0] if is_turned else scorer.block(row, columns)[0]
-            else:  # the canonical pair has the smaller node first
-                after = scorer.block(row, columns)[0]
-                before = scorer.block(columns, row)[:, 0]
-                logits = np.where(np.arange(columns.start, columns.stop) < node, before, after)
-            if not np.isfinite(logits).all():
-                raise NonFiniteScores("a logit is NaN or infinite; the run's weights are damaged, fit it again.")
-            at = np.flatnonzero(is_partner)
-            low, high = (np.nextafter(logits[at], np.float32(end)).astype(np.float64) for end in (-np.inf, np.inf))
-            cells = candidates(Survivors(np.full(len(at), node), at + columns.start, low, high))
-            kept.append(_raised(cells, np.zeros(len(cells.low), dtype=np.int64), np.full(1, -np.inf), per_node)[0])
-        joined = kept[0]
-        for each in kept[1:]:
-            joined = _joined(joined, each)
-        yield some, joined
+        node, partner = np.repeat(some, len(partners)), np.tile(partners, len(some))
+        cells = candidates(Survivors(node, partner, np.empty(len(node)), np.empty(len(node))))
+        ends = (cells.target, cells.source) if is_turned else (cells.source, cells.target)
+        logits = scorer.logits(space.canonical(np.column_stack(ends)))
+        if not np.isfinite(logits).all():
+            raise NonFiniteScores("a logit is NaN or infinite; the run's weights are damaged, fit it again.")
+        # Beside other pairs the last bits may be others: one float32 is more than that.
+        low, high = (
+            np.nextafter(logits.astype(np.float32), np.float32(end)).astype(np.float64) for end in (-np.inf, np.inf)
+        )
+        place = np.searchsorted(some, cells.source)
+        nothing = np.full(len(some), -np.inf)
+        yield some, _raised(Survivors(cells.source, cells.target, low, high), place, nothing, per_node)[0]

@@ -17,7 +17,8 @@ _ITERATIONS = 12
 _BETWEEN = 3
 _EXTRA = 32
 _GRID_BITS = 24
-_PAIRS = 2048
+_PAIRS = 256
+"""At a time: both ends of so many pairs stay in the cache."""
 
 Floats = NDArray[np.float64]
 SparseFloats = sp.csr_array

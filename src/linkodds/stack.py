@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,25 +145,32 @@ class StackScorer:
             total += forest.logits(inputs)
         return total / len(self.close)
 
-    def screened(self, pairs: Pairs, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """What the first trees say, and logits of the pairs of which they say `least` or more.
+    num_screens: ClassVar[int] = 2
+
+    def screened(self, pairs: Pairs, least: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What the broad trees and the first close ones say, and logits of the pairs of which both say enough.
 
         Args:
             pairs: no train edges among them.
-            least: -inf gives all pairs their logit.
+            least: for either; -inf twice gives all pairs their logit.
         Returns:
-            Shape (pairs,), float64, twice: the sum of the first trees, -inf where the broad ones rule a pair out; and the
-            logit, -inf where there is none.
+            What they say, shape (pairs, 2), float64: -inf where it was not asked, inf where the logit is the broad one; and
+            the logits, shape (pairs,), -inf where there is none.
         """
-        inputs = self.counts.of_pairs(pairs)
-        names, nothing = self.counts.names, np.full(len(pairs), -np.inf)
-        broad = self.broad.logits(inputs[:, [names.index(name) for name in self.counts.broad_names]])
-        close = np.flatnonzero(broad >= self.cut)
-        first, logits = nothing, broad if least == -np.inf else nothing.copy()
-        first[close] = self._first.logits(inputs[close])
-        wanted = close[first[close] >= least]
-        logits[wanted] = self._close(inputs[wanted])
-        return first, logits
+        inputs = self.counts.early_of_pairs(pairs)
+        names = self.counts.names
+        said, logits = np.full((len(pairs), 2), -np.inf), np.full(len(pairs), -np.inf)
+        said[:, 0] = self.broad.logits(inputs[:, [names.index(name) for name in self.counts.broad_names]])
+        stays = ~(said[:, 0] < least[0])  # NaN stays, to be complained of
+        is_final = said[:, 0] < self.cut
+        final, close = np.flatnonzero(stays & is_final), np.flatnonzero(stays & ~is_final)
+        logits[final], said[final, 1] = said[final, 0], np.inf
+        inputs = inputs[close]
+        self.counts.put_late(inputs, pairs[close])
+        said[close, 1] = self._first.logits(inputs)
+        wanted = ~(said[close, 1] < least[1])
+        logits[close[wanted]] = self._close(inputs[wanted])
+        return said, logits
 
     @cached_property
     def _first(self) -> Forest:
@@ -209,7 +216,7 @@ class StackedModel:
 
 def node_vectors(counts: StructuralCounts) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Source and target vectors whose inner products are inputs, those that say most of links."""
-    names = [name for name in ("adjacency", "normalized", "cosine_0", "cosine_2") if name in counts.embeddings]
+    names = [name for name in ("adjacency", "cosine_0", "cosine_2") if name in counts.embeddings]
     return [(each.left, each.right) for each in map(counts.embeddings.__getitem__, names)]
 
 

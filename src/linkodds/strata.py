@@ -193,20 +193,24 @@ def _high(
 
     def fresh(places: Keys) -> Keys:
         pairs = products.pairs(places, starts)
-        if not space.bipartite:
+        if products.times_listed == 2:  # once is enough
+            pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+        elif not space.bipartite:
             pairs = pairs[pairs[:, 0] != pairs[:, 1]]
-        keys = space.keys(space.canonical(pairs))
+        keys = np.sort(space.keys(pairs))  # what is looked up in order is looked up fast
         return keys[~_among(keys, known_keys) & ~_among(keys, near)]
 
     if size <= 2 * count:
         runs = (np.arange(at, min(at + _PATHS_AT_A_TIME, total)) for at in range(0, total, _PATHS_AT_A_TIME))
-        keys = np.unique(np.concatenate([fresh(places) for places in runs]))
+        keys = np.sort(np.concatenate([fresh(places) for places in runs]))
         return smallest, size, _pairs_of(keys, space)
     keys = np.empty(0, dtype=np.int64)
     while len(keys) < count:  # dropping repeats and drawing on keeps the set uniform
-        keys = np.concatenate([keys, fresh(rng.integers(0, total, size=2 * (count - len(keys)) + 100))])
-        keys = keys[np.sort(np.unique(keys, return_index=True)[1])]
-    return smallest, size, _pairs_of(np.sort(keys[:count]), space)
+        missing = min(count - len(keys), _PATHS_AT_A_TIME)
+        drawn = fresh(rng.integers(0, total, size=2 * products.times_listed * missing + 100))
+        keys = np.sort(np.concatenate([keys, drawn]))
+        keys = keys[np.concatenate([[True], keys[1:] != keys[:-1]])]
+    return smallest, size, _pairs_of(np.sort(rng.permutation(keys)[:count]), space)
 
 
 @dataclass(frozen=True, eq=False)

@@ -262,10 +262,37 @@ class StructuralCounts:
 
     def of_pairs(self, pairs: Pairs) -> NDArray[np.float32]:
         """Shape (pairs, inputs), float32: all inputs of the given pairs."""
+        matrix = self.early_of_pairs(pairs)
+        self.put_late(matrix, pairs)
+        return matrix
+
+    def early_of_pairs(self, pairs: Pairs) -> NDArray[np.float32]:
+        """Shape (pairs, inputs), float32: the inputs of the given pairs without the products that broad inputs do not need.
+
+        These are the larger half of the work; `put_late` puts them in, of those pairs that are worth it.
+        """
+        late = {name for each in self._late for name in _PRODUCTS[each]}
+        early = tuple(name for name in self.names if name not in late)
+        columns = np.array([self.names.index(name) for name in early])
         matrix = np.empty((len(pairs), len(self.names)), dtype=np.float32)
         for tile, places, cells in self.tiles_of(pairs):
-            matrix[places] = tile.inputs(self.names, cells)
+            matrix[np.ix_(places, columns)] = tile.inputs(early, cells)
         return matrix
+
+    def put_late(self, matrix: NDArray[np.float32], pairs: Pairs) -> None:
+        """Put the other inputs into what `early_of_pairs` gave of these pairs: the same bits as in a tile."""
+        for each in self._late:
+            products = self.embeddings[each].of_pairs(pairs[:, 0], pairs[:, 1], _ranks(each))
+            for name, product in zip(_PRODUCTS[each], products, strict=True):
+                matrix[:, self.names.index(name)] = product
+
+    @cached_property
+    def _late(self) -> list[str]:
+        """Embeddings whose products no broad input needs."""
+        needed = {each for each in _PRODUCTS if any(name in self.broad_names for name in _PRODUCTS[each])} | {
+            "ppr_tail"
+        }
+        return [each for each in _PRODUCTS if each in self.embeddings and each not in needed]
 
     def tiles_of(self, pairs: Pairs) -> Iterator[tuple["Tile", NDArray[np.intp], NDArray[np.int64]]]:
         """Yield (tile, places, cells): pairs by one of their ends; `places` of the pairs, and their `cells` in the tile.

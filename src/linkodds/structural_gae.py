@@ -10,7 +10,7 @@ A train edge has the logit that its counts gave while it was hidden; the table, 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,31 @@ class StructuralScorer:
         for tile, places, cells in self.counts.tiles_of(pairs):
             result[places] = self._of_cells(tile, cells)
         return result
+
+    num_screens: ClassVar[int] = 1
+
+    def screened(self, pairs: Pairs, least: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Logits with the small network alone, and those of the pairs of which these say enough.
+
+        Args:
+            pairs: no train edges among them.
+            least: of the former; -inf gives all pairs their logit.
+        Returns:
+            Shape (pairs, 1), float64; and shape (pairs,), -inf where there is none.
+        """
+        inputs = self.counts.early_of_pairs(pairs)
+        names = self.counts.names
+        of_counts = self.broad.logits(inputs[:, [names.index(name) for name in self.counts.broad_names]])
+        of_table = self.table.logits(pairs).astype(np.float32).astype(np.float64)
+        apart = self.counts.components[pairs[:, 0]] != self.counts.components[pairs[:, 1]]
+        said, logits = self._mixed(of_counts, of_table, apart), np.full(len(pairs), -np.inf)
+        stays = np.flatnonzero(~(said < least[0]))  # NaN stays, to be complained of
+        close = stays[of_counts[stays] >= self.cut]
+        inputs = inputs[close]
+        self.counts.put_late(inputs, pairs[close])
+        of_counts[close] = self.close.logits(inputs)
+        logits[stays] = self._mixed(of_counts[stays], of_table[stays], apart[stays])
+        return said[:, None], logits
 
     def of_inputs(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Logits of the network alone from all inputs, shape (pairs,)."""
