@@ -349,3 +349,29 @@ def test_without_a_term_nothing_changes(communities: Graph) -> None:
 @pytest.mark.parametrize(("given", "meant"), [(True, "yes"), (False, "no"), ("auto", "auto")])
 def test_yaml_says_yes_and_no_in_its_own_way(given: object, meant: str) -> None:
     assert FitConfig.from_options({"degree_calibration": given}).degree_calibration == meant
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.2, 0.9])
+def test_logits_of_0_are_looked_up_and_all_cells_are_as_their_pairs(share):
+    """Strips of rows with few paths, none, and many: whichever way a block is made, a cell is the pair's logit in float32."""
+    rng = np.random.default_rng(0)
+
+    class Counts:
+        values = np.where(rng.random((90, 700)) < share, rng.normal(size=(90, 700)), 0).astype(np.float32)
+
+        def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
+            return self.values[rows, columns]
+
+        def logits(self, pairs: Pairs) -> NDArray[np.float64]:
+            return self.values[pairs[:, 0], pairs[:, 1]].astype(np.float64)
+
+    ends = Broken((0.0, 1.0, 5.0), (0.3, -1.0, 2.0))
+    surface = Surface(
+        (-0.2, 0.5), (1.0, 0.3, 2.0), (0.5, 2.5, 0.1), (0.0, 9.0), ends, ends, Broken((0.0, 9.0), (-4.0, 1.0))
+    )
+    degrees = rng.integers(1, 60, size=700)
+    scorer = DegreeAwareScorer(Counts(), surface, (degrees, degrees))
+    rows, columns = slice(3, 90), slice(5, 700)
+    pairs = np.stack(np.meshgrid(np.arange(3, 90), np.arange(5, 700), indexing="ij"), axis=-1).reshape(-1, 2)
+    expected = scorer.logits(pairs).astype(np.float32).reshape(87, 695)
+    np.testing.assert_array_equal(scorer.block(rows, columns), expected)

@@ -25,6 +25,8 @@ STOPPING = 0.15
 
 
 MOST_VALUES = 20_000_000
+_SPARSE = 8
+"""A product of sparse matrices pays where it takes fewer products of numbers than one for so many cells."""
 _VALUES_AT_A_TIME, _LAST_STEPS_AT_A_TIME = 1 << 22, 1 << 22
 
 
@@ -73,8 +75,12 @@ class PathScorer:
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
-        counts = _counts_of_block(self._steps(rows), self.right[:, columns], is_filled=self.middle is not None)
-        return np.asarray(np.log1p(counts), dtype=np.float32)
+        steps, last = self._steps(rows), _columns_of(self.right, columns)
+        if _is_sparse(steps, last):  # most pairs have no path, and the others are not looked for among them
+            counts = steps @ last
+            counts.data = np.log1p(counts.data).astype(np.float32)
+            return np.asarray(counts.toarray())
+        return np.log1p(_counts_of_block(steps, last)).astype(np.float32)
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
@@ -109,7 +115,7 @@ class WalkScorer:
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
-        values = _counts_of_block(self._steps(rows), self.step[:, columns], is_filled=True)
+        values = _counts_of_block(self._steps(rows), _columns_of(self.step, columns))
         values *= np.multiply.outer(self.factors[0][rows], self.factors[1][columns])
         values += self.far
         values *= np.add.outer(self.sums[0][rows], self.sums[1][columns])
@@ -192,11 +198,22 @@ def kept_features(features: Features | None) -> CosineScorer | None:
     return CosineScorer.of(features) if size <= MOST_VALUES else None
 
 
-def _counts_of_block(steps: sp.csr_array, last: sp.csr_array, *, is_filled: bool) -> NDArray[np.float64]:
-    """steps @ last, dense; where the product is nearly full, sparse times dense is faster than sparse times sparse."""
-    if not is_filled:
+def _counts_of_block(steps: sp.csr_array, last: sp.csr_array) -> NDArray[np.float64]:
+    """steps @ last, dense: where the product is nearly full, sparse times dense is faster than sparse times sparse."""
+    if _is_sparse(steps, last):
         return np.asarray((steps @ last).toarray())
     return np.asarray((last.T.tocsr() @ steps.toarray().T).T)
+
+
+def _is_sparse(steps: sp.csr_array, last: sp.csr_array) -> bool:
+    """Whether steps @ last takes so few products that most of it stays 0."""
+    num_products = int(np.diff(last.indptr)[steps.indices].sum(dtype=np.int64))
+    return _SPARSE * num_products < steps.shape[0] * last.shape[1]
+
+
+def _columns_of(matrix: sp.csr_array, columns: slice) -> sp.csr_array:
+    """Some columns; all of them are no copy."""
+    return matrix if columns == slice(0, matrix.shape[1]) else matrix[:, columns]
 
 
 def _counts_of_pairs(

@@ -16,6 +16,8 @@ Embeddings = NDArray[np.float32]
 _CHUNK = 1 << 14
 _PAIRS = 1 << 10
 """At a time: both ends of so many pairs stay in the cache."""
+_SPARSE = 4
+"""Where fewer base logits than one in so many are not 0, those alone are computed, and the others looked up."""
 
 
 class Scorer(Protocol):
@@ -145,8 +147,17 @@ class DegreeAwareScorer:
         strip = max(1, _CHUNK // max(base.shape[1], 1))
         for start in range(0, len(base), strip):  # what is between stays in the cache
             part = slice(start, start + strip)
-            at = np.ix_(sources[part], targets)
-            logits[part] = self.surface.of_parts(base[part].astype(np.float64), product[at], level[at])
+            found = base[part] != 0
+            if _SPARSE * np.count_nonzero(found) > found.size:
+                at = np.ix_(sources[part], targets)
+                logits[part] = self.surface.of_parts(base[part].astype(np.float64), product[at], level[at])
+                continue
+            logits[part] = self.at_zero[sources[part]].take(targets, axis=1)
+            row, column = np.nonzero(found)
+            few = sources[part][row], targets[column]
+            logits[part][row, column] = self.surface.of_parts(
+                base[part][row, column].astype(np.float64), product[few], level[few]
+            )
         return logits
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
@@ -164,6 +175,12 @@ class DegreeAwareScorer:
         """Where each node's degree stands among the distinct ones, as a source and as a target."""
         source, target = (np.unique(side, return_inverse=True)[1] for side in self.degrees)
         return source, target
+
+    @cached_property
+    def at_zero(self) -> NDArray[np.float32]:
+        """What a base logit of 0 becomes for every two distinct degrees: that of most pairs where paths are counted."""
+        product, level = self.parts
+        return self.surface.of_parts(np.zeros(()), product, level).astype(np.float32)
 
     @cached_property
     def parts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
