@@ -70,7 +70,7 @@ def read_table(
                 f"{path.name}: --no-header and --delimiter are for text files; a Parquet file needs neither."
             )
         return read_parquet(path)
-    return _read_delimited(path, header, _check_delimiter(delimiter), ids)
+    return table_of_text(path, read_bytes(path), header=header, delimiter=delimiter, ids=ids)
 
 
 def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
@@ -110,8 +110,34 @@ def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
     )
 
 
-def _read_delimited(path: Path, header: bool | None, separator: str | None, ids: Sequence[str | int | None]) -> Table:
-    data, numbers, num_comments = _clean_lines(path, _read_text(path))
+def table_of_text(
+    path: Path,
+    data: bytes,
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    ids: Sequence[str | int | None] = (None,),
+    lines_before: int = 0,
+) -> Table:
+    """Delimited text in memory as a table: a whole file, or some of its lines; the rules are in `read_table`.
+
+    Args:
+        path: where the text is from, for messages.
+        data: whole lines.
+        header: None detects it.
+        delimiter: None detects it.
+        ids: names of the id columns.
+        lines_before: lines of the file that come before, so that messages name the right ones.
+    Raises:
+        MalformedFile: as `read_table`.
+        OptionError: likewise.
+    Example:
+        >>> table_of_text(Path("edges.csv"), b"a,b\\nc,d\\n", header=False, ids=(None, None)).load([0, 1]).rows()
+        [('a', 'b'), ('c', 'd')]
+    """
+    separator = _check_delimiter(delimiter)
+    data, numbers, num_comments = _clean_lines(path, _as_text(path, data, lines_before))
+    numbers += lines_before
     sample = data[: _end_of_line(data, _SAMPLE)].decode()
     separator = separator or _sniff_delimiter(path, sample, int(numbers[0]))
     layout = f"{_DELIMITER_NAMES.get(separator, repr(separator))}-separated, "
@@ -172,9 +198,18 @@ def _read_delimited(path: Path, header: bool | None, separator: str | None, ids:
     return Table(path.name, names, layout, "line", numbers[skipped:], load)
 
 
-def _read_text(path: Path) -> bytes:
+def has_rows(data: bytes) -> bool:
+    """Whether any line is neither blank nor a comment.
+
+    Example:
+        >>> has_rows(b"# nothing\\n\\n"), has_rows(b"a b\\n")
+        (False, True)
+    """
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in io.BytesIO(data))
+
+
+def _as_text(path: Path, data: bytes, lines_before: int) -> bytes:
     """UTF-8 bytes with line feeds only."""
-    data = read_bytes(path)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         data = data.decode("utf-16", errors="replace").encode()
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -190,7 +225,7 @@ def _read_text(path: Path) -> bytes:
             b"PK": "a zip, npz or xlsx file: save it as CSV",
         }
         kind = next((f" It looks like {name}." for magic, name in kinds.items() if data.startswith(magic)), "")
-        line = data.count(b"\n", 0, bad) + 1
+        line = data.count(b"\n", 0, bad) + 1 + lines_before
         raise MalformedFile(
             f"{path.name}, line {line}: byte 0x{data[bad]:02x} is no UTF-8 text."
             f"{kind or ' Save the table as UTF-8 text.'}"

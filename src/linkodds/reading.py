@@ -153,7 +153,17 @@ def read_nodes(nodes: Any) -> NDArray[np.object_]:
     return np.array(names, dtype=object)
 
 
-def _edges_of_table(table: Table, source: str | int | None, target: str | int | None, directed: bool) -> EdgeList:
+def id_columns(table: Table, source: str | int | None, target: str | int | None) -> tuple[int, int]:
+    """Places of the two columns of ids.
+
+    Args:
+        table: an edge list.
+        source: name of the first; None takes the first that has a name.
+        target: name of the second.
+    Raises:
+        MalformedFile: there are no two columns, or none of this name.
+        OptionError: one column for both.
+    """
     if len(table.names) < 2:
         raise MalformedFile(
             f"{table.place}: one column only ({', '.join(table.names)}); an edge list has two columns of ids."
@@ -168,6 +178,11 @@ def _edges_of_table(table: Table, source: str | int | None, target: str | int | 
     if None in positions or positions[0] == positions[1]:
         raise OptionError(f"{table.place}: --source and --target are two columns, not {source!r} twice.")
     first, second = (int(place) for place in positions if place is not None)
+    return first, second
+
+
+def _edges_of_table(table: Table, source: str | int | None, target: str | int | None, directed: bool) -> EdgeList:
+    first, second = id_columns(table, source, target)
     if not len(table.lines):
         raise DataError(f"{table.place} has no row.")
     frame = table.load([first, second])

@@ -1,0 +1,288 @@
+"""Prepare: from edge lists to rows of the message graphs and H in blocks, all stages in order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import csgraph
+
+from linkodds import __version__
+from linkodds.delimited import is_text_file
+from linkodds.errors import DegenerateGraph, OptionError
+from linkodds.pairs import Pairs
+from linkodds.sharded.batches import Batch, Layout, Unpack, find_files, layout_of, plan_batches
+from linkodds.sharded.engine import Engine
+from linkodds.sharded.hops import Columns, Hop, JoinHops, MakeTable
+from linkodds.sharded.numbering import COARSE, FindFirst, ListIds, NumberEdges, RankFirst, coarse_size, ends_of
+from linkodds.sharded.rows import FULL, OPEN, PERMUTED, DealEdges, MakeRows, SortEdges, TurnEdges, cut_ranges
+from linkodds.sharded.sizes import Blocks
+from linkodds.sharded.store import Block, Header, Store
+
+Say = Callable[[str], None]
+_MOST_NODES = 1 << 30
+_CHECKED = 1 << 22
+_MIN_CYCLES = 10  # see `linkodds.assembling`
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What to prepare, and how.
+
+    Args:
+        edges: a file, a folder or a pattern.
+        source: column of the first id.
+        target: column of the second id.
+        header: None detects it.
+        delimiter: None detects it.
+        bipartite: False takes all pairs as candidates without a look at the graph; None looks.
+        shares: of train, validation, calibration and test edges.
+        supervision: share of the train edges that is kept out of the inputs and ranked while training.
+        seed: of the fit.
+        width: columns of the random table.
+        hops: K.
+    """
+
+    edges: Path
+    source: str | None = None
+    target: str | None = None
+    header: bool | None = None
+    delimiter: str | None = None
+    bipartite: bool | None = None
+    shares: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1)
+    supervision: float = 0.125
+    seed: int = 0
+    width: int = 64
+    hops: int = 2
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A store that is ready to be fitted.
+
+    Args:
+        folder: of the store.
+        nodes: of the graph.
+        edges: in each range.
+        ranges: first node of each range, and the number of nodes at the end.
+        columns: of X.
+        hops: K.
+        sizes: edges of train (supervision edges not among them), validation, calibration, test and supervision.
+        batches: how many.
+        said: what reading found, as `linkodds.assembling` counts it: rows, loops, repeats, reversed.
+    """
+
+    folder: Path
+    nodes: int
+    edges: tuple[int, ...]
+    ranges: tuple[int, ...]
+    columns: Columns
+    hops: int
+    sizes: dict[str, int]
+    batches: int
+    said: dict[str, int]
+
+    @property
+    def num_edges(self) -> int:
+        """Distinct edges."""
+        return sum(self.edges)
+
+    def ids(self) -> NDArray[np.object_]:
+        """Shape (nodes,): the user's ids, in memory."""
+        block = Block(self.folder, "", 0)
+        parts = [block.texts(f"arcs/{batch}.names").to_list() for batch in range(self.batches)]
+        return np.array([name for part in parts for name in part], dtype=object)
+
+    def held_out(self, part: str) -> Pairs:
+        """Shape (edges, 2): validation, calibration or test edges, in the order of the split."""
+        return Block(self.folder, "", 0).load(f"split/0.{part}")
+
+    def supervision(self) -> Pairs:
+        """Shape (edges, 2): the supervision edges."""
+        block = Block(self.folder, "", 0)
+        parts = [block.load(f"rows/{part}.supervision") for part in range(len(self.edges))]
+        return np.concatenate(parts).astype(np.int64)
+
+    def all_edges(self) -> tuple[Pairs, NDArray[np.uint8]]:
+        """All edges in the order of their keys, and their labels; in memory."""
+        block = Block(self.folder, "", 0)
+        keys = np.concatenate([block.load(f"edges/{part}.keys") for part in range(len(self.edges))])
+        return np.column_stack(ends_of(keys)), block.load("split/0.labels")
+
+    def rows(self, graph: str) -> list[NDArray[np.float32]]:
+        """H by ranges, mapped into memory."""
+        block = Block(self.folder, "", 0)
+        return [block.mapped(f"{graph}-hops/{part}.rows") for part in range(len(self.edges))]
+
+
+def prepare(
+    what: Preparation, folder: Path, engine: Engine, blocks: Blocks, say: Say, *, graphs: tuple[str, ...] = (OPEN, FULL)
+) -> tuple[Store, Prepared]:
+    """Do what is not done yet.
+
+    Args:
+        what: to prepare.
+        folder: of the store; goes on with what is there.
+        engine: does the blocks.
+        blocks: sizes of blocks.
+        say: called with one line a stage.
+        graphs: message graphs that H is wanted for.
+    Raises:
+        DataError: edge lists that cannot be read or used.
+        OptionError: options that do not fit, or too little memory.
+        BrokenRun: a damaged shard.
+        RunError: a full disk.
+    """
+    if len(what.shares) != 4 or min(what.shares) <= 0 or abs(sum(what.shares) - 1) > 1e-9:
+        raise OptionError(f"--split takes four positive numbers with sum 1, not {what.shares}.")
+    files = find_files(what.edges)
+    store = Store(folder, _header(what, files, blocks))
+    packed = tuple(file for file in files if file.name.lower().endswith(".gz"))
+    store.run(engine.map, Unpack(folder, packed), "text", range(len(packed)), say)
+    texts = {file: folder / "text" / f"{number}.text" for number, file in enumerate(packed)}
+    layouts = [_layout(what, file, texts.get(file)) for file in files]
+    batches: tuple[Batch, ...] = tuple(
+        batch
+        for layout in layouts
+        for batch in plan_batches(layout, batch_rows=blocks.batch_rows, batch_bytes=blocks.batch_bytes)
+    )
+    say(f"reading {len(files)} file{'s' * (len(files) > 1)} in {len(batches)} batches ({layouts[0].said})")
+    buckets = blocks.buckets(sum(_most_rows(batch) for batch in batches))
+    listing = store.run(engine.map, ListIds(folder, batches, buckets), "ids", range(len(batches)), say)
+    store.drop("text")
+    listed = tuple(made.counts["ids"] for made in listing)
+    rows = sum(made.counts["rows"] for made in listing)
+    store.run(engine.map, FindFirst(folder, listed), "firsts", range(buckets), say)
+    (ranked,) = store.run(engine.map, RankFirst(folder, listed, buckets, blocks.segment), "ranks", range(1), say)
+    nodes = ranked.counts["nodes"]
+    if nodes > _MOST_NODES:
+        raise OptionError(f"{nodes:,} nodes: sharded fits number up to {_MOST_NODES:,}.")
+    numbering = NumberEdges(folder, listed, buckets, nodes)
+    arcs = store.run(engine.map, numbering, "arcs", range(len(batches)), say)
+    store.drop("ids", "firsts", "ranks")
+
+    block = Block(folder, "", 0)
+    ends = sum(block.load(f"arcs/{batch}.ends") for batch in range(len(batches)))
+    row_bytes = 4 * what.width * (what.hops + 1)
+    coarse = coarse_size(nodes)
+    costs = np.array([blocks.range_cost(count, coarse, row_bytes) for count in np.asarray(ends).tolist()])
+    assert len(costs) == COARSE
+    ranges = cut_ranges(costs, nodes, blocks.share)
+    numbers = range(len(ranges) - 1)
+    sorting = store.run(engine.map, SortEdges(folder, len(batches), ranges), "edges", numbers, say)
+    edges = tuple(made.counts["edges"] for made in sorting)
+    _refuse_degenerate(nodes, sum(edges))
+    if what.bipartite is None:
+        _refuse_bipartite(folder, edges, nodes, blocks)
+    if sum(edges) <= PERMUTED:
+        blocks.refuse_split(sum(edges))
+    split_seed = np.random.SeedSequence(what.seed).spawn(4)[0]
+    seed = (what.seed, tuple(int(each) for each in split_seed.spawn_key))
+    dealing = DealEdges(folder, edges, what.shares, what.supervision, seed)
+    (dealt,) = store.run(engine.map, dealing, "split", range(1), say)
+    store.run(engine.map, TurnEdges(folder, edges), "turned", numbers, say)
+    store.run(engine.map, MakeRows(folder, edges, ranges), "rows", numbers, say)
+    store.drop("turned")
+    columns = Columns(what.width, blocks.slice_columns(nodes, what.width))
+    for graph in graphs:
+        propagate(store, engine, graph, ranges, columns, what, say)
+    proper, loops = (sum(made.counts[name] for made in arcs) for name in ("proper", "loops"))
+    num_arcs = sum(made.counts["arcs"] for made in sorting)
+    said = {"rows": rows, "loops": loops, "repeats": proper - num_arcs, "reversed": num_arcs - sum(edges)}
+    sizes = {name: dealt.counts[name] for name in ("train", "validation", "calibration", "test", "supervision")}
+    return store, Prepared(folder, nodes, edges, ranges, columns, what.hops, sizes, len(batches), said)
+
+
+def propagate(
+    store: Store, engine: Engine, graph: str, ranges: tuple[int, ...], columns: Columns, what: Preparation, say: Say
+) -> None:
+    """H of one message graph: the table, hop after hop, and all joined by rows."""
+    numbers, folder = range(len(ranges) - 1), store.folder
+    seed = int(np.random.SeedSequence(what.seed, spawn_key=(17,)).generate_state(1, np.uint64)[0])
+    table = MakeTable(folder, graph, ranges, columns, seed)
+    store.run(engine.map, table, table.stage, numbers, say)
+    for hop in range(1, what.hops + 1):
+        work = Hop(folder, graph, ranges, columns, hop)
+        store.run(engine.map, work, work.stage, range(len(columns.slices) * len(numbers)), say)
+    join = JoinHops(folder, graph, ranges, columns, what.hops)
+    store.run(engine.map, join, join.stage, numbers, say)
+    store.drop(*(f"{graph}-hop-{hop}" for hop in range(what.hops + 1)))
+
+
+def _header(what: Preparation, files: list[Path], blocks: Blocks) -> Header:
+    options: dict[str, Any] = {
+        name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
+        for name, value in vars(what).items()
+        if name != "edges"
+    }
+    options |= {"memory": blocks.memory, "workers": blocks.workers}
+    versions = {
+        "linkodds": __version__,
+        "numpy": np.__version__,
+        "polars": pl.__version__,
+        "torch": str(torch.__version__),
+    }
+    return Header(versions=versions, inputs={file.name: file.stat().st_size for file in files}, options=options)
+
+
+def _layout(what: Preparation, file: Path, text: Path | None) -> Layout:
+    if text is None and is_text_file(file):
+        text = file
+    return layout_of(file, text, source=what.source, target=what.target, header=what.header, delimiter=what.delimiter)
+
+
+def _most_rows(batch: Batch) -> int:
+    """Rows of a batch, at most, of the ids that there usually are: a line of text has four bytes at least, mostly twelve."""
+    return (batch.end - batch.begin) // (1 if batch.layout.text is None else 8) + 1
+
+
+def _refuse_degenerate(nodes: int, edges: int) -> None:
+    if edges < 4:
+        raise DegenerateGraph(f"the graph has {edges} edge(s); a split into four parts needs at least one for each.")
+    if edges == nodes * (nodes - 1) // 2:
+        raise DegenerateGraph(f"all {edges} pairs are edges: a complete graph has no non-edge to predict.")
+
+
+def _refuse_bipartite(folder: Path, edges: tuple[int, ...], nodes: int, blocks: Blocks) -> None:
+    """An odd cycle among the first few million edges settles it for nearly all graphs; else all edges are looked at."""
+    block = Block(folder, "", 0)
+    keys = block.took(block.mapped("edges/0.keys")[:_CHECKED])
+    distinct, place = np.unique(np.concatenate(ends_of(keys)), return_inverse=True)
+    pairs = place.reshape(2, -1).T
+    labels = _components(np.arange(2 * len(distinct), dtype=np.int32), pairs, len(distinct))
+    if (labels[: len(distinct)] == labels[len(distinct) :]).any():
+        return
+    if 64 * nodes > blocks.working:
+        raise OptionError(
+            f"{folder}: whether the graph is bipartite takes {64 * nodes:,} bytes to find out. Pass --no-bipartite if links "
+            "within a side are possible."
+        )
+    labels = np.arange(2 * nodes, dtype=np.int32)
+    for part in range(len(edges)):
+        of_part = block.mapped(f"edges/{part}.keys")
+        for start in range(0, len(of_part), _CHECKED):
+            pairs = np.column_stack(ends_of(np.array(of_part[start : start + _CHECKED])))
+            labels = _components(labels, pairs, nodes)
+            if (labels[:nodes] == labels[nodes:]).any():
+                return
+    # As many components as the graph has, twice: every one of them comes with its mirror image.
+    if sum(edges) - nodes + len(np.unique(labels)) // 2 >= _MIN_CYCLES:
+        raise OptionError(
+            "the graph is bipartite: its edges never close an odd cycle. Sharded fits take all pairs as candidates; pass "
+            "--no-bipartite if links within a side are possible, or fit without --engine and --memory."
+        )
+
+
+def _components(labels: NDArray[np.int32], pairs: Pairs, nodes: int) -> NDArray[np.int32]:
+    """Components of the double cover, joined along more edges."""
+    source = labels[np.concatenate([pairs[:, 0], pairs[:, 1]])]
+    target = labels[np.concatenate([pairs[:, 1], pairs[:, 0]]) + nodes]
+    size = len(labels)
+    graph = sp.coo_array((np.ones(len(source), dtype=np.int8), (source, target)), shape=(size, size))
+    _, component = csgraph.connected_components(graph.tocsr(), directed=False)
+    return component[labels].astype(np.int32)

@@ -1,0 +1,332 @@
+"""Sharded fits: whatever the blocks, the same numbers as in memory; whenever they are killed, the same bytes."""
+
+import gzip
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from linkodds import Graph
+from linkodds.errors import BrokenRun, DegenerateGraph, MalformedFile, OptionError, RunError, RunExists
+from linkodds.propagation import normalized_adjacency
+from linkodds.sharded.engine import LocalEngine
+from linkodds.sharded.hops import random_rows
+from linkodds.sharded.numbering import sorted_distinct
+from linkodds.sharded.prepare import Preparation, Prepared, prepare
+from linkodds.sharded.rows import FULL, OPEN, SUPERVISION, TRAIN
+from linkodds.sharded.sizes import Blocks, parse_memory
+from linkodds.sharded.store import MANIFEST, Block, Store
+from linkodds.split import adjacency, split_edges
+
+WIDTH, HOPS = 12, 2
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hundreds of tiny shards would wait for the disk longer than for anything else."""
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+class Small(Blocks):
+    """Blocks of any size, far below what a real cap of memory would give."""
+
+    def __init__(self, rows: int, buckets: int, entries: int, columns: int) -> None:
+        for name, value in (("memory", 1), ("workers", 1), ("sizes", (rows, buckets, entries, columns))):
+            object.__setattr__(self, name, value)
+
+    batch_rows = property(lambda self: self.sizes[0])  # type: ignore[assignment]
+    batch_bytes = property(lambda self: 8 * self.sizes[0])  # type: ignore[assignment]
+    working = property(lambda _: 1 << 40)  # type: ignore[assignment]
+    share = property(lambda self: self.sizes[2])  # type: ignore[assignment]
+    segment = property(lambda _: 64)  # type: ignore[assignment]
+
+    def buckets(self, rows: int) -> int:  # noqa: ARG002
+        return self.sizes[1]  # type: ignore[attr-defined,no-any-return]
+
+    def range_cost(self, entries: float, nodes: float, row_bytes: int) -> float:  # noqa: ARG002
+        return entries
+
+    def slice_columns(self, nodes: int, width: int) -> int:  # noqa: ARG002
+        return self.sizes[3]  # type: ignore[attr-defined,no-any-return]
+
+    def refuse_split(self, edges: int) -> None:
+        """Anything goes."""
+
+
+COARSE_BLOCKS, FINE_BLOCKS = (1 << 20, 1, 1 << 30, WIDTH), (15, 3, 40, 5)
+
+
+def prepared(
+    edges: Path, folder: Path, sizes: tuple[int, int, int, int] = FINE_BLOCKS, workers: int = 1, **options: Any
+) -> tuple[Store, Prepared]:
+    what = Preparation(edges, bipartite=False, width=WIDTH, hops=HOPS, **options)
+    return prepare(what, folder, LocalEngine(workers), Small(*sizes), lambda _: None)
+
+
+def write_edges(path: Path, edges: NDArray[np.integer]) -> Path:
+    names = [(f"n{u}", f"n{v}") for u, v in edges.tolist()]
+    if path.suffix == ".parquet":
+        pl.DataFrame(names, schema=["from", "to"], orient="row").write_parquet(path)
+    elif path.suffix == ".gz":
+        path.write_bytes(gzip.compress("".join(f"{u},{v}\n" for u, v in names).encode()))
+    else:
+        path.write_text("# a comment\nsource\ttarget\n\n" + "".join(f"{u}\t{v}\n" for u, v in names))
+    return path
+
+
+def content(folder: Path) -> dict[str, str]:
+    files = sorted(each for each in folder.rglob("*") if each.is_file())
+    return {str(each.relative_to(folder)): hashlib.sha256(each.read_bytes()).hexdigest() for each in files}
+
+
+def arcs(seed: int, count: int = 120, nodes: int = 30) -> NDArray[np.int64]:
+    return np.random.default_rng(seed).integers(0, nodes, size=(count, 2))
+
+
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    seed=st.integers(0, 2**32),
+    nodes=st.integers(6, 40),
+    sizes=st.tuples(st.integers(8, 60), st.integers(1, 4), st.integers(20, 200), st.integers(3, WIDTH)),
+    suffix=st.sampled_from([".tsv", ".parquet", ".csv.gz"]),
+    workers=st.integers(1, 3),
+)
+def test_any_blocks_give_the_graph_the_split_and_the_hops_of_memory(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    nodes: int,
+    sizes: tuple[int, int, int, int],
+    suffix: str,
+    workers: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    path = write_edges(folder / f"edges{suffix}", arcs(seed, 5 * nodes, nodes))
+    graph = Graph.from_edges(path, bipartite=False)
+    split = split_edges(graph, rng=np.random.default_rng(np.random.SeedSequence(0).spawn(4)[0]))
+    _, made = prepared(path, folder / "store", sizes, workers)
+
+    assert made.ids().tolist() == graph.ids.tolist()
+    edges, labels = made.all_edges()
+    assert np.array_equal(edges, graph.edges)
+    for part in ("validation", "calibration", "test"):
+        assert np.array_equal(made.held_out(part), getattr(split, part))
+    train = edges[(labels == TRAIN) | (labels == SUPERVISION)]
+    assert np.array_equal(np.sort(graph.space.keys(train)), np.sort(graph.space.keys(split.train)))
+    assert np.array_equal(made.supervision(), edges[labels == SUPERVISION])
+    table = np.concatenate(made.rows(FULL))[:, :WIDTH]
+    for name, message_edges in ((FULL, train), (OPEN, edges[labels == TRAIN])):
+        propagation = normalized_adjacency(adjacency(message_edges, graph.space)).astype(np.float64)
+        hops = [table, propagation @ table, propagation @ (propagation @ table)]
+        np.testing.assert_allclose(np.concatenate(made.rows(name)), np.concatenate(hops, axis=1), atol=1e-6)
+
+
+def test_blocks_change_no_bit_and_neither_do_threads(tmp_path: Path) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(1))
+    _, coarse = prepared(path, tmp_path / "coarse", COARSE_BLOCKS)
+    _, fine = prepared(path, tmp_path / "fine", FINE_BLOCKS, workers=3)
+    assert len(coarse.ranges) == 2 < len(fine.ranges)
+    for graph in (FULL, OPEN):
+        assert np.array_equal(np.concatenate(coarse.rows(graph)), np.concatenate(fine.rows(graph)))
+
+
+def test_what_is_dropped_is_counted_as_reading_counts_it(tmp_path: Path) -> None:
+    path = write_edges(tmp_path / "edges.csv.gz", np.array([[0, 1], [1, 0], [0, 1], [2, 2], [1, 2], [2, 3], [3, 4]]))
+    _, made = prepared(path, tmp_path / "store", (1, 2, 3, 4))
+    assert made.said == {"rows": 7, "loops": 1, "repeats": 1, "reversed": 1}
+
+
+def test_a_folder_and_a_pattern_are_read_file_by_file(tmp_path: Path) -> None:
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    edges = arcs(2)
+    write_edges(parts / "a.tsv", edges[:50])
+    write_edges(parts / "b.parquet", edges[50:])
+    whole = Graph.from_edges(write_edges(tmp_path / "whole.tsv", edges), bipartite=False)
+    for number, path in enumerate((parts, parts / "*.*", tmp_path / "*" / "[ab].*")):
+        _, made = prepared(path, tmp_path / f"store-{number}")
+        assert made.ids().tolist() == whole.ids.tolist()
+        assert np.array_equal(made.all_edges()[0], whole.edges)
+    with pytest.raises(MalformedFile, match="no file fits"):
+        prepared(parts / "*.csv", tmp_path / "none")
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing in the library catches it."""
+
+
+def test_killed_anywhere_it_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(3, 60, 20))
+    sizes = (30, 2, 90, 7)
+    prepared(path, tmp_path / "whole", sizes)
+    expected = content(tmp_path / "whole")
+    sync, left = os.fsync, 0
+
+    def dying(descriptor: int) -> None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            raise Killed
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", dying)
+    left = 1 << 40
+    prepared(path, tmp_path / "counted", sizes)
+    num_syncs = (1 << 40) - left
+    assert num_syncs > 40
+    for point in range(2, num_syncs, num_syncs // 5):
+        folder = tmp_path / f"killed-{point}"
+        left = point
+        with pytest.raises(Killed):
+            prepared(path, folder, sizes)
+        manifest = folder / MANIFEST
+        if manifest.is_file():  # a line that was cut off as well
+            manifest.write_bytes(manifest.read_bytes() + b'{"stage":"id')
+        left = 1 << 40
+        prepared(path, folder, sizes)
+        assert content(folder) == expected
+
+
+def test_a_killed_process_goes_on(tmp_path: Path) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(4))
+    prepared(path, tmp_path / "whole")
+    code = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import test_sharded
+from linkodds.sharded.store import Block
+enter, count = Block._enter, 0
+def dying(self, path, digest=None):
+    global count
+    enter(self, path, digest)
+    count += 1
+    if count == 50:
+        os.kill(os.getpid(), signal.SIGKILL)
+Block._enter = dying
+test_sharded.prepared(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+    store = tmp_path / "killed"
+    command = [sys.executable, "-c", code, str(path), str(store), str(Path(__file__).parent)]
+    assert subprocess.run(command, check=False).returncode == -9
+    assert (store / MANIFEST).is_file()
+    prepared(path, store)
+    assert content(store) == content(tmp_path / "whole")
+
+
+def test_a_damaged_shard_is_named_with_its_cure_and_a_lost_one_is_made_again(tmp_path: Path) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(5))
+    prepared(path, tmp_path / "store")
+    expected = content(tmp_path / "store")
+    shard = tmp_path / "store" / "rows" / "1.full-columns.npy"
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(BrokenRun, match=r"1\.full-columns\.npy is damaged.*Delete this file and run"):
+        prepared(path, tmp_path / "store")
+    shard.unlink()
+    # What these rows were made of was dropped: the message says so.
+    with pytest.raises(BrokenRun, match=r"turned/0\.keys\.npy is gone.*delete"):
+        prepared(path, tmp_path / "store")
+    prepared(path, tmp_path / "other")
+    lost = tmp_path / "other" / "edges" / "0.keys.npy"
+    lost.unlink()
+    prepared(path, tmp_path / "other")
+    made_again = content(tmp_path / "other")
+    del made_again[MANIFEST], expected[MANIFEST]
+    assert made_again == expected
+
+
+def test_other_options_inputs_or_folders_are_refused(tmp_path: Path) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(6))
+    prepared(path, tmp_path / "store")
+    with pytest.raises(OptionError, match="seed = 0, not 1"):
+        prepared(path, tmp_path / "store", seed=1)
+    with path.open("a") as file:
+        file.write("n1\tn2\n")
+    with pytest.raises(OptionError, match=r"edges\.tsv = \d+, not"):
+        prepared(path, tmp_path / "store")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("mine")
+    with pytest.raises(RunExists, match="move it"):
+        prepared(path, tmp_path / "full")
+    (tmp_path / "store" / MANIFEST).write_text("{}\n")
+    with pytest.raises(BrokenRun, match="first line"):
+        prepared(path, tmp_path / "store")
+
+
+def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(7))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Block, "write", full)
+    with pytest.raises(RunError, match="no space left on the disk in ids.*goes on"):
+        prepared(path, tmp_path / "store")
+    monkeypatch.undo()
+    prepared(path, tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        ("a\tb\nc\td\ne\t\n" + "x\ty\n" * 9, MalformedFile, r"e\.tsv, line 3, column '2': an empty id"),
+        ("a\tb\n" * 9 + "c\td\te\n" + "a\tb\n" * 9, MalformedFile, r"e\.tsv, line 10: 3 tab-separated"),
+        ("a\tb\nb\tc\n", DegenerateGraph, "2 edge"),
+        ("a\tb\nb\tc\na\tc\n" * 3, DegenerateGraph, "3 edge"),
+        ('a\t"b\nc"\n' * 9, MalformedFile, "goes on in the next line"),
+    ],
+)
+def test_bad_edge_lists_are_named_by_line(tmp_path: Path, text: str, error: type[Exception], message: str) -> None:
+    (tmp_path / "e.tsv").write_text(text)
+    with pytest.raises(error, match=message):
+        prepared(tmp_path / "e.tsv", tmp_path / "store", (4, 1, 100, 4), header=False, delimiter="tab")
+
+
+def test_a_bipartite_graph_is_not_taken_for_another(tmp_path: Path) -> None:
+    edges = np.array([(u, v) for u in range(8) for v in range(8, 16) if (u + v) % 3])
+    path = write_edges(tmp_path / "edges.tsv", edges)
+    blocks = Blocks(memory=4_000_000_000)
+    with pytest.raises(OptionError, match="is bipartite"):
+        prepare(Preparation(path), tmp_path / "a", LocalEngine(), blocks, lambda _: None)
+    write_edges(path, np.concatenate([edges, [[0, 1], [8, 9], [0, 9]]]))
+    _, made = prepare(Preparation(path), tmp_path / "b", LocalEngine(), blocks, lambda _: None)
+    assert made.num_edges == len(np.unique(np.sort(np.concatenate([edges, [[0, 1], [8, 9], [0, 9]]]), axis=1), axis=0))
+
+
+def test_random_rows_are_unit_and_nearly_orthogonal() -> None:
+    rows = random_rows(0, 500, 256, 3).astype(np.float64)
+    products = rows @ rows.T
+    np.testing.assert_allclose(np.diag(products), 1, atol=1e-6)
+    others = products[np.triu_indices(500, 1)]
+    # Variance 1 / width over 124,750 products: the mean of squares is within 5 standard errors.
+    assert abs(np.mean(others**2) * 256 - 1) < 5 * np.sqrt(2 / len(others))
+    assert abs(others.mean()) < 5 / np.sqrt(256 * len(others))
+    for width in (1, 63, 64, 65, 200):
+        assert np.array_equal(random_rows(7, 11, width, 5), random_rows(0, 20, width, 5)[7:11])
+
+
+def test_sizes_follow_the_cap() -> None:
+    small, large = Blocks(memory=parse_memory("1GB")), Blocks(memory=parse_memory("4GB"))
+    assert small.batch_rows < large.batch_rows
+    assert small.buckets(10**8) > large.buckets(10**8)
+    assert small.slice_columns(10**7, 64) < large.slice_columns(10**7, 64) <= 64
+    with pytest.raises(OptionError, match="libraries alone"):
+        Blocks(memory=10**8)
+    with pytest.raises(OptionError, match="not 'much'"):
+        parse_memory("much")
+    with pytest.raises(OptionError, match="a column of"):
+        small.slice_columns(10**9, 64)
+
+
+def test_sorted_distinct_of_nothing() -> None:
+    assert sorted_distinct(np.empty(0, dtype=np.int64)).tolist() == []
