@@ -29,7 +29,7 @@ from linkodds.inductive import INDUCTIVE
 from linkodds.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
 from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
-from linkodds.model_fitting import ModelFitting
+from linkodds.model_fitting import ModelFitting, Trainer
 from linkodds.non_edges import draw_non_edges
 from linkodds.pair_scoring import embeddings_of
 from linkodds.ranks import reciprocal_ranks
@@ -89,6 +89,7 @@ class Fit:
         self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
         self.say, self.on_start, self.on_epoch = say, on_start, on_epoch
         self.checkpoints: Checkpoints | None = None
+        self.trainer: Trainer | None = None
         self.features, self.findings = informative_features(graph)
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
         self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed)
@@ -184,6 +185,7 @@ class Fit:
             on_start=self.on_start,
             on_epoch=self.on_epoch,
             checkpoints=self.checkpoints,
+            trainer=self.trainer,
         )
         return Contest(self.rehearsal, fitting, names)
 

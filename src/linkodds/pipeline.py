@@ -20,6 +20,7 @@ from linkodds.findings import Finding
 from linkodds.fit import Fit, OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch, history_columns, history_csv
+from linkodds.model_fitting import Trainer
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
@@ -126,6 +127,7 @@ def fit_graph(
     progress: Say | None = None,
     on_start: OnStart | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    trainer: Trainer | None = None,
 ) -> Run:
     """Split, train, calibrate, decide and evaluate a graph; save the run if there is a place for it.
 
@@ -139,6 +141,7 @@ def fit_graph(
         progress: called with one line a stage.
         on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
         on_epoch: called after every epoch.
+        trainer: trains in another way than in memory.
     """
     say = progress or (lambda _: None)
     costs = costs or Costs()
@@ -152,6 +155,7 @@ def fit_graph(
         reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
         fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch)
+        fit.trainer = trainer
         if partial is None:
             return fit.run()
         settings = fit.settings(None)

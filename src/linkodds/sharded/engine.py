@@ -1,5 +1,6 @@
 """Engines: who does the blocks. A stage does not know."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -38,6 +39,11 @@ class LocalEngine:
     """
 
     workers: int = 1
+
+    @staticmethod
+    def default_workers() -> int:
+        """The processors that this process may use, at most 4."""
+        return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
     def map(self, work: Callable[[int], Result], numbers: Sequence[int]) -> Iterator[Result]:
         """See `Engine.map`."""

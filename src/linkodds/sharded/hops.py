@@ -99,7 +99,7 @@ class MakeTable:
             rows = random_rows(first, last, self.columns.width, self.seed)
         else:
             rows = block.took(np.load(self.features, mmap_mode="r", allow_pickle=False)[first:last])
-        rows = rows / np.sqrt(degrees, dtype=np.float32)[:, None]
+        rows = (rows / np.sqrt(degrees)[:, None]).astype(np.float32)
         for place, part in enumerate(self.columns.slices):
             block.save(f"slice-{place}", rows[:, part])
         block.counts["operations"] += rows.size

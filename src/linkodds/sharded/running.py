@@ -1,0 +1,157 @@
+"""Running: a sharded fit from edge lists to an ordinary run directory."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from linkodds.config import FitConfig
+from linkodds.costs import Costs
+from linkodds.errors import OptionError
+from linkodds.findings import Finding
+from linkodds.fit import OnStart, Say
+from linkodds.graph import Graph
+from linkodds.history import Epoch
+from linkodds.pairs import PairSpace
+from linkodds.pipeline import ReadingOptions, fit_graph
+from linkodds.record import PartialRun, Run
+from linkodds.resuming import find_interrupted
+from linkodds.sharded.crew import LocalCrew
+from linkodds.sharded.engine import LocalEngine
+from linkodds.sharded.model import MODELS
+from linkodds.sharded.prepare import Preparation, Prepared, prepare
+from linkodds.sharded.sizes import Blocks, parse_memory
+from linkodds.sharded.training import DecoupledTrainer
+
+DEFAULT_MEMORY = "4GB"
+WIDTH, HOPS = 128, 3
+
+
+def fit_sharded(
+    edges: Path,
+    out: Path,
+    config: FitConfig,
+    *,
+    reading: ReadingOptions = ReadingOptions(),  # noqa: B008
+    memory: str | None = None,
+    engine: str | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Say | None = None,
+    on_start: OnStart | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Run:
+    """A fit whose preparation goes through files in RUN.shards, which is deleted when RUN is complete.
+
+    A fit that was interrupted goes on with the shard that is missing when the same command runs again; with `resume` its
+    training goes on from the last checkpoint as well.
+
+    Args:
+        edges: an edge list, a folder of them, or a pattern.
+        out: RUN.
+        config: all options of the fit.
+        reading: how to read the files.
+        memory: what the process may hold while it prepares, such as 4GB.
+        engine: local.
+        force: replace an existing run.
+        resume: go on with what an interrupted fit left in RUN.partial.
+        progress: called with one line a stage.
+        on_start: see `fit_run`.
+        on_epoch: see `fit_run`.
+    Raises:
+        OptionError: options that sharded fits do not take.
+        DataError: edge lists that cannot be used.
+        RunError: shards or a run that cannot be written or trusted.
+    """
+    say = progress or (lambda _: None)
+    left = find_interrupted(out) if resume else None
+    partial = PartialRun(out, force=force, resume=left is not None)
+    config = _taken(config, reading, engine or "local", say)
+    workers = config.threads or LocalEngine.default_workers()
+    blocks = Blocks(parse_memory(memory or DEFAULT_MEMORY), workers)
+    what = Preparation(
+        edges,
+        source=reading.source,
+        target=reading.target,
+        header=reading.header,
+        delimiter=reading.delimiter,
+        bipartite=reading.bipartite,
+        shares=config.split,
+        seed=config.seed,
+        width=WIDTH,
+        hops=HOPS,
+    )
+    folder = out.with_name(out.name + ".shards")
+    costs = Costs()
+    with costs.stage("preparing"):
+        store, prepared = prepare(what, folder, LocalEngine(workers), blocks, say)
+    for stage, counted in store.totals().items():
+        say(
+            f"{stage}: {counted['read']:,} bytes read, {counted['written']:,} written, {counted['operations']:,} operations"
+        )
+    with costs.stage("reading"):
+        graph = _graph(prepared)
+    given: dict[str, Any] = {"edges": str(edges), "engine": engine or "local"} | {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(reading).items()
+        if value is not None and (name, value) != ("directed", False)
+    }
+    costs.stages["counted"] = {
+        f"{stage} {name}": float(value) for stage, counted in store.totals().items() for name, value in counted.items()
+    }
+    run = fit_graph(
+        graph,
+        config,
+        reading=given,
+        partial=partial,
+        resumed=left,
+        costs=costs,
+        progress=progress,
+        on_start=on_start,
+        on_epoch=on_epoch,
+        trainer=DecoupledTrainer(prepared, LocalCrew(workers), blocks.working // 2),
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    return run
+
+
+def _taken(config: FitConfig, reading: ReadingOptions, engine: str, say: Say) -> FitConfig:
+    """The options as a sharded fit takes them.
+
+    Raises:
+        OptionError: what it does not take.
+    """
+    if engine != "local":
+        raise OptionError(f"--engine takes local, not {engine!r}.")
+    refused = {
+        "--directed": reading.directed,
+        "--bipartite": reading.bipartite is True,
+        "--features": reading.features is not None,
+        "--nodes": reading.nodes is not None,
+        "--folds": (config.folds or 1) > 1,
+        "--tune": config.tune is not None,
+        "--device cuda": config.device == "cuda",
+    }
+    for option, is_given in refused.items():
+        if is_given:
+            raise OptionError(f"{option}: not for sharded fits (--engine, --memory, or a folder of edge lists).")
+    if config.model == "auto":
+        say("model: refined-gae, which sharded fits take for auto")
+    elif config.model not in MODELS:
+        raise OptionError(f"--model {config.model}: sharded fits take {' or '.join(MODELS)}.")
+    model = "refined-gae" if config.model == "auto" else config.model
+    return config.model_copy(update={"model": model, "folds": 1, "device": "cpu"})
+
+
+def _graph(prepared: Prepared) -> Graph:
+    """The graph in memory, with what reading found."""
+    edges, _ = prepared.all_edges()
+    said, findings = prepared.said, []
+    for name, what in (
+        ("loops", "self-loop(s) dropped: a node is no link to itself"),
+        ("repeats", "duplicate edge(s) dropped: every edge counts once"),
+        ("reversed", "reversed duplicate(s) dropped: (u, v) and (v, u) are one edge"),
+    ):
+        if said[name]:
+            findings.append(Finding("reading", "warning", f"{said[name]} {what}.", "", float(said[name])))
+    return Graph(prepared.ids(), edges, PairSpace(prepared.nodes), None, tuple(findings))
