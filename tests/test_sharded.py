@@ -16,13 +16,18 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from linkodds import Graph
+from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, DegenerateGraph, MalformedFile, OptionError, RunError, RunExists
+from linkodds.history import Epoch
+from linkodds.pipeline import ReadingOptions
 from linkodds.propagation import normalized_adjacency
+from linkodds.record import load_run
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.hops import random_rows
 from linkodds.sharded.numbering import sorted_distinct
 from linkodds.sharded.prepare import Preparation, Prepared, prepare
 from linkodds.sharded.rows import FULL, OPEN, SUPERVISION, TRAIN
+from linkodds.sharded.running import fit_sharded
 from linkodds.sharded.sizes import Blocks, parse_memory
 from linkodds.sharded.store import MANIFEST, Block, Store
 from linkodds.split import adjacency, split_edges
@@ -330,3 +335,62 @@ def test_sizes_follow_the_cap() -> None:
 
 def test_sorted_distinct_of_nothing() -> None:
     assert sorted_distinct(np.empty(0, dtype=np.int64)).tolist() == []
+
+
+def communities(path: Path, seed: int = 0, nodes: int = 240, groups: int = 8) -> Path:
+    """Edges within groups mostly: something to learn."""
+    rng = np.random.default_rng(seed)
+    u, v = np.triu_indices(nodes, 1)
+    is_edge = rng.random(len(u)) < np.where(u % groups == v % groups, 0.35, 0.01)
+    return write_edges(path, np.column_stack([u, v])[is_edge])
+
+
+def fitted(edges: Path, out: Path, model: str = "refined-gae", **options: Any) -> dict[str, bytes]:
+    config = FitConfig(model=model, epochs=6, dim=16, hidden=8, batch_edges=60, patience=50, **options)  # type: ignore[arg-type]
+    fit_sharded(edges, out, config, reading=ReadingOptions(bipartite=False), memory="2GB")
+    return {name: (out / name).read_bytes() for name in ("evaluation.json", "model.safetensors", "split.npz")}
+
+
+@pytest.mark.parametrize("model", ["linear-gae", "refined-gae"])
+def test_any_number_of_workers_makes_the_same_run(tmp_path: Path, model: str) -> None:
+    path = communities(tmp_path / "edges.tsv")
+    one = fitted(path, tmp_path / "one", model, threads=1)
+    three = fitted(path, tmp_path / "three", model, threads=3)
+    assert one == three
+    assert not (tmp_path / "one.shards").exists()
+    run = load_run(tmp_path / "one")
+    auc = run.evaluation["metrics"]["roc_auc"]["value"]
+    assert auc > 0.75
+
+
+def test_an_interrupted_training_goes_on_to_the_same_run(tmp_path: Path) -> None:
+    path = communities(tmp_path / "edges.tsv")
+    whole = fitted(path, tmp_path / "whole", threads=1, checkpoint_every=2)
+    config = FitConfig(model="refined-gae", epochs=6, dim=16, hidden=8, batch_edges=60, patience=50, checkpoint_every=2)
+    out, reading = tmp_path / "killed", ReadingOptions(bipartite=False)
+
+    def stop(epoch: Epoch) -> None:
+        if epoch.epoch == 5:
+            raise KeyboardInterrupt
+
+    config = config.model_copy(update={"threads": 1})
+    with pytest.raises(KeyboardInterrupt):
+        fit_sharded(path, out, config, reading=reading, memory="2GB", on_epoch=stop)
+    assert (tmp_path / "killed.shards" / MANIFEST).is_file()
+    fit_sharded(path, out, config, reading=reading, memory="2GB", resume=True)
+    assert {name: (out / name).read_bytes() for name in whole} == whole
+
+
+def test_the_command_line_takes_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    communities(tmp_path / "parts" / "a.tsv")
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "linkodds", "fit", str(tmp_path / "parts"), "--out", str(out)]
+    options = ["--memory", "2GB", "--model", "linear-gae", "--epochs", "5", "--no-bipartite", "--threads", "1"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "bytes read" in done.stderr
+    assert load_run(out).model == "linear-gae"
+    refused = subprocess.run([*command, "--force", "--model", "vgae"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "--model vgae: sharded fits take linear-gae or refined-gae" in " ".join(refused.stderr.split())

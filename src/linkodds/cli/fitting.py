@@ -1,8 +1,10 @@
 """Commands that make something from nothing: `demo`, `fit` and `config`."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +12,9 @@ from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app, say
 from linkodds.cli.interrupts import stopping_between_epochs
 from linkodds.cli.progress import watched
+
+if TYPE_CHECKING:
+    from linkodds.record import Run
 
 
 @app.command(cls=Command)
@@ -72,6 +77,8 @@ def fit(
     device: opt.Device = None,
     threads: opt.Threads = None,
     config: opt.ConfigFile = None,
+    engine: opt.Engine = None,
+    memory: opt.Memory = None,
     resume: opt.Resume = False,
     tensorboard: opt.TensorBoard = None,
     force: opt.Force = False,
@@ -84,6 +91,9 @@ def fit(
     Ctrl-C stops after the epoch that is being made, a second one at once. What was done then lies in RUN.partial, also
     after a failure or a kill, and --resume goes on from there to the same bytes. Measured time differs: cost.json,
     where the report shows it, and the seconds in history.csv.
+
+    With --engine or --memory, or where EDGES is a folder or a pattern such as 'parts/*.parquet', the graph goes through
+    files in RUN.shards, in blocks (docs/scale.md). Run the same command again to go on with the block that is missing.
     """
     if resume and force:
         raise typer.BadParameter("--resume goes on with RUN.partial, --force replaces RUN; give one of them.")
@@ -133,7 +143,14 @@ def fit(
     settings = FitConfig.from_options(asked if left is None else left.options | asked)
 
     from linkodds.pipeline import ReadingOptions, fit_run
+    from linkodds.sharded.batches import is_pattern
     from linkodds.summary import print_summary
+
+    fit_it: Callable[..., "Run"] = fit_run
+    if engine is not None or memory is not None or edges.is_dir() or is_pattern(edges):
+        from linkodds.sharded.running import fit_sharded
+
+        fit_it = partial(fit_sharded, engine=engine, memory=memory)
 
     how_to_read: dict[str, Any] = {
         "nodes": nodes,
@@ -154,7 +171,7 @@ def fit(
         watched(tensorboard) as (say_stage, on_start, watch_epoch),
         stopping_between_epochs(say_stage, watch_epoch) as (progress, on_epoch),
     ):
-        run = fit_run(
+        run = fit_it(
             edges,
             out,
             settings,

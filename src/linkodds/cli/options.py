@@ -239,6 +239,24 @@ TensorBoard = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Fit through files in blocks, for graphs that do not fit the memory: local.",
+        show_default="in memory",
+        rich_help_panel=_RUN,
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Fit through files in blocks that keep within this, such as 4GB.",
+        show_default="in memory",
+        rich_help_panel=_RUN,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.", rich_help_panel=_RUN)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=_RUN)]
 

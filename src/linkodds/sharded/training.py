@@ -16,7 +16,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
@@ -29,14 +28,14 @@ from linkodds.features import Features
 from linkodds.history import Epoch
 from linkodds.pair_decoder import WeightedProduct
 from linkodds.pair_scoring import PairScorer
-from linkodds.pairs import KnownPairs, Pairs
+from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.safeguard import Safeguard
 from linkodds.scoring import InnerProductScorer
 from linkodds.sharded.crew import Crew, Part
 from linkodds.sharded.model import DecoupledAutoencoder
 from linkodds.sharded.prepare import Prepared
 from linkodds.sharded.rows import FULL, OPEN
-from linkodds.split import Split
+from linkodds.split import Split, adjacency
 from linkodds.training import TrainedModel, Validator, best_ap, is_over, torch_rng
 
 GRADIENT_PARTS = 8
@@ -227,7 +226,7 @@ class DecoupledTrainer:
                 seconds = time.perf_counter() - start
                 validation = None
                 if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
-                    validation = validate(self._scorer(model, full))
+                    validation = validate(self._scorer(model, full, split.space))
                     if validation.average_precision > best_ap(history, guard):
                         guard.keep(epoch)
                 mean = sum(losses) if math.isfinite(sum(losses)) and not event else None
@@ -244,7 +243,7 @@ class DecoupledTrainer:
         guard.restore()
         return TrainedModel(
             name,
-            self._scorer(model, full),
+            self._scorer(model, full, split.space),
             {key: value.numpy().astype(np.float32) for key, value in model.state_dict().items()},
             tuple(history),
             guard.kept_epoch,
@@ -257,7 +256,7 @@ class DecoupledTrainer:
         )
 
     @torch.no_grad()
-    def _scorer(self, model: DecoupledAutoencoder, rows: HopRows) -> PairScorer | InnerProductScorer:
+    def _scorer(self, model: DecoupledAutoencoder, rows: HopRows, space: PairSpace) -> PairScorer | InnerProductScorer:
         """The model on embeddings of all nodes, made in blocks of rows by the whole crew."""
         count = rows.num_nodes
         borders = np.linspace(0, count, -(-count // _EMBEDDED) + 1).astype(np.int64)
@@ -276,5 +275,4 @@ class DecoupledTrainer:
             return model.decoder.scorer(embeddings, embeddings)
         arrays = {name: array.numpy() for name, array in model.decoder.state_dict().items()}
         source = embeddings.numpy()
-        nobody: sp.csr_array[np.float32, tuple[int, int]] = sp.csr_array((count, count), dtype=np.float32)
-        return PairScorer.from_arrays(source, source, arrays, nobody)
+        return PairScorer.from_arrays(source, source, arrays, adjacency(np.empty((0, 2), dtype=np.int64), space))
