@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from linkodds import Graph
 from linkodds.config import FitConfig
-from linkodds.errors import BrokenRun, DegenerateGraph, MalformedFile, OptionError, RunError, RunExists
+from linkodds.errors import BadFeatures, BrokenRun, DegenerateGraph, MalformedFile, OptionError, RunError, RunExists
 from linkodds.history import Epoch
 from linkodds.pipeline import ReadingOptions
 from linkodds.propagation import normalized_adjacency
@@ -162,6 +162,26 @@ def test_a_folder_and_a_pattern_are_read_file_by_file(tmp_path: Path) -> None:
         assert np.array_equal(made.all_edges()[0], whole.edges)
     with pytest.raises(MalformedFile, match="no file fits"):
         prepared(parts / "*.csv", tmp_path / "none")
+
+
+def test_features_are_aligned_and_scaled_as_in_memory(tmp_path: Path) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(8))
+    ids = [f"n{i}" for i in np.random.default_rng(1).permutation(34)]  # four nodes or more without an edge
+    values = np.random.default_rng(2).normal(3, 2, size=(34, 5))
+    table = pl.DataFrame({"id": ids} | {f"f{i}": values[:, i] for i in range(5)})
+    table.write_csv(tmp_path / "features.csv")
+    graph = Graph.from_edges(path, features=tmp_path / "features.csv", bipartite=False)
+    assert graph.features is not None
+    _, made = prepared(path, tmp_path / "store", (15, 2, 50, 3), features=tmp_path / "features.csv")
+    assert made.ids().tolist() == graph.ids.tolist()
+    assert np.array_equal(made.all_edges()[0], graph.edges)
+    features = made.features("auto")
+    assert features is not None
+    assert np.array_equal(features.matrix, graph.features.matrix)
+    np.testing.assert_allclose(np.concatenate(made.rows(FULL))[:, :5], features.matrix, atol=1e-5)
+    table.head(20).write_csv(tmp_path / "features.csv")
+    with pytest.raises(BadFeatures, match="no row for node"):
+        prepared(path, tmp_path / "other", features=tmp_path / "features.csv")
 
 
 class Killed(BaseException):

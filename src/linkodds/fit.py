@@ -46,6 +46,8 @@ Say = Callable[[str], None]
 OnStart = Callable[[str, int, Sequence[Epoch]], None]
 
 SAVED_NON_EDGES = 100_000
+DECOUPLED = "encoder.weights"
+"""Weights that only a decoupled model has; its hops are not kept, so it embeds no new nodes."""
 _DESIGNS = {"enumerated": "all enumerated", "sampled": "sampled", "stratified": "from strata"}
 
 
@@ -269,7 +271,9 @@ def is_inductive(contender: Contender) -> bool:
     fitted = contender.fitted
     if isinstance(fitted, MeanModel):
         return all(is_inductive(each) for each in fitted.members)
-    return contender.name in INDUCTIVE and (not isinstance(fitted, TrainedModel) or fitted.uses_features)
+    if isinstance(fitted, TrainedModel) and (not fitted.uses_features or DECOUPLED in fitted.weights):
+        return False
+    return contender.name in INDUCTIVE
 
 
 def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:

@@ -146,7 +146,7 @@ def fit(
     from linkodds.sharded.batches import is_pattern
     from linkodds.summary import print_summary
 
-    fit_it: Callable[..., "Run"] = fit_run
+    fit_it: Callable[..., Run] = fit_run
     if engine is not None or memory is not None or edges.is_dir() or is_pattern(edges):
         from linkodds.sharded.running import fit_sharded
 

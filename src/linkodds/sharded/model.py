@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from linkodds.config import FitConfig
 from linkodds.decoder import half_negative
 from linkodds.encoder import Pace
-from linkodds.pair_decoder import PairNetwork, WeightedProduct
+from linkodds.pair_decoder import ROW_LENGTH, PairNetwork, WeightedProduct
 from linkodds.propagation import drop
 
 MODELS = ("linear-gae", "refined-gae")
@@ -28,11 +28,14 @@ class HopEncoder(nn.Module):
         hops: K.
         num_outputs: columns of W.
         dropout: on h, while training.
+        has_features: then rows have length `ROW_LENGTH`, as in memory.
         rng: source of the initial weights, on the CPU: one orthogonal matrix for all hops, so that z begins as the sum of
             all h_k, turned.
     """
 
-    def __init__(self, width: int, hops: int, num_outputs: int, dropout: float, rng: torch.Generator) -> None:
+    def __init__(
+        self, width: int, hops: int, num_outputs: int, dropout: float, *, has_features: bool, rng: torch.Generator
+    ) -> None:
         super().__init__()
         first = torch.empty(width, num_outputs)
         nn.init.orthogonal_(first, generator=rng)
@@ -40,11 +43,12 @@ class HopEncoder(nn.Module):
         self.weights = nn.Parameter((first * scale).repeat(hops + 1, 1, 1))
         self.gains = nn.Parameter(torch.ones(hops + 1, width))
         self.dropout = dropout
+        self.length = ROW_LENGTH if has_features else 1.0
 
     def forward(self, rows: Tensor, noise: torch.Generator | None) -> Tensor:
         """Shape (rows, outputs) from rows of H; `noise` draws the dropout, None is the mean network without any."""
         hops, width = self.gains.shape
-        inputs = F.normalize(rows.view(len(rows), hops, width), dim=2, eps=1e-12) * self.gains
+        inputs = F.normalize(rows.view(len(rows), hops, width), dim=2, eps=1e-12) * (self.length * self.gains)
         if noise is not None:
             inputs = drop(inputs, self.dropout, noise)
         return inputs.view(len(rows), hops * width) @ self.weights.view(hops * width, -1)
@@ -63,6 +67,7 @@ class DecoupledAutoencoder(nn.Module):
         width: columns of each hop.
         hops: K.
         config: hidden, dim, dropout and decoder, as `FitConfig.of_model` gives them.
+        has_features: see `HopEncoder`.
         effective_odds: O_eff of the objective.
         rng: source of the initial weights.
     """
@@ -70,13 +75,21 @@ class DecoupledAutoencoder(nn.Module):
     decoder: PairNetwork | WeightedProduct
 
     def __init__(
-        self, name: str, width: int, hops: int, config: FitConfig, *, effective_odds: float, rng: torch.Generator
+        self,
+        name: str,
+        width: int,
+        hops: int,
+        config: FitConfig,
+        *,
+        has_features: bool,
+        effective_odds: float,
+        rng: torch.Generator,
     ) -> None:
         super().__init__()
         config = config.of_model(name)
         assert config.dim is not None
         assert config.hidden is not None
-        self.encoder = HopEncoder(width, hops, config.dim, config.dropout, rng)
+        self.encoder = HopEncoder(width, hops, config.dim, config.dropout, has_features=has_features, rng=rng)
         if config.decoder == "hadamard":
             sizes = config.dim, config.hidden, config.dropout
             self.decoder = PairNetwork(*sizes, common_neighbors=None, effective_odds=effective_odds, rng=rng)

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csgraph
 
 from linkodds import __version__
+from linkodds.assembling import align_features
 from linkodds.delimited import is_text_file
 from linkodds.errors import DegenerateGraph, OptionError
+from linkodds.features import Features, Scaling, read_features, scale_features
 from linkodds.pairs import Pairs
 from linkodds.sharded.batches import Batch, Layout, Unpack, find_files, layout_of, plan_batches
 from linkodds.sharded.engine import Engine
@@ -22,10 +24,12 @@ from linkodds.sharded.hops import Columns, Hop, JoinHops, MakeTable
 from linkodds.sharded.numbering import COARSE, FindFirst, ListIds, NumberEdges, RankFirst, coarse_size, ends_of
 from linkodds.sharded.rows import FULL, OPEN, PERMUTED, DealEdges, MakeRows, SortEdges, TurnEdges, cut_ranges
 from linkodds.sharded.sizes import Blocks
-from linkodds.sharded.store import Block, Header, Store
+from linkodds.sharded.store import Block, Header, Made, Store
 
 Say = Callable[[str], None]
 _MOST_NODES = 1 << 30
+MOST_FEATURES = 1024
+"""Columns of features, at most."""
 _CHECKED = 1 << 22
 _MIN_CYCLES = 10  # see `linkodds.assembling`
 
@@ -44,8 +48,10 @@ class Preparation:
         shares: of train, validation, calibration and test edges.
         supervision: share of the train edges that is kept out of the inputs and ranked while training.
         seed: of the fit.
-        width: columns of the random table.
+        width: columns of the random table; with features their number counts.
         hops: K.
+        features: a file of node features, that are X; None: the random table. They are read into memory.
+        feature_scaling: see `linkodds.features.scale_features`.
     """
 
     edges: Path
@@ -59,6 +65,46 @@ class Preparation:
     seed: int = 0
     width: int = 64
     hops: int = 2
+    features: Path | None = None
+    feature_scaling: Scaling = "auto"
+
+
+@dataclass(frozen=True)
+class AlignFeatures:
+    """Stage of one block: a row of scaled features for each node, and the ids of nodes that have no edge.
+
+    Args:
+        folder: of the store.
+        batches: how many.
+        features: their file.
+        scaling: see `linkodds.features.scale_features`.
+        stage: its name.
+    """
+
+    folder: Path
+    batches: int
+    features: Path
+    scaling: Scaling
+    stage: str = "features"
+
+    def __call__(self, number: int) -> Made:
+        """Read, align and scale them."""
+        block = Block(self.folder, self.stage, number)
+        table = read_features(self.features)
+        names = [block.texts(f"arcs/{batch}.names").to_list() for batch in range(self.batches)]
+        ids = np.array([name for part in names for name in part], dtype=object)
+        everyone, rows = align_features(ids, table)
+        if table.matrix.shape[1] > MOST_FEATURES:
+            raise OptionError(
+                f"{table.place}: {table.matrix.shape[1]:,} features; sharded fits take up to {MOST_FEATURES:,}, since H has a "
+                "dense row for each node. Leave --features out, or give fewer (truncated SVD)."
+            )
+        scaled, _ = scale_features(table.matrix[rows], self.scaling, table.names)
+        matrix: Any = scaled.matrix
+        block.save("rows", matrix if isinstance(matrix, np.ndarray) else matrix.toarray())
+        block.save_texts("names", pl.Series(everyone[len(ids) :].tolist(), dtype=pl.String))
+        block.counts["operations"] += matrix.shape[0] * matrix.shape[1]
+        return block.made(nodes=len(everyone), width=matrix.shape[1])
 
 
 @dataclass(frozen=True)
@@ -75,6 +121,7 @@ class Prepared:
         sizes: edges of train (supervision edges not among them), validation, calibration, test and supervision.
         batches: how many.
         said: what reading found, as `linkodds.assembling` counts it: rows, loops, repeats, reversed.
+        has_features: whether X are features.
     """
 
     folder: Path
@@ -86,6 +133,7 @@ class Prepared:
     sizes: dict[str, int]
     batches: int
     said: dict[str, int]
+    has_features: bool = False
 
     @property
     def num_edges(self) -> int:
@@ -96,6 +144,8 @@ class Prepared:
         """Shape (nodes,): the user's ids, in memory."""
         block = Block(self.folder, "", 0)
         parts = [block.texts(f"arcs/{batch}.names").to_list() for batch in range(self.batches)]
+        if self.has_features:
+            parts.append(block.texts("features/0.names").to_list())
         return np.array([name for part in parts for name in part], dtype=object)
 
     def held_out(self, part: str) -> Pairs:
@@ -113,6 +163,12 @@ class Prepared:
         block = Block(self.folder, "", 0)
         keys = np.concatenate([block.load(f"edges/{part}.keys") for part in range(len(self.edges))])
         return np.column_stack(ends_of(keys)), block.load("split/0.labels")
+
+    def features(self, scaling: Scaling) -> Features | None:
+        """The features as they were scaled, in memory; None without any."""
+        if not self.has_features:
+            return None
+        return Features(Block(self.folder, "", 0).load("features/0.rows"), scaling)
 
     def rows(self, graph: str) -> list[NDArray[np.float32]]:
         """H by ranges, mapped into memory."""
@@ -166,10 +222,17 @@ def prepare(
     arcs = store.run(engine.map, numbering, "arcs", range(len(batches)), say)
     store.drop("ids", "firsts", "ranks")
 
+    width = what.width
+    if what.features is not None:
+        aligning = AlignFeatures(folder, len(batches), what.features, what.feature_scaling)
+        (aligned,) = store.run(engine.map, aligning, "features", range(1), say)
+        nodes, width = aligned.counts["nodes"], aligned.counts["width"]
     block = Block(folder, "", 0)
     ends = sum(block.load(f"arcs/{batch}.ends") for batch in range(len(batches)))
-    row_bytes = 4 * what.width * (what.hops + 1)
+    row_bytes = 4 * width * (what.hops + 1)
     coarse = coarse_size(nodes)
+    if coarse != coarse_size(ranked.counts["nodes"]):  # parts of other nodes: no more is known than that all are alike
+        ends = np.full(COARSE, np.asarray(ends).sum() / COARSE)
     costs = np.array([blocks.range_cost(count, coarse, row_bytes) for count in np.asarray(ends).tolist()])
     assert len(costs) == COARSE
     ranges = cut_ranges(costs, nodes, blocks.share)
@@ -188,14 +251,16 @@ def prepare(
     store.run(engine.map, TurnEdges(folder, edges), "turned", numbers, say)
     store.run(engine.map, MakeRows(folder, edges, ranges), "rows", numbers, say)
     store.drop("turned")
-    columns = Columns(what.width, blocks.slice_columns(nodes, what.width))
+    columns = Columns(width, blocks.slice_columns(nodes, width))
     for graph in graphs:
         propagate(store, engine, graph, ranges, columns, what, say)
     proper, loops = (sum(made.counts[name] for made in arcs) for name in ("proper", "loops"))
     num_arcs = sum(made.counts["arcs"] for made in sorting)
     said = {"rows": rows, "loops": loops, "repeats": proper - num_arcs, "reversed": num_arcs - sum(edges)}
     sizes = {name: dealt.counts[name] for name in ("train", "validation", "calibration", "test", "supervision")}
-    return store, Prepared(folder, nodes, edges, ranges, columns, what.hops, sizes, len(batches), said)
+    return store, Prepared(
+        folder, nodes, edges, ranges, columns, what.hops, sizes, len(batches), said, what.features is not None
+    )
 
 
 def propagate(
@@ -204,11 +269,13 @@ def propagate(
     """H of one message graph: the table, hop after hop, and all joined by rows."""
     numbers, folder = range(len(ranges) - 1), store.folder
     seed = int(np.random.SeedSequence(what.seed, spawn_key=(17,)).generate_state(1, np.uint64)[0])
-    table = MakeTable(folder, graph, ranges, columns, seed)
+    features = None if what.features is None else folder / "features" / "0.rows.npy"
+    table = MakeTable(folder, graph, ranges, columns, seed, features)
     store.run(engine.map, table, table.stage, numbers, say)
     for hop in range(1, what.hops + 1):
         work = Hop(folder, graph, ranges, columns, hop)
         store.run(engine.map, work, work.stage, range(len(columns.slices) * len(numbers)), say)
+        del work  # and the slice that it keeps
     join = JoinHops(folder, graph, ranges, columns, what.hops)
     store.run(engine.map, join, join.stage, numbers, say)
     store.drop(*(f"{graph}-hop-{hop}" for hop in range(what.hops + 1)))
@@ -227,7 +294,8 @@ def _header(what: Preparation, files: list[Path], blocks: Blocks) -> Header:
         "polars": pl.__version__,
         "torch": str(torch.__version__),
     }
-    return Header(versions=versions, inputs={file.name: file.stat().st_size for file in files}, options=options)
+    inputs = {file.name: file.stat().st_size for file in [*files, *([what.features] if what.features else [])]}
+    return Header(versions=versions, inputs=inputs, options=options)
 
 
 def _layout(what: Preparation, file: Path, text: Path | None) -> Layout:

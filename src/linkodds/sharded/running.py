@@ -80,6 +80,8 @@ def fit_sharded(
         seed=config.seed,
         width=WIDTH,
         hops=HOPS,
+        features=reading.features,
+        feature_scaling=config.feature_scaling,
     )
     folder = out.with_name(out.name + ".shards")
     costs = Costs()
@@ -90,7 +92,7 @@ def fit_sharded(
             f"{stage}: {counted['read']:,} bytes read, {counted['written']:,} written, {counted['operations']:,} operations"
         )
     with costs.stage("reading"):
-        graph = _graph(prepared)
+        graph = _graph(prepared, config)
     given: dict[str, Any] = {"edges": str(edges), "engine": engine or "local"} | {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(reading).items()
@@ -126,7 +128,6 @@ def _taken(config: FitConfig, reading: ReadingOptions, engine: str, say: Say) ->
     refused = {
         "--directed": reading.directed,
         "--bipartite": reading.bipartite is True,
-        "--features": reading.features is not None,
         "--nodes": reading.nodes is not None,
         "--folds": (config.folds or 1) > 1,
         "--tune": config.tune is not None,
@@ -143,7 +144,7 @@ def _taken(config: FitConfig, reading: ReadingOptions, engine: str, say: Say) ->
     return config.model_copy(update={"model": model, "folds": 1, "device": "cpu"})
 
 
-def _graph(prepared: Prepared) -> Graph:
+def _graph(prepared: Prepared, config: FitConfig) -> Graph:
     """The graph in memory, with what reading found."""
     edges, _ = prepared.all_edges()
     said, findings = prepared.said, []
@@ -154,4 +155,6 @@ def _graph(prepared: Prepared) -> Graph:
     ):
         if said[name]:
             findings.append(Finding("reading", "warning", f"{said[name]} {what}.", "", float(said[name])))
-    return Graph(prepared.ids(), edges, PairSpace(prepared.nodes), None, tuple(findings))
+    return Graph(
+        prepared.ids(), edges, PairSpace(prepared.nodes), prepared.features(config.feature_scaling), tuple(findings)
+    )

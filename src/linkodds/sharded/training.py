@@ -134,7 +134,7 @@ class DecoupledTrainer:
         Raises:
             NonFiniteScores: the loss was NaN or infinite before the first validation.
         """
-        assert features is None
+        del features  # H is made of them
         assert device.type == "cpu"
         threads = torch.get_num_threads()
         torch.set_num_threads(1)  # sums on more threads may round otherwise
@@ -162,6 +162,7 @@ class DecoupledTrainer:
             prepared.columns.width,
             prepared.hops,
             config,
+            has_features=prepared.has_features,
             effective_odds=odds,
             rng=torch_rng(weight_seed, torch.device("cpu")),
         )
@@ -250,7 +251,7 @@ class DecoupledTrainer:
             odds,
             "sampled",
             config.weight_decay or 0.0,
-            False,
+            prepared.has_features,
             tuple(guard.findings),
             was_cut_short=not is_over(history, guard, config),
         )
