@@ -19,17 +19,22 @@ from linkodds import Graph
 from linkodds.config import FitConfig
 from linkodds.errors import BadFeatures, BrokenRun, DegenerateGraph, MalformedFile, OptionError, RunError, RunExists
 from linkodds.history import Epoch
+from linkodds.non_edge_scores import score_non_edges
+from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.pipeline import ReadingOptions
 from linkodds.propagation import normalized_adjacency
 from linkodds.record import load_run
+from linkodds.scoring import InnerProductScorer
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.hops import random_rows
 from linkodds.sharded.numbering import sorted_distinct
 from linkodds.sharded.prepare import Preparation, Prepared, prepare
 from linkodds.sharded.rows import FULL, OPEN, SUPERVISION, TRAIN
 from linkodds.sharded.running import fit_sharded
+from linkodds.sharded.scoring import StoredTallies
 from linkodds.sharded.sizes import Blocks, parse_memory
-from linkodds.sharded.store import MANIFEST, Block, Store
+from linkodds.sharded.store import MANIFEST, Block, Header, Store
 from linkodds.split import adjacency, split_edges
 
 WIDTH, HOPS = 12, 2
@@ -189,7 +194,7 @@ class Killed(BaseException):
 
 
 def test_killed_anywhere_it_goes_on_to_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_edges(tmp_path / "edges.tsv", arcs(3, 60, 20))
+    path = write_edges(tmp_path / "edges.csv.gz", arcs(3, 60, 20))
     sizes = (30, 2, 90, 7)
     prepared(path, tmp_path / "whole", sizes)
     expected = content(tmp_path / "whole")
@@ -414,3 +419,31 @@ def test_the_command_line_takes_a_folder(tmp_path: Path) -> None:
     refused = subprocess.run([*command, "--force", "--model", "vgae"], capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert "--model vgae: sharded fits take linear-gae or refined-gae" in " ".join(refused.stderr.split())
+
+
+@pytest.mark.parametrize("is_sample", [False, True])
+def test_stored_tallies_are_those_of_one_pass_and_are_kept(tmp_path: Path, is_sample: bool) -> None:
+    rng = np.random.default_rng(0)
+    space = PairSpace(90)
+    edges = space.pair_of_rank(np.sort(rng.choice(space.num_pairs, 300, replace=False)))
+    known, z = KnownPairs(space, edges), rng.normal(size=(90, 4)).astype(np.float32)
+    non_edges = draw_non_edges(known, 1500, rng) if is_sample else NonEdges(known)
+    classes = DegreeClasses.of(edges, space, excluded=edges)
+    scorer = InnerProductScorer(z, z, 1.0, -1.0)
+    anchors = scorer.logits(edges).astype(np.float32).astype(np.float64)
+    options: dict[str, Any] = {"anchors": anchors, "classes": classes, "max_cells": 70}
+    whole = score_non_edges(scorer, non_edges, **options)
+    store = Store(tmp_path / "store", Header(versions={}, inputs={}, options={}))
+    said: list[str] = []
+    for workers in (1, 3):
+        runner = StoredTallies(store, LocalEngine(workers), said.append)
+        parts = score_non_edges(scorer, non_edges, runner=runner, **options)
+        assert np.array_equal(parts.at_least, whole.at_least)
+        assert np.array_equal(parts.above, whole.above)
+        assert parts.num_scored == whole.num_scored
+        assert np.array_equal(parts.bins.count, whole.bins.count)
+        np.testing.assert_allclose(parts.bins.mean, whole.bins.mean, rtol=1e-12)
+    assert len(said) == 1  # the second time nothing was left to do
+    other = InnerProductScorer(z, z, 2.0, -1.0)
+    score_non_edges(other, non_edges, runner=StoredTallies(store, LocalEngine(), said.append), **options)
+    assert len(said) == 2

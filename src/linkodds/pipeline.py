@@ -21,6 +21,7 @@ from linkodds.fit import Fit, OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch, history_columns, history_csv
 from linkodds.model_fitting import Trainer
+from linkodds.non_edge_scores import TallyRunner
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
@@ -128,6 +129,7 @@ def fit_graph(
     on_start: OnStart | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
     trainer: Trainer | None = None,
+    runner: TallyRunner | None = None,
 ) -> Run:
     """Split, train, calibrate, decide and evaluate a graph; save the run if there is a place for it.
 
@@ -142,6 +144,7 @@ def fit_graph(
         on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
         on_epoch: called after every epoch.
         trainer: trains in another way than in memory.
+        runner: scores non-edges in another way than on threads of this process.
     """
     say = progress or (lambda _: None)
     costs = costs or Costs()
@@ -156,6 +159,7 @@ def fit_graph(
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
         fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch)
         fit.trainer = trainer
+        fit.rehearsal = replace(fit.rehearsal, runner=runner)
         if partial is None:
             return fit.run()
         settings = fit.settings(None)

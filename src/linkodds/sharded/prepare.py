@@ -210,7 +210,6 @@ def prepare(
     say(f"reading {len(files)} file{'s' * (len(files) > 1)} in {len(batches)} batches ({layouts[0].said})")
     buckets = blocks.buckets(sum(_most_rows(batch) for batch in batches))
     listing = store.run(engine.map, ListIds(folder, batches, buckets), "ids", range(len(batches)), say)
-    store.drop("text")
     listed = tuple(made.counts["ids"] for made in listing)
     rows = sum(made.counts["rows"] for made in listing)
     store.run(engine.map, FindFirst(folder, listed), "firsts", range(buckets), say)

@@ -20,7 +20,9 @@ from linkodds.sharded.crew import LocalCrew
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.model import MODELS
 from linkodds.sharded.prepare import Preparation, Prepared, prepare
+from linkodds.sharded.scoring import PREFIX, StoredTallies
 from linkodds.sharded.sizes import Blocks, parse_memory
+from linkodds.sharded.store import Store
 from linkodds.sharded.training import DecoupledTrainer
 
 DEFAULT_MEMORY = "4GB"
@@ -87,19 +89,12 @@ def fit_sharded(
     costs = Costs()
     with costs.stage("preparing"):
         store, prepared = prepare(what, folder, LocalEngine(workers), blocks, say)
-    for stage, counted in store.totals().items():
-        say(
-            f"{stage}: {counted['read']:,} bytes read, {counted['written']:,} written, {counted['operations']:,} operations"
-        )
     with costs.stage("reading"):
         graph = _graph(prepared, config)
     given: dict[str, Any] = {"edges": str(edges), "engine": engine or "local"} | {
         name: str(value) if isinstance(value, Path) else value
         for name, value in vars(reading).items()
         if value is not None and (name, value) != ("directed", False)
-    }
-    costs.stages["counted"] = {
-        f"{stage} {name}": float(value) for stage, counted in store.totals().items() for name, value in counted.items()
     }
     run = fit_graph(
         graph,
@@ -111,10 +106,29 @@ def fit_sharded(
         progress=progress,
         on_start=on_start,
         on_epoch=on_epoch,
+        runner=StoredTallies(store, LocalEngine(workers), lambda _: None),
         trainer=DecoupledTrainer(prepared, LocalCrew(workers), blocks.working // 2),
     )
+    for stage, total in counted(store).items():
+        say(
+            f"{stage}: {total['read']:,} bytes read, {total['written']:,} written, {total['operations']:,} operations in "
+            f"{total['blocks']:,} blocks"
+        )
     shutil.rmtree(folder, ignore_errors=True)
     return run
+
+
+def counted(store: Store) -> dict[str, dict[str, int]]:
+    """Stage -> bytes read and written, operations and blocks, of all that the store's manifest names.
+
+    All scoring is one stage; its operations are pairs.
+    """
+    result: dict[str, dict[str, int]] = {}
+    for stage, total in store.totals().items():
+        name = "score" if stage.startswith(PREFIX) else stage
+        before = result.setdefault(name, dict.fromkeys(total, 0))
+        result[name] = {key: before[key] + value for key, value in total.items()}
+    return result
 
 
 def _taken(config: FitConfig, reading: ReadingOptions, engine: str, say: Say) -> FitConfig:
