@@ -313,7 +313,7 @@ def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ("a\tb\n" * 9 + "c\td\te\n" + "a\tb\n" * 9, MalformedFile, r"e\.tsv, line 10: 3 tab-separated"),
         ("a\tb\nb\tc\n", DegenerateGraph, "2 edge"),
         ("a\tb\nb\tc\na\tc\n" * 3, DegenerateGraph, "3 edge"),
-        ('a\t"b\nc"\n' * 9, MalformedFile, "goes on in the next line"),
+        ("a\tb\n" * 7 + 'a\t"b\nc"\n', MalformedFile, "goes on in the next line"),
     ],
 )
 def test_bad_edge_lists_are_named_by_line(tmp_path: Path, text: str, error: type[Exception], message: str) -> None:
@@ -406,19 +406,18 @@ def test_an_interrupted_training_goes_on_to_the_same_run(tmp_path: Path) -> None
     assert {name: (out / name).read_bytes() for name in whole} == whole
 
 
-def test_the_command_line_takes_a_folder(tmp_path: Path) -> None:
-    (tmp_path / "parts").mkdir()
-    communities(tmp_path / "parts" / "a.tsv")
-    out = tmp_path / "run"
-    command = [sys.executable, "-m", "linkodds", "fit", str(tmp_path / "parts"), "--out", str(out)]
-    options = ["--memory", "2GB", "--model", "linear-gae", "--epochs", "5", "--no-bipartite", "--threads", "1"]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "bytes read" in done.stderr
-    assert load_run(out).model == "linear-gae"
-    refused = subprocess.run([*command, "--force", "--model", "vgae"], capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "--model vgae: sharded fits take linear-gae or refined-gae" in " ".join(refused.stderr.split())
+def test_what_sharded_fits_do_not_take_is_refused(tmp_path: Path) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(1))
+    for config, reading, message in (
+        (FitConfig(model="vgae"), ReadingOptions(), "--model vgae: sharded fits take linear-gae or refined-gae"),
+        (FitConfig(), ReadingOptions(directed=True), "--directed"),
+        (FitConfig(folds=5), ReadingOptions(), "--folds"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            fit_sharded(path, tmp_path / "run", config, reading=reading)
+    with pytest.raises(OptionError, match="--engine takes local"):
+        fit_sharded(path, tmp_path / "run", FitConfig(), engine="spark")
+    assert not (tmp_path / "run.shards").exists()
 
 
 @pytest.mark.parametrize("is_sample", [False, True])
@@ -447,3 +446,52 @@ def test_stored_tallies_are_those_of_one_pass_and_are_kept(tmp_path: Path, is_sa
     other = InnerProductScorer(z, z, 2.0, -1.0)
     score_non_edges(other, non_edges, runner=StoredTallies(store, LocalEngine(), said.append), **options)
     assert len(said) == 2
+
+
+def test_two_processes_of_torchrun_on_a_folder_make_the_run_of_one(tmp_path: Path) -> None:
+    (tmp_path / "parts").mkdir()
+    path = communities(tmp_path / "parts" / "edges.tsv")
+    one, two = tmp_path / "one", tmp_path / "two"
+    config = FitConfig(model="linear-gae", epochs=5, dim=8, batch_edges=60, threads=1)
+    fit_sharded(path, one, config, reading=ReadingOptions(bipartite=False))
+    fit = ["-m", "linkodds", "fit", str(path.parent), "--model", "linear-gae", "--epochs", "5", "--no-bipartite"]
+    fit += ["--threads", "1", "--dim", "8", "--batch-edges", "60", "--out", str(two)]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run([*torchrun, *fit], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("report:") == 1
+    assert "bytes read" in done.stderr
+    for name in ("evaluation.json", "model.safetensors", "embeddings.parquet"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_counters_are_those_of_the_formulas(tmp_path: Path) -> None:
+    path = write_edges(tmp_path / "edges.tsv", arcs(9, 6000, 700))
+    store, made = prepared(path, tmp_path / "store", (400, 2, 5000, 5))
+    totals, batches = store.totals(), made.batches
+    rows, edges, nodes = made.said["rows"], made.num_edges, made.nodes
+    supervision = made.sizes["supervision"]
+    train, held_out = made.sizes["train"] + supervision, edges - made.sizes["train"] - supervision
+    ranges, slices = len(made.edges), len(made.columns.slices)
+    assert min(ranges, slices, batches) > 1
+    listed = totals["firsts"]["operations"]
+    expected = {
+        "firsts": (None, 8 * listed, listed),
+        "ranks": (None, listed / 4 + 8 * 2 * batches, listed),
+        "arcs": (None, None, rows),
+        "edges": (8 * rows, 8 * edges, rows),
+        "split": (8 * edges + 8 * held_out, edges + 16 * held_out, edges),
+        "turned": (9 * edges, 8 * train, train),
+        "rows": (9 * edges + 8 * train, 16 * train + 8 * nodes, 2 * train),
+    }
+    table = nodes * WIDTH
+    for graph, entries in ((FULL, 2 * train), (OPEN, 2 * (train - supervision))):
+        expected[f"{graph}-hop-0"] = (4 * nodes, 4 * table, table)
+        for hop in range(1, HOPS + 1):
+            read = 4 * table + slices * (4 * entries + 4 * nodes)
+            expected[f"{graph}-hop-{hop}"] = (read, 4 * table, entries * WIDTH)
+        all_hops = (HOPS + 1) * table
+        expected[f"{graph}-hops"] = (4 * nodes + 4 * all_hops, 4 * all_hops, all_hops)
+    for stage, formulas in expected.items():
+        for name, value in zip(("read", "written", "operations"), formulas, strict=True):
+            assert value is None or totals[stage][name] == pytest.approx(value, rel=0.1), (stage, name)

@@ -146,7 +146,7 @@ def fit(
     from linkodds.sharded.batches import is_pattern
     from linkodds.summary import print_summary
 
-    fit_it: Callable[..., Run] = fit_run
+    fit_it: Callable[..., Run | None] = fit_run
     if engine is not None or memory is not None or edges.is_dir() or is_pattern(edges):
         from linkodds.sharded.running import fit_sharded
 
@@ -182,6 +182,8 @@ def fit(
             on_start=on_start,
             on_epoch=on_epoch,
         )
+    if run is None:  # another process of the same fit tells of it
+        return
     if as_json:
         print(json.dumps(run.evaluation, indent=2, allow_nan=False))
         return

@@ -23,7 +23,8 @@ from linkodds.sharded.prepare import Preparation, Prepared, prepare
 from linkodds.sharded.scoring import PREFIX, StoredTallies
 from linkodds.sharded.sizes import Blocks, parse_memory
 from linkodds.sharded.store import Store
-from linkodds.sharded.training import DecoupledTrainer
+from linkodds.sharded.torchrun import TorchCrew, is_restarted, is_started_by_torchrun
+from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
 
 DEFAULT_MEMORY = "4GB"
 WIDTH, HOPS = 128, 3
@@ -42,7 +43,7 @@ def fit_sharded(
     progress: Say | None = None,
     on_start: OnStart | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
-) -> Run:
+) -> Run | None:
     """A fit whose preparation goes through files in RUN.shards, which is deleted when RUN is complete.
 
     A fit that was interrupted goes on with the shard that is missing when the same command runs again; with `resume` its
@@ -60,14 +61,24 @@ def fit_sharded(
         progress: called with one line a stage.
         on_start: see `fit_run`.
         on_epoch: see `fit_run`.
+    Returns:
+        The run; None in all processes of a torchrun but the first, which only train.
     Raises:
         OptionError: options that sharded fits do not take.
         DataError: edge lists that cannot be used.
         RunError: shards or a run that cannot be written or trusted.
     """
+    crew = TorchCrew.joined() if is_started_by_torchrun() else None
+    is_first = crew is None or crew.is_first
+    if crew is not None:
+        if config.time_budget is not None:
+            raise OptionError("--time-budget: a clock of one process cannot end a training of several; leave it out.")
+        resume = resume or (is_restarted() and out.with_name(out.name + ".partial").exists())
+    if not is_first:
+        progress, on_start, on_epoch = None, None, None
     say = progress or (lambda _: None)
     left = find_interrupted(out) if resume else None
-    partial = PartialRun(out, force=force, resume=left is not None)
+    partial = PartialRun(out, force=force, resume=left is not None) if is_first else None
     config = _taken(config, reading, engine or "local", say)
     workers = config.threads or LocalEngine.default_workers()
     blocks = Blocks(parse_memory(memory or DEFAULT_MEMORY), workers)
@@ -87,8 +98,12 @@ def fit_sharded(
     )
     folder = out.with_name(out.name + ".shards")
     costs = Costs()
+    if crew is not None and not is_first:
+        crew.wait()  # then everything is there
     with costs.stage("preparing"):
         store, prepared = prepare(what, folder, LocalEngine(workers), blocks, say)
+    if crew is not None and is_first:
+        crew.wait()
     with costs.stage("reading"):
         graph = _graph(prepared, config)
     given: dict[str, Any] = {"edges": str(edges), "engine": engine or "local"} | {
@@ -96,19 +111,26 @@ def fit_sharded(
         for name, value in vars(reading).items()
         if value is not None and (name, value) != ("directed", False)
     }
-    run = fit_graph(
-        graph,
-        config,
-        reading=given,
-        partial=partial,
-        resumed=left,
-        costs=costs,
-        progress=progress,
-        on_start=on_start,
-        on_epoch=on_epoch,
-        runner=StoredTallies(store, LocalEngine(workers), lambda _: None),
-        trainer=DecoupledTrainer(prepared, LocalCrew(workers), blocks.working // 2),
-    )
+    followed = None if left is None or is_first else left.path / "checkpoints"
+    try:
+        run = fit_graph(
+            graph,
+            config,
+            reading=given,
+            partial=partial,
+            resumed=left if is_first else None,
+            costs=costs,
+            progress=progress,
+            on_start=on_start,
+            on_epoch=on_epoch,
+            runner=StoredTallies(store, LocalEngine(workers), lambda _: None),
+            trainer=DecoupledTrainer(prepared, crew or LocalCrew(workers), blocks.working // 2, followed),
+        )
+    except OnlyTrained:
+        return None
+    finally:
+        if crew is not None:
+            crew.leave()
     for stage, total in counted(store).items():
         say(
             f"{stage}: {total['read']:,} bytes read, {total['written']:,} written, {total['operations']:,} operations in "

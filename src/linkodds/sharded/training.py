@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from linkodds.checkpoint import Checkpoint, Recorder, TrainingState
+from linkodds.checkpoint import Checkpoint, Checkpoints, Recorder, TrainingState
 from linkodds.config import FitConfig
 from linkodds.errors import NonFiniteScores
 from linkodds.features import Features
@@ -101,6 +102,10 @@ class _Given(torch.autograd.Function):
         return (None, None, *(gradient * grads[0] for gradient in ctx.gradients))
 
 
+class OnlyTrained(Exception):
+    """Raised in all processes but the first when training is over: what comes then, the first does alone."""
+
+
 @dataclass(frozen=True, eq=False)
 class DecoupledTrainer:
     """Trains on what was prepared; a `linkodds.model_fitting.Trainer`.
@@ -109,11 +114,13 @@ class DecoupledTrainer:
         prepared: of the same graph and split.
         crew: does the parts of each step.
         memory: bytes of mapped pages to keep at most, about.
+        followed: the checkpoints of the first process, where this is another one and training goes on from them.
     """
 
     prepared: Prepared
     crew: Crew
     memory: int
+    followed: Path | None = None
 
     def __call__(
         self,
@@ -133,7 +140,10 @@ class DecoupledTrainer:
 
         Raises:
             NonFiniteScores: the loss was NaN or infinite before the first validation.
+            OnlyTrained: this is not the first process.
         """
+        if self.followed is not None:
+            resumed = Checkpoints(self.followed, 1).of(name, 0).read()
         del features  # H is made of them
         assert device.type == "cpu"
         threads = torch.get_num_threads()
@@ -242,9 +252,12 @@ class DecoupledTrainer:
             )
         recorder.after_training(history)
         guard.restore()
+        scorer = self._scorer(model, full, split.space)
+        if not self.crew.is_first:
+            raise OnlyTrained
         return TrainedModel(
             name,
-            self._scorer(model, full, split.space),
+            scorer,
             {key: value.numpy().astype(np.float32) for key, value in model.state_dict().items()},
             tuple(history),
             guard.kept_epoch,
