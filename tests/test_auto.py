@@ -135,6 +135,21 @@ class TestTheChoice:
         assert behind.winner.name == "signed-gae"
         assert "ounting" not in behind.findings[0].message
 
+    def test_a_count_that_is_ahead_by_luck_comes_after_the_best_model(self, monkeypatch) -> None:
+        graph, a, b = two_signals()
+        contest = contest_on(graph, FitConfig(folds=1, degree_calibration="no"))
+        truth, rng = np.concatenate([a, b], axis=1), np.random.default_rng(0)
+        one, other = ((truth + 0.2 * rng.normal(size=truth.shape)).astype(np.float32) for _ in range(2))
+        by_ap = sorted((one, other), key=lambda z: planted(contest, "l3", z).validation_ap)
+        monkeypatch.setattr(auto, "best_mean", lambda *_: None)
+        outcome = self.with_contenders(monkeypatch, contest, {"signed-gae": by_ap[0], "l3": by_ap[1]})
+        assert outcome.contenders["l3"].validation_ap > outcome.contenders["signed-gae"].validation_ap
+        assert outcome.winner.name == "signed-gae"
+        assert "signed-gae is below l3 by" in outcome.findings[0].message
+        # The control: the model it is ahead of by far.
+        outcome = self.with_contenders(monkeypatch, contest, {"signed-gae": a, "l3": by_ap[1]})
+        assert outcome.winner.name == "l3"
+
 
 class TestTheBudget:
     def test_a_stack_that_does_not_fit_is_named_with_its_seconds(self, communities: Graph, monkeypatch) -> None:

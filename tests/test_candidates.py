@@ -23,14 +23,17 @@ from linkodds.hidden_edges import StackOptions
 from linkodds.inference import Assumption, find_links, find_run
 from linkodds.link_files import partial_path
 from linkodds.listing import ALL_PAIRS, LinkSearch, NotExhaustive, Scope
+from linkodds.nearby import GivenPairs
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.partners import find_partners
 from linkodds.pipeline import fit_graph
 from linkodds.scoring import DegreeAwareScorer, InnerProductScorer
-from linkodds.search import ALL, Ends, find_pairs
+from linkodds.screening import ScreenedPairs
+from linkodds.search import ALL, Ends, PairSearch, find_pairs
 from linkodds.split import adjacency, split_edges
-from linkodds.stack import fit_stack
+from linkodds.stack import FIRST_TREES, fit_stack
 from linkodds.surface import Broken, Surface
+from linkodds.trees import BinaryTree
 
 SPACES = (PairSpace(40), PairSpace(40, directed=True), PairSpace(40, sides=(15, 22)))
 
@@ -73,9 +76,9 @@ def test_the_recall_of_all_rows_is_what_was_left_out(space):
     z = rng.normal(size=(40, 3)).astype(np.float32)
     scorer = InnerProductScorer(z, z, 1.0, 0.0)
     best = find_pairs(scorer, known, top=21)
-    left = best.pairs[7:]
+    left = best.pairs[7:20]
     rows = sampled_rows(known, ALL, rng)  # fewer than 50 rows: all of them
-    recall = measure_recall(scorer, known, left, ends=ALL, rows=rows, num_listed=13, lowest=float(best.logits[20]))
+    recall = measure_recall(scorer, known, left, ends=ALL, rows=rows, lowest=float(best.logits[20]))
     assert (recall.num_missed, recall.num_scored) == (7, known.num_absent)
     assert recall.value == recall.low == recall.high == 13 / 20
     assert "35" not in recall.sentence()
@@ -94,7 +97,7 @@ def test_the_recall_of_some_rows_is_right_on_average():
     missed, covered = [], 0
     for _ in range(100):
         rows = sampled_rows(known, ALL, rng)
-        found = measure_recall(scorer, known, kept, ends=ALL, rows=rows, num_listed=60, lowest=float(best.logits[100]))
+        found = measure_recall(scorer, known, kept, ends=ALL, rows=rows, lowest=float(best.logits[100]))
         missed.append(found.num_missed * 400 / 50)
         covered += found.low <= 0.6 <= found.high
     # A row holds up to several of the 40, so their number varies more than a Poisson count of 5; 3 standard errors.
@@ -165,6 +168,95 @@ def test_partners_are_gone_on_with(run, tmp_path):
     assert out.read_bytes() == whole
     with pytest.raises(RunError, match="there is no"):
         find_run(run, out, scope=Scope(per_node=2), resume=True)
+
+
+@pytest.fixture(scope="module")
+def planted_stack():
+    """A stack on 300 nodes in 15 groups, and the edges it was fitted on."""
+    rng, space = np.random.default_rng(7), PairSpace(300)
+    u, v = np.triu_indices(300, 1)
+    edges = np.column_stack([u, v])[rng.random(len(u)) < np.where(u // 20 == v // 20, 0.3, 0.005)]
+    graph = Graph(np.array([str(i) for i in range(300)], dtype=object), edges, space)
+    split = split_edges(graph, rng=np.random.default_rng(0))
+    options = StackOptions(folds=4, zeros=4000, broad_rounds=10, close_rounds=60)
+    return fit_stack(split, None, seeds=np.random.SeedSequence(1), options=options).scorer, split.recorded()
+
+
+def test_pairs_that_the_first_trees_rule_out_are_none_of_the_best(planted_stack):
+    stack, recorded = planted_stack
+    pairs = recorded.absent_pairs(np.arange(0, recorded.num_absent, 2))
+    flat = Broken((0.0, 9.0), (0.0, 0.0))
+    surface = Surface((), (2.0,), (2.0,), (0.0, 9.0), flat, flat, Broken((0.0, 9.0), (-1.0, 1.0)))
+    degrees = 1 + np.arange(300) % 9
+    for scorer in (stack, DegreeAwareScorer(stack, surface, (degrees, degrees))):
+
+        def search(given, scorer=scorer):
+            return PairSearch(scorer, recorded, top=100, candidates=given)
+
+        def screened(scorer=scorer):
+            rng = np.random.default_rng(0)
+            return ScreenedPairs(scorer, stack, pairs, num_wanted=100, max_pairs=2_000, rng=rng)
+
+        plain, quick, given = search(GivenPairs(scorer, pairs, max_pairs=2_000)), search(screened()), screened()
+        assert list(plain.steps()) == list(quick.steps())
+        whole = quick.found()
+        assert np.isin(recorded.space.keys(plain.found().pairs), recorded.space.keys(whole.pairs)).mean() >= 0.98
+        np.testing.assert_array_equal(whole.logits, scorer.logits(whole.pairs))
+        scored = sum(len(given.survivors(step, -np.inf).low) for step in range(len(given.cells)))
+        assert 100 <= scored < len(pairs) / 4
+        first, again = search(screened()), search(screened())
+        for _ in range(3):
+            next(first_steps := first.steps())
+            first_steps.close()
+        again.resume(first.num_done, first.found().pairs)
+        list(again.steps())
+        np.testing.assert_array_equal(again.found().pairs, whole.pairs)
+
+
+def test_nothing_is_ruled_out_where_a_long_list_is_wanted_or_the_first_trees_say_nothing(planted_stack):
+    stack, recorded = planted_stack
+    pairs = recorded.absent_pairs(np.arange(0, recorded.num_absent, 20))
+    everything = np.sort(stack.logits(pairs))
+
+    def logits(scorer, num_wanted):
+        given = ScreenedPairs(scorer, scorer, pairs, num_wanted=num_wanted, max_pairs=500, rng=np.random.default_rng(0))
+        found = [given.survivors(step, -np.inf).low for step in range(len(given.cells))]
+        return np.sort(np.concatenate(found))
+
+    np.testing.assert_array_equal(logits(stack, len(pairs) // 2), everything)
+    first, logits_of_all = stack.screened(pairs, -np.inf)
+    np.testing.assert_array_equal(np.sort(logits_of_all), everything)
+    tree = BinaryTree((), (), (), (), (0.5,))
+    dull = replace(stack.close[0], trees=(tree,) * FIRST_TREES + stack.close[0].trees)
+    silent = replace(stack, close=(dull, *stack.close[1:]), cut=-100.0)
+    np.testing.assert_array_equal(logits(silent, 10), np.sort(silent.logits(pairs)))
+    assert first.max() > first.min()
+
+
+def test_scopes_of_a_stack_are_searched_among_candidates_and_gone_on_with(run, tmp_path):
+    options = StackOptions(folds=4, zeros=2000, broad_rounds=5, close_rounds=30)
+    scorer = fit_stack(run.split, None, seeds=np.random.SeedSequence(1), options=options).scorer
+    run = replace(run, scorer=scorer)
+    some, others = ([str(name) for name in run.ids[places]] for places in (slice(0, 30), slice(20, 90)))
+    out = tmp_path / "links.csv"
+
+    def interrupt(_share):
+        raise KeyboardInterrupt
+
+    for scope in (Scope(from_nodes=some), Scope(to_nodes=some), Scope(from_nodes=some, to_nodes=others)):
+        whole = LinkSearch(run, scope, top=20, threshold=None, way="exhaustive").run_to_end(None, None, None)
+        search = LinkSearch(run, scope, top=20, threshold=None, way="candidates")
+        found = search.run_to_end(None, None, None)
+        # Few pairs: every one that a walk or a vector speaks for is a candidate.
+        assert np.isin(run.split.space.keys(whole.pairs), run.split.space.keys(found.pairs)).mean() >= 0.95
+        assert search.searched(found).num_candidates > 20
+    for scope, search in ((Scope(from_nodes=some), "candidates"), (Scope(from_nodes=some, within_hops=2), "auto")):
+        summary = find_run(run, out, top=20, scope=scope, search=search)
+        once = out.read_bytes()
+        with pytest.raises(KeyboardInterrupt):
+            find_run(run, out, top=20, scope=scope, search=search, on_block=interrupt)
+        assert find_run(run, out, top=20, scope=scope, resume=True) == summary
+        assert out.read_bytes() == once
 
 
 @pytest.mark.parametrize("space", SPACES)

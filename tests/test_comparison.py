@@ -13,6 +13,7 @@ from scipy.stats import binomtest, t
 from typer.testing import CliRunner
 
 import linkodds.comparison as comparing
+from linkodds import model_fitting, trials
 from linkodds.auto import LADDER
 from linkodds.baselines import baseline_scorer
 from linkodds.cli import app
@@ -22,9 +23,11 @@ from linkodds.comparison import METRICS, Plan, compare_models, compared
 from linkodds.config import BASELINES, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
+from linkodds.hidden_edges import StackOptions
 from linkodds.pipeline import evaluate_models, fit_graph
 from linkodds.protocols import PROTOCOLS, deal
 from linkodds.repeats import differences, half_width, repeated
+from linkodds.stack import fit_stack
 from linkodds.trials import try_models
 
 QUICK: dict[str, Any] = {"hidden": 16, "dim": 8, "epochs": 10, "threads": 1, "folds": 1}
@@ -225,6 +228,29 @@ class TestProtocols:
         assert one.base_rate_average_precision == two.base_rate_average_precision
         assert one.validation == two.validation
         assert one.test != two.test
+
+    @pytest.mark.parametrize("protocol", ["seal", "kipf"])
+    def test_validation_edges_are_fitted_on_where_the_paper_has_none_and_the_test_edges_never(
+        self, communities, monkeypatch, protocol
+    ) -> None:
+        trial = deal(communities, PROTOCOLS[protocol], np.random.SeedSequence(0))
+        small, seen = StackOptions(folds=2, zeros=500, broad_rounds=5, close_rounds=5), []
+
+        def fit_small(split, *given, **named):
+            seen.append((split, named.get("offset")))
+            return fit_stack(split, *given, **(named | {"hidden": None, "options": small}))
+
+        monkeypatch.setattr(trials, "fit_stack", fit_small)
+        monkeypatch.setattr(model_fitting, "fit_stack", fit_small)
+        found = try_models(communities, trial, ["stack"], FitConfig(threads=1))["stack"]
+        dealt = trial.split
+        assert seen[0][0].train.tolist() == dealt.train.tolist()
+        assert len(seen) == (2 if protocol == "seal" else 1)
+        last, offset = seen[-1]
+        assert len(last.train) == len(dealt.train) + (len(dealt.validation) if protocol == "seal" else 0)
+        assert not dealt.space.contains(last.train, dealt.test).any()
+        assert (offset is not None) == (protocol == "seal")  # what was chosen stays
+        assert 0.5 < found.test["roc_auc"] <= 1
 
     def test_a_baseline_is_what_papers_count(self, communities) -> None:
         trial = deal(communities, PROTOCOLS["kipf"], np.random.SeedSequence(0))

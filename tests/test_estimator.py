@@ -27,7 +27,7 @@ def test_clone_set_params_and_not_fitted():
     assert clone(predictor).get_params() == predictor.get_params()
     with pytest.raises(NotFittedError):
         predictor.predict_proba([("a", "b")])
-    with pytest.raises(OptionError, match="--dim"):
+    with pytest.raises(OptionError, match="'dim' parameter"):
         LinkPredictor(dim=0).fit([("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("e", "f")])
 
 

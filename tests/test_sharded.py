@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from linkodds import Graph
 from linkodds.config import FitConfig
+from linkodds.database_urls import Database
 from linkodds.errors import BadFeatures, BrokenRun, DegenerateGraph, MalformedFile, OptionError, RunError, RunExists
 from linkodds.history import Epoch
 from linkodds.non_edge_scores import score_non_edges
@@ -412,9 +413,12 @@ def test_what_sharded_fits_do_not_take_is_refused(tmp_path: Path) -> None:
         (FitConfig(model="vgae"), ReadingOptions(), "--model vgae: sharded fits take linear-gae or refined-gae"),
         (FitConfig(), ReadingOptions(directed=True), "--directed"),
         (FitConfig(folds=5), ReadingOptions(), "--folds"),
+        (FitConfig(), ReadingOptions(query="SELECT 1"), "--query"),
     ):
         with pytest.raises(OptionError, match=message):
             fit_sharded(path, tmp_path / "run", config, reading=reading)
+    with pytest.raises(OptionError, match="not a database"):
+        fit_sharded(Database("sqlite", "sqlite:///links.db"), tmp_path / "run", FitConfig())
     with pytest.raises(OptionError, match="--engine takes local"):
         fit_sharded(path, tmp_path / "run", FitConfig(), engine="spark")
     assert not (tmp_path / "run.shards").exists()

@@ -11,14 +11,14 @@ from linkodds.errors import BrokenRun, OptionError
 from linkodds.features import Features
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
-from linkodds.hidden_edges import Rows, StackOptions, training_rows
+from linkodds.hidden_edges import PRIOR_EDGES, HiddenEdges, Rows, StackOptions, cut_off_offset, training_rows
 from linkodds.metrics import roc_auc
 from linkodds.non_edges import NonEdges
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, load_run
 from linkodds.split import Split, split_edges
-from linkodds.stack import GROUPS, StackedModel, StackScorer, _groups, _less_hidden_edges, fit_stack
+from linkodds.stack import GROUPS, StackedModel, StackScorer, _groups, _less_hidden_edges, fit_stack, fit_trees
 from linkodds.trees import BinaryTree, Forest, forests_text, read_forests
 
 
@@ -191,3 +191,30 @@ def test_groups_are_even_and_a_pair_has_one():
     assert np.abs(np.bincount(groups, minlength=GROUPS) - len(pairs) * share).max() < 5 * np.sqrt(
         len(pairs) * share * (1 - share)
     )
+
+
+def test_cut_off_pairs_get_the_odds_that_validation_edges_say():
+    """A chain of cliques that falls apart: 3 of 21 validation edges join two parts, by the prior 50 others as expected."""
+    cliques = [(i, j) for b in range(0, 60, 5) for i in range(b, b + 5) for j in range(i + 1, b + 5)]
+    edges = np.array(cliques + [(b + 4, b + 5) for b in range(0, 55, 5)])
+    edges = edges[np.random.default_rng(0).permutation(len(edges))]
+    split = Split(edges[:110], edges[110:], edges[:0], edges[:0], PairSpace(60))
+    hidden = HiddenEdges.of(split, None, np.random.SeedSequence(0), SMALL)
+    counts, rows = hidden.counts, hidden.rows
+    apart = rows.inputs[:, counts.names.index("distance")] == 7
+    shares = [np.average(apart[each], weights=rows.weights[each]) for each in (rows.is_edge, ~rows.is_edge)]
+    of_edges, of_zeros, of_pairs = (share / (1 - share) for share in (*shares, counts.cut_off_share))
+    expected = of_pairs * of_edges / of_zeros  # odds that an edge to be found is cut off, as in the folds
+    share = (3 + PRIOR_EDGES * expected / (1 + expected)) / (21 + PRIOR_EDGES)
+    offset = cut_off_offset(counts, rows, split.validation)
+    assert offset == pytest.approx(np.log(share / (1 - share) / expected), abs=1e-6)
+    assert cut_off_offset(counts, rows, edges[:0]) == 0
+    without, moved = (
+        fit_trees(counts, rows, recorded_share=1.0, offset=each, seeds=np.random.SeedSequence(0), options=SMALL)
+        for each in (0.0, 2.0)
+    )
+    pairs = np.column_stack(np.triu_indices(60, k=1)).astype(np.int64)
+    pairs = pairs[~split.space.contains(split.train, pairs)]  # those have the logit they had while hidden
+    added = moved.logits(pairs) - without.logits(pairs)
+    is_apart = counts.components[pairs[:, 0]] != counts.components[pairs[:, 1]]
+    np.testing.assert_allclose(added, np.where(is_apart, 2.0, 0.0), atol=1e-9)

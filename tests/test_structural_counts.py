@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+from scipy.sparse.csgraph import shortest_path
 
 from linkodds.features import Features
+from linkodds.landmarks import MOST_HOPS, Landmarks
 from linkodds.pairs import PairSpace
 from linkodds.spectral import Embedding, low_rank
 from linkodds.split import adjacency, split_edges
-from linkodds.structural_counts import BROAD_INPUTS, StructuralCounts
+from linkodds.structural_counts import BROAD_INPUTS, StructuralCounts, ends_to_count
 
 
 @pytest.fixture(params=["communities", "directed_ring", "two_sides"])
@@ -96,3 +99,53 @@ def test_bipartite_pairs_have_walks_of_odd_length_only(two_sides):
         assert not tile.counts[name].any()
     for name in ("w3", "l3", "s3", "s5"):
         assert tile.counts[name].any()
+
+
+def test_landmarks_bound_the_hops_of_every_pair_and_know_those_of_a_landmark():
+    """Against all shortest paths of a random tree with a ring beside it; a pair without a path is as far as can be."""
+    rng = np.random.default_rng(0)
+    tree = np.array([[rng.integers(0, i), i] for i in range(1, 60)])
+    ring = np.column_stack([np.arange(60, 70), np.append(np.arange(61, 70), 60)])
+    a = adjacency(np.sort(np.concatenate([tree, ring]), axis=1), PairSpace(70)).astype(np.float64)
+    landmarks = Landmarks.of(a, 8)
+    hops = shortest_path(a, unweighted=True)
+    least, most = landmarks.bounds(np.arange(70), slice(0, 70))
+    np.testing.assert_array_equal(least[:60, :60] <= hops[:60, :60], True)
+    np.testing.assert_array_equal(most[:60, :60] >= hops[:60, :60], True)
+    assert (least[:60, 60:] == MOST_HOPS).all()
+    nodes = np.argmin(landmarks.hops, axis=1)
+    np.testing.assert_array_equal(least[nodes, :60], hops[nodes, :60])
+    assert (least[:60, :60] == hops[:60, :60]).mean() > 0.5
+    u, v = np.triu_indices(70)
+    for of_pairs, of_block in zip(landmarks.bounds_of_pairs(u, v), (least, most), strict=True):
+        np.testing.assert_array_equal(of_pairs, of_block[v, u])
+    path = sp.csr_array(np.eye(900, k=1) + np.eye(900, k=-1))
+    least, most = Landmarks.of(path, 2).bounds_of_pairs(np.array([0, 0, 895]), np.array([899, 30, 899]))
+    assert least[0] == most[0] == MOST_HOPS
+    assert (least <= [899, 30, 4]).all()
+    assert (most >= np.minimum([899, 30, 4], MOST_HOPS)).all()
+
+
+def test_the_share_of_cut_off_pairs_is_that_of_all_pairs(counts):
+    n = counts.space.num_nodes
+    pairs = np.argwhere(~np.eye(n, dtype=bool))
+    pairs = pairs[counts.space.is_admissible(pairs) & (counts.adjacency[pairs[:, 0], pairs[:, 1]] == 0)]
+    if not counts.space.directed:
+        pairs = pairs[pairs[:, 0] < pairs[:, 1]]
+    apart = counts.components[pairs[:, 0]] != counts.components[pairs[:, 1]]
+    assert counts.cut_off_share == pytest.approx(apart.mean())
+
+
+def test_few_ends_are_counted_from_and_every_pair_has_one():
+    rng = np.random.default_rng(3)
+    for num_nodes, num_pairs in ((5, 8), (60, 40), (60, 300), (400, 3000)):
+        pairs = np.sort(rng.integers(0, num_nodes, (num_pairs, 2)) ** 2 // num_nodes, axis=1)
+        pairs = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
+        turned = ends_to_count(pairs, num_nodes)
+        counted = np.unique(pairs[np.arange(len(pairs)), turned.astype(int)])
+        uses = np.bincount(pairs.ravel(), minlength=num_nodes)
+        by_use = np.unique(np.where(uses[pairs[:, 1]] > uses[pairs[:, 0]], pairs[:, 1], pairs[:, 0]))
+        assert len(counted) <= len(by_use)
+    assert len(counted) < 0.95 * len(by_use)
+    assert ends_to_count(np.empty((0, 2), dtype=np.int64), 3).tolist() == []
+    assert ends_to_count(np.array([[1, 1], [0, 1], [2, 2]]), 3).tolist() == [False, True, False]

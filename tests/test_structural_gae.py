@@ -143,7 +143,7 @@ def test_arrays_give_the_same_scorer(kind):
         ("roles_source", lambda x: x[:, :-1]),
         ("train_edges", lambda x: x + 1),
         ("train_logits", lambda x: x[:-1]),
-        ("cut_and_share", lambda x: x + 1),
+        ("cut_share_offset", lambda x: x + 1),
         ("table_source", lambda x: x[:-1]),
         ("table_target", lambda x: x[:, :-1]),
         ("table_decoder", lambda x: -x),

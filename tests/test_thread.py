@@ -34,11 +34,14 @@ from linkodds.doctor import (
 )
 from linkodds.doctor.history_rules import sigmoid_band
 from linkodds.doctor.reports import CELLS
+from linkodds.exhibits import exhibits_of
 from linkodds.features import Features
 from linkodds.graph import Graph
+from linkodds.own_scorer import OwnScorer
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import load_run
+from linkodds.report import render_report
 
 POS_WEIGHT = 79.3
 
@@ -73,6 +76,7 @@ class ThreadRun:
     loss_shares: tuple[float, float]  # weight of ones and of zeros in its loss
     test_labels: NDArray[np.int64]  # (pairs,) test edges, then as many non-edges
     test_probabilities: NDArray[np.float64]  # (pairs,)
+    embedding: NDArray[np.float64]  # (nodes, dim) the means, which it evaluated
 
 
 def train_thread_program(
@@ -155,6 +159,7 @@ def train_thread_program(
         targets.numpy(),
         (norm * pos_weight * share, norm * (1 - share)),
         *evaluate(mu.detach().nan_to_num().numpy(), test, test_non_edges),
+        mu.detach().numpy(),
     )
 
 
@@ -249,6 +254,28 @@ def test_doctor_names_the_positive_only_scores_from_its_evaluation(thread: Threa
     assert [finding.id for finding in diagnose_table(table)] == ["D02"]
     at_base_rate = ScoreTable(table.labels, table.values, "probability", prevalence=1 / (1 + POS_WEIGHT))
     assert [finding.id for finding in diagnose_table(at_base_rate)] == ["D02", "D08"]
+
+
+@pytest.mark.parametrize(
+    ("values", "rule"), [("logit", "D01"), ("probability", "D02")], ids=["what its loss took", "what it evaluated"]
+)
+def test_the_report_names_what_is_wrong_with_it_as_a_scorer(thread: ThreadRun, values: str, rule: str) -> None:
+    """Its sigmoid of z.z: for its loss these were logits (two sigmoids); for its 0.5 they were probabilities (no bias)."""
+    edges, num_nodes = origin_graph(420, np.random.default_rng(0))
+    z = thread.embedding
+
+    def program(pairs: NDArray[np.int64]) -> NDArray[np.float64]:
+        return expit(np.einsum("pd,pd->p", z[pairs[:, 0]], z[pairs[:, 1]]))
+
+    own = OwnScorer(program, values=values)
+    ids = np.array([str(i) for i in range(num_nodes)], dtype=object)
+    config = FitConfig(model="own-scorer", decision="half", threads=1)
+    run = fit_graph(Graph(ids, edges, PairSpace(num_nodes)), config, own=own)
+    found = {each["id"]: each for each in run.evaluation["findings"]}
+    assert found[rule]["severity"] == "error"
+    assert found[rule]["message"].startswith("The values that program gave, before they were calibrated here: ")
+    assert rule in render_report(run, exhibits_of(run))
+    assert run.evaluation["metrics"]["roc_auc"]["value"] > 0.7  # its ranking was never the trouble
 
 
 def test_doctor_reads_its_confusion_matrix(thread: ThreadRun, tmp_path: Path) -> None:

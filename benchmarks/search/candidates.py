@@ -1,13 +1,13 @@
-"""Candidates against all pairs: how many of the best 1,000 links of a stack they hold, in which share of the time.
+"""Candidates against all pairs: how many of the best 1,000 links of a model they hold, in which share of the time.
 
-Fits a stack (default options, seed 0) on each graph, or loads it from --runs; lists the best 1,000 pairs exhaustively and
+Fits a stack, or a structural-gae (default options, seed 0), on each graph, or loads it from --runs; lists the best 1,000 pairs exhaustively and
 from candidates, each in processor seconds of one thread, and holds the recall that the list states for itself against the
-true one. Writes benchmarks/results/search/candidates/*.json, skipping what is there; speed.py puts them on docs/search.md.
+true one. Writes benchmarks/results/search/candidates/*.json, skipping what is there; speed.py puts them on docs/search-speed.md.
 
 20,000 candidates by each quantity were chosen on seal_router, lglp_yst and citeseer (--tune prints other numbers on these).
 That larger graphs get more was decided when lastfm_asia had been seen with 20,000: 0.974.
 
-    python benchmarks/search/candidates.py [--data FOLDER] [--runs FOLDER] [--tune]
+    python benchmarks/search/candidates.py [--model structural-gae] [--data FOLDER] [--runs FOLDER] [--tune]
 """
 
 import argparse
@@ -36,28 +36,31 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
     parser.add_argument("--runs", type=Path, help="keep the fitted runs here; those that are here are not fitted anew")
+    parser.add_argument("--model", choices=("stack", "structural-gae"), default="stack")
     parser.add_argument("--tune", action="store_true")
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     for name in TUNED_ON if arguments.tune else GRAPHS:
-        path = RESULTS / f"{name}.json"
+        path = RESULTS / (f"{name}.json" if arguments.model == "stack" else f"{arguments.model}-{name}.json")
         if path.exists():
             continue
-        run = fitted(arguments.data, name, arguments.runs and arguments.runs / f"stack-{name}")
+        run = fitted(
+            arguments.data, name, arguments.model, arguments.runs and arguments.runs / f"{arguments.model}-{name}"
+        )
         if arguments.tune:
             tune(name, run)
             continue
-        result = {"graph": name, "nodes": run.split.space.num_nodes} | measure(run)
+        result = {"graph": name, "model": arguments.model, "nodes": run.split.space.num_nodes} | measure(run)
         print(result, flush=True)
         path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def fitted(data: Path, name: str, path: Path | None) -> Run:
+def fitted(data: Path, name: str, model: str, path: Path | None) -> Run:
     if path is not None and path.is_dir():
         return load_run(path)
     features = data / name / "features.npz"
     graph = Graph.from_edges(data / name / "edges.csv.gz", features=features if features.exists() else None)
-    config = FitConfig(model="stack", threads=1)
+    config = FitConfig(model=model, threads=1)
     return fit_graph(graph, config, partial=None if path is None else PartialRun(path, force=False))
 
 

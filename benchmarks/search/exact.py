@@ -4,7 +4,7 @@ The questions are those of tests/test_search.py, more of them: undirected, direc
 tie, nearly tie or have norms over several orders of magnitude, signs, scales, degree terms, surfaces over degrees and
 baselines, top K, thresholds, ends, hops, partners of each node, tiles of 4 to 100,000 cells, one and two threads. Controls
 that have to fail: bounds without room for rounding, logits ordered in float32, ties in the other order. Writes
-benchmarks/results/search/exact.json, which speed.py puts on docs/search.md; fails where an answer differs, or a control
+benchmarks/results/search/exact.json, which speed.py puts on docs/search-speed.md; fails where an answer differs, or a control
 does not.
 
     python benchmarks/search/exact.py

@@ -7,7 +7,7 @@ for the number of its true links.
 
 Graphs: those of benchmarks/statistics/hidden_edges.py, but for skipgnn_dti, whose fit takes too long, and citeseer, lglp_yst
 and seal_ns. Model: stack, default options, seed 0.
-One JSON a graph in benchmarks/results/search/promise/, what is there is skipped; speed.py puts them on docs/search.md.
+One JSON a graph in benchmarks/results/search/promise/, what is there is skipped; speed.py puts them on docs/search-speed.md.
 
     python benchmarks/search/promise.py [--data FOLDER] [--runs FOLDER] [--fitted-only]
 """

@@ -2,7 +2,7 @@
 
 A gae (32 dimensions, 40 epochs) is fitted to each graph of --data; then the best 10,000 new links are searched by tiles,
 and by scoring all pairs in blocks. Fails where the two differ. Writes benchmarks/results/search/real/*.json, skipping what
-is there; speed.py puts them on docs/search.md.
+is there; speed.py puts them on docs/search-speed.md.
 
     python benchmarks/search/real.py [--data FOLDER]
 """

@@ -18,7 +18,7 @@ _DEGREE_TERM = "the degree term"
 _KINDS = {
     "degrees": ("low_degree", "high_degree", "degree_product"),
     "shared neighbours": ("cn", "aa", "ra", "jaccard", "salton", "hub_promoted", "n2"),
-    "the distance": ("distance",),
+    "the distance": ("distance", "least_hops", "most_hops"),
     "the edge back": ("is_reciprocated",),
     "longer walks": ("w3", "l3", "s3", "s4", "s5", "n3", "n4", "n5", "l3_per_degrees"),
     "personalised PageRank": ("ppr", "ppr_tail"),
@@ -26,6 +26,7 @@ _KINDS = {
     "features": ("cosine_0",),
     "features nearby": ("cosine_",),
     "neighbours' degrees": ("low_mean_neighbor", "high_mean_neighbor", "low_max_neighbor", "high_max_neighbor"),
+    "component sizes": ("low_component", "high_component"),
     "clustering": ("low_clustering", "high_clustering"),
     "PageRank": ("low_pagerank", "high_pagerank"),
 }

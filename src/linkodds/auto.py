@@ -50,17 +50,20 @@ class Outcome:
 def choose(contest: Contest) -> Outcome:
     """Try the ladder and the baselines of a contest, and take the best.
 
-    The best by validation average precision are looked at again with the degree term that they would get. A mean is taken
+    A count has to be ahead of the best model by more than noise; see `learnt_first`. The best by validation average
+    precision are looked at again with the degree term that they would get. A mean is taken
     unless one of these is better by more than a standard error; see `best_mean`.
 
     Args:
         contest: whose names are models of the ladder and baselines.
     """
     contenders, left_out = _tried(contest)
-    ranked = sorted(contenders.values(), key=lambda each: -each.validation_ap)
+    by_ap = sorted(contenders.values(), key=lambda each: -each.validation_ap)
+    ranked, lucky = learnt_first(by_ap)
     mean = best_mean(contest, ranked)
     expected = {each.name: contest.ap_with_degrees(each) for each in ranked[:LOOKED_AT_TWICE]}
-    winner = max(ranked[:LOOKED_AT_TWICE], key=lambda each: expected[each.name])  # the first of equals
+    alone = [each for each in ranked[:LOOKED_AT_TWICE] if each.name not in lucky]
+    winner = max(alone, key=lambda each: expected[each.name])  # the first of equals
     if mean is not None and isinstance(mean.fitted, MeanModel):
         contenders = contenders | {mean.name: mean}
         expected[mean.name] = contest.ap_with_degrees(mean)
@@ -69,7 +72,7 @@ def choose(contest: Contest) -> Outcome:
     lost = sorted((each for each in contenders.values() if each is not winner), key=lambda each: -each.validation_ap)
     message = f"auto chose {_label(winner)}: validation average precision {_ap(winner, expected)} against "
     message += f"{', '.join(f'{_label(each)} {_ap(each, expected)}' for each in lost)}.{_about(winner)}"
-    message += _about_counting(winner, ranked)
+    message += _about_counting(winner, by_ap)
     contest.fitting.say(message)
     remedy = "Name one with --model to have it whatever the validation says."
     findings = [Finding("model", "info", message, remedy, winner.validation_ap)]
@@ -88,6 +91,40 @@ def seconds_for_folds(contest: Contest) -> float | None:
     if config.model != "auto" or not others:
         return None
     return FOR_FOLDS * (config.time_budget or DEFAULT_SECONDS) / others
+
+
+def learnt_first(ranked: Sequence[Contender]) -> tuple[list[Contender], frozenset[str]]:
+    """The ranking without the luck of counts: one above the best model by no more than noise comes after it.
+
+    There are five to eight counts, and with a few hundred validation edges the best of them is ahead of a model as good
+    as it, or somewhat better, every other time. What a count has to be ahead by is what a model has to be ahead by before
+    nothing is said of counting: 1.96 standard errors of the paired differences in precision at each validation edge.
+
+    Args:
+        ranked: the best by validation average precision first.
+    Returns:
+        The ranking, and the names of the counts that were moved.
+    """
+    best = next((each for each in ranked if each.fitted is not None), None)
+    if best is None:
+        return list(ranked), frozenset()
+    place = ranked.index(best)
+    moved = [each for each in ranked[:place] if not _is_ahead(each, best)]
+    before = [each for each in ranked[:place] if each not in moved]
+    return [*before, best, *moved, *ranked[place + 1 :]], frozenset(each.name for each in moved)
+
+
+def _is_ahead(one: Contender, other: Contender) -> bool:
+    """Whether the validation edges rank one above the other by more than noise."""
+    gain, error = _gain(one, other)
+    return gain > Z95 * error
+
+
+def _gain(one: Contender, other: Contender) -> tuple[float, float]:
+    """Rise of the average precision of the validation edges from the other to the one, and its standard error."""
+    gains = precisions_of_edges(one.parts["validation"]) - precisions_of_edges(other.parts["validation"])
+    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf
+    return float(gains.mean()), error
 
 
 def _tried(contest: Contest) -> tuple[dict[str, Contender], list[str]]:
@@ -151,11 +188,11 @@ def _about_counting(winner: Contender, ranked: Sequence[Contender]) -> str:
     best = baselines[0]
     if winner.fitted is None:
         return f" No model beat counting here: {winner.name} is a count and nothing is learnt."
-    gains = precisions_of_edges(winner.parts["validation"]) - precisions_of_edges(best.parts["validation"])
-    error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else np.inf
-    if gains.mean() > Z95 * error:
+    gain, error = _gain(winner, best)
+    if gain > Z95 * error:
         return ""
+    side = "above" if gain >= 0 else "below"
     return (
-        f" Counting is as good here: {winner.name} is above {best.name} by {gains.mean():.2g} on {len(gains)} validation "
-        f"edges, and 1.96 standard errors of that are {Z95 * error:.2g}."
+        f" Counting is as good here: {winner.name} is {side} {best.name} by {abs(gain):.2g} on "
+        f"{winner.parts['validation'].num_edges} validation edges, and 1.96 standard errors of that are {Z95 * error:.2g}."
     )

@@ -63,6 +63,7 @@ class Autoencoder(nn.Module):
         directed: whether source and target embeddings differ.
         effective_odds: O_eff of the objective; its log is the decoder's first bias.
         rng: source of the initial weights.
+        encoder: another one than that of the model's name, with `dim` outputs of the config; None: that of the name.
     """
 
     encoder: Encoder
@@ -77,6 +78,7 @@ class Autoencoder(nn.Module):
         directed: bool,
         effective_odds: float,
         rng: torch.Generator,
+        encoder: Encoder | None = None,
     ) -> None:
         super().__init__()
         config = config.of_model(name)
@@ -89,7 +91,9 @@ class Autoencoder(nn.Module):
         self.initial_size = INITIAL_TABLE if name == "signed-gae" else INITIAL_EMBEDDING
         num_outputs = self.width * (2 if self.variational else 1)
         num_inputs = num_nodes if num_features is None else num_features
-        if name == "signed-gae":
+        if encoder is not None:
+            self.encoder = encoder
+        elif name == "signed-gae":
             self.encoder = TableEncoder(num_nodes, num_features, num_outputs, rng)
         elif name in ("linear-gae", "linear-vgae"):
             self.encoder = LinearEncoder(num_inputs, num_outputs, config.dropout, rng)

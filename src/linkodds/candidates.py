@@ -41,7 +41,7 @@ class Recall:
         num_listed: links of the list.
         num_rows: rows that were sampled.
         num_scored: pairs in them.
-        num_missed: of these, pairs that belong on the list and were no candidates.
+        num_missed: of these, pairs that belong on the list and are not there.
         value: listed / (listed + missed in all), the latter estimated as num_missed / share of the rows.
         low: the same with the upper end of the 95 % interval of a Poisson count of num_missed,
         high: and with the lower one.
@@ -123,28 +123,26 @@ def sampled_rows(recorded: KnownPairs, ends: Ends, rng: np.random.Generator) -> 
 def measure_recall(
     scorer: Scorer,
     recorded: KnownPairs,
-    candidates: Pairs,
+    listed: Pairs,
     *,
     ends: Ends,
     rows: NDArray[np.int64],
-    num_listed: int,
     lowest: float,
 ) -> Recall:
-    """Score whole rows of the pair matrix, and count what belongs on the list and was no candidate.
+    """Score whole rows of the pair matrix, and count what belongs on the list and is not there.
 
     Args:
         scorer: of the list.
         recorded: all recorded edges.
-        candidates: as `candidate_pairs` gives them.
+        listed: the list, canonical.
         ends: the nodes between which links are looked for.
         rows: from `sampled_rows`.
-        num_listed: links of the list.
         lowest: logit of the last of them; a pair above it belongs on the list.
     Raises:
         NonFiniteScores: a logit is NaN or infinite.
     """
     chosen = CandidateFilter(recorded, ends)
-    keys = recorded.space.keys(candidates)
+    keys, num_listed = recorded.space.keys(listed), len(listed)
     num_scored = num_missed = 0
     for some in np.array_split(rows, max(1, len(rows) * recorded.space.num_nodes >> 22)):
         pairs = _row_pairs(chosen, some)

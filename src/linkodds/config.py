@@ -12,6 +12,7 @@ AutoencoderName = Literal["gae", "vgae", "linear-gae", "linear-vgae", "signed-ga
 BaselineName = Literal[
     "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3", "katz", "ppr", "feature-cosine"
 ]
+OwnName = Literal["own-encoder", "own-scorer"]
 AUTOENCODERS: tuple[str, ...] = get_args(AutoencoderName)
 VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae")
 PAIR_MODELS: tuple[str, ...] = ("refined-gae", "ncn")
@@ -20,6 +21,7 @@ DECODERS: dict[str, tuple[str, ...]] = {
     **{name: ("inner-product", "signed") for name in AUTOENCODERS},
     "refined-gae": ("hadamard", "inner-product", "signed", "distmult"),
     "ncn": ("hadamard",),
+    "own-encoder": ("inner-product", "signed"),
 }
 """What --decoder may be, by model."""
 NUM_PROPAGATIONS: dict[str, int] = {"refined-gae": 3, "ncn": 1}
@@ -30,6 +32,10 @@ LEAST_BATCHES = 8
 """An epoch of a pair model has so many batches at least, so that an eighth of the train edges is hidden at most."""
 BASELINES: tuple[str, ...] = get_args(BaselineName)
 STACK, STRUCTURAL = "stack", "structural-gae"
+OWN_ENCODER, OWN_SCORER = "own-encoder", "own-scorer"
+OWN: tuple[str, ...] = get_args(OwnName)
+"""A user's own, given in Python."""
+RESERVED_NAMES = ("auto", *AUTOENCODERS, *BASELINES, STACK, STRUCTURAL, *OWN)
 ON_HIDDEN_EDGES = (STRUCTURAL, STACK)
 """Models that learn from train edges hidden from the graph that made their inputs; up to 30,000 nodes, and no folds."""
 COSTLY = ("katz", "ppr", "feature-cosine")
@@ -46,12 +52,13 @@ class FitConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    model: Literal["auto", AutoencoderName, "structural-gae", "stack", BaselineName] = Field(
+    model: Literal["auto", AutoencoderName, "structural-gae", "stack", BaselineName, OwnName] = Field(
         "auto",
         description="auto: of structural-gae, stack, signed-gae, vgae and gae what fits the time budget, and the baselines; the "
         "best by validation average precision, or the mean of the best two or three; or the name of one of them "
         "(structural-gae: a signed-gae beside a small network over counts of short walks, spectral products and features; stack: "
-        "boosted trees over the same counts), or linear-gae, linear-vgae, refined-gae or ncn",
+        "boosted trees over the same counts), or linear-gae, linear-vgae, refined-gae or ncn; own-encoder and own-scorer are a "
+        "user's, given in Python",
     )
     decoder: Literal["auto", "inner-product", "signed", "hadamard", "distmult"] = Field(
         "auto",

@@ -7,13 +7,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from linkodds.baselines import CosineScorer, baseline_scorer
-from linkodds.config import BASELINES, COSTLY
+from linkodds.config import BASELINES, COSTLY, OWN_SCORER
 from linkodds.degree_term import Choice, DegreeTerm, choose_degree_term
 from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
 from linkodds.metrics import average_precision
 from linkodds.model_fitting import FittedModel, ModelFitting
 from linkodds.non_edges import degrees_of
+from linkodds.own_scorer import OwnScorer
 from linkodds.pairs import PairSpace
 from linkodds.rehearsal import Rehearsal
 from linkodds.scoring import DegreeAwareScorer, Scorer
@@ -105,12 +106,19 @@ class Contest:
         """
         fitting = self.fitting
         fitted = fitting.fitted(name, split, fold, like, seconds)
-        scorer = baseline_scorer(name, split, fitting.features) if fitted is None else fitted.scorer
+        scorer = self._unfitted(name, split) if fitted is None else fitted.scorer
         with fitting.costs.stage("evaluation" if fitted else "baselines"):
             contender = Contender(name, scorer, fitted, self.rehearsal.held_out(scorer, split, HELD_OUT))
         epochs = f", epoch {fitted.best_epoch} of {len(fitted.history)} kept" if fitted and fitted.history else ""
         fitting.say(f"{name}: validation average precision {contender.validation_ap:.4g}{epochs}")
         return contender
+
+    def _unfitted(self, name: str, split: Split) -> Scorer:
+        """A count, or what a user has made."""
+        own = self.fitting.own
+        if name == OWN_SCORER and isinstance(own, OwnScorer):
+            return own.scorer(self.fitting.ids, split, self.fitting.features)
+        return baseline_scorer(name, split, self.fitting.features)
 
     def with_degrees(self, winner: Contender, choice: Choice) -> tuple[Contender, list[Finding]]:
         """The winner with a degree term in its scorer where its validation edges ask for one, and what that changes.

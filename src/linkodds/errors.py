@@ -11,6 +11,7 @@ LinkoddsError
 ├── RunError                a run directory that cannot be written or trusted       1
 │   ├── RunExists           it is there already
 │   └── BrokenRun           truncated, edited, or of another format version
+├── DatabaseError           a database that cannot be reached, read or written      1
 ├── ModelError              training or calibration cannot give what was promised   1
 │   ├── NonFiniteScores     a logit or a loss is NaN or infinite
 │   ├── UnkeptPromise       no threshold is sure to keep what a decision rule promises
@@ -70,6 +71,10 @@ class RunExists(RunError):
 
 class BrokenRun(RunError):
     """A run directory that is truncated, edited, or of another format version."""
+
+
+class DatabaseError(LinkoddsError):
+    """A database that cannot be reached, read or written; no message holds a password."""
 
 
 class ModelError(LinkoddsError):

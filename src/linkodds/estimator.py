@@ -8,13 +8,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.utils._param_validation import InvalidParameterError, validate_parameter_constraints
 from sklearn.utils.validation import check_is_fitted
 
 from linkodds.config import FitConfig
 from linkodds.deployment import Assumed
+from linkodds.edge_folds import EdgeRows, constraints
 from linkodds.error_control import ControlledList, list_links
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.evaluation import Evaluation
+from linkodds.given_again import given_again, name_of, own_of
 from linkodds.graph import Graph
 from linkodds.inductive import with_new_nodes
 from linkodds.inference import (
@@ -27,18 +30,29 @@ from linkodds.inference import (
     score_pairs,
 )
 from linkodds.listing import NotExhaustive, Scope
+from linkodds.new_edges import average_precision_of
+from linkodds.own_encoder import OwnEncoder
+from linkodds.own_scorer import OwnScorer
 from linkodds.pipeline import fit_graph
 from linkodds.reading import read_pairs
 from linkodds.record import PartialRun, Run, at_path, load_run, write_results
+from linkodds.rehearsal import Rehearsal
 from linkodds.report import write_report
+from linkodds.split import Split
+
+
+class InvalidOption(OptionError, InvalidParameterError):  # type: ignore[misc]  # scikit-learn ships no types
+    """A parameter that `LinkPredictor` does not accept; scikit-learn's own error too, in its words."""
 
 
 class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Calibrated link prediction: split, train, calibrate, decide and evaluate in one `fit`.
 
-    Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them.
+    Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them. `model`
+    may also be one of your own: an `OwnEncoder` or a torch module, which is trained here, or an `OwnScorer` or a function
+    of pairs, which is not (docs/own-models.md).
 
-    Attributes after `fit`:
+    Attributes after fit:
         evaluation_: the `Evaluation`, its metrics with intervals at the true base rate.
         embeddings_: shape (nodes, dim), float32, rows in the order of `ids_`; the source embeddings in a directed
             graph; None for a baseline. With folds the vectors of all models stand side by side.
@@ -55,7 +69,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
 
     def __init__(
         self,
-        model: str = "auto",
+        model: Any = "auto",
         *,
         decoder: str = "auto",
         objective: str = "auto",
@@ -127,13 +141,50 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     def fit(self, graph: Graph, y: None = None) -> Self:  # noqa: ARG002  (scikit-learn passes y)
         """Learn from a graph; `y` is ignored, the labels are the graph's edges.
 
+        Args:
+            graph: a `Graph`, `EdgeRows`, or anything that `Graph.from_edges` reads.
+            y: ignored.
         Raises:
+            InvalidOption: a parameter out of its range, in scikit-learn's words.
             LinkoddsError: as `linkodds fit`, one clear message.
         """
-        if not isinstance(graph, Graph):
-            graph = Graph.from_edges(graph)
-        self.run_ = fit_graph(graph, FitConfig.from_options(self._given()))
+        own = self._validated()
+        self.run_ = fit_graph(_graph_of(graph), self._config(own), own=own)
         return self
+
+    def parts(self, graph: Any) -> Split:
+        """The split that `fit` makes of this graph: to train a scorer on its train edges alone, elsewhere, beforehand.
+
+        Args:
+            graph: as for `fit`.
+        """
+        own = self._validated()
+        given = _graph_of(graph)
+        features = None if given.features is None else given.features.matrix.shape[1]
+        single = isinstance(own, OwnScorer) or (own is not None and own.decodes(given.num_nodes, features))
+        split_seed, sample_seed = np.random.SeedSequence(self.seed).spawn(2)
+        return Rehearsal.of(given, self._config(own), split_seed, sample_seed, single=single).split
+
+    def score(self, X: Any, y: None = None) -> float:  # noqa: ARG002
+        """Average precision of edges that the fit did not have, against all pairs that are neither these nor its own.
+
+        An edge with a node that the fit did not know is one that it cannot find, and counts as such.
+
+        Args:
+            X: `EdgeRows` or pairs of ids; those that are edges of the fit are left out.
+            y: ignored.
+        Raises:
+            DataError: no edge is left.
+        """
+        return average_precision_of(self._run(), X.ids() if isinstance(X, EdgeRows) else X)
+
+    def __sklearn_tags__(self) -> Any:
+        """Edges are the rows, and there are no labels: nothing for scikit-learn to validate."""
+        tags = super().__sklearn_tags__()
+        tags.no_validation = True
+        tags.target_tags.required = False
+        tags.input_tags.string = True
+        return tags
 
     @property
     def evaluation_(self) -> Evaluation:
@@ -389,25 +440,50 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         return saved
 
     @classmethod
-    def load(cls, path: Path | str) -> Self:
+    def load(cls, path: Path | str, *, model: Any = None) -> Self:
         """Open a run directory, one that the command line made included.
 
+        Args:
+            path: of the run.
+            model: what was given to `fit` where that was a scorer or a decoder of your own: no file holds code. Without it
+                such a run has its evaluation and report, and scores no further pair.
         Raises:
             BrokenRun: it is incomplete, changed, or of another version.
+            OptionError: `model` is not what the run was made with.
         """
         run = load_run(path)
+        if model is not None and (own := own_of(model)) is not None:
+            run = given_again(run, own)
         names = cls().get_params()
         options = FitConfig.from_options(run.config["options"]).model_dump()
         predictor = cls(**{name: value for name, value in options.items() if name in names})
+        if model is not None:
+            predictor.model = model
         predictor.run_ = run
         return predictor
+
+    def _validated(self) -> OwnEncoder | OwnScorer | None:
+        """The user's own model, if it is one, once all parameters are what they may be."""
+        allowed = {name: kinds for name, kinds in constraints().items() if name in self.get_params(deep=False)}
+        allowed["model"] += [OwnEncoder, OwnScorer, callable]
+        try:
+            validate_parameter_constraints(allowed, self.get_params(deep=False), caller_name=type(self).__name__)
+        except InvalidParameterError as error:
+            raise InvalidOption(str(error)) from error
+        return own_of(self.model)
+
+    def _config(self, own: OwnEncoder | OwnScorer | None) -> FitConfig:
+        given = self._given() | ({} if own is None else {"model": name_of(own)})
+        return FitConfig.from_options(
+            {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        )
 
     def _given(self) -> dict[str, Any]:
         """Options that differ from their defaults; `tune` searches the others."""
         defaults = type(self)().get_params()
         return {
             name: value
-            for name, value in self.get_params().items()
+            for name, value in self.get_params(deep=False).items()
             if type(value) is not type(defaults[name]) or value != defaults[name]
         }
 
@@ -421,6 +497,12 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         table = score_pairs(run, source, target, assumption.deployment(run))
         _refuse_blanks(table, source, target)
         return table.logits, table.probabilities
+
+
+def _graph_of(given: Any) -> Graph:
+    if isinstance(given, EdgeRows):
+        return given.to_graph()
+    return given if isinstance(given, Graph) else Graph.from_edges(given)
 
 
 def _refuse_blanks(table: PairTable, source: NDArray[np.object_], target: NDArray[np.object_]) -> None:

@@ -14,14 +14,16 @@ from linkodds.averaging import MeanModel
 from linkodds.baselines import kept_features
 from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.checkpoint import Checkpoints
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import BASELINES, OWN, FitConfig
 from linkodds.contest import Contender, Contest, entries
 from linkodds.costs import Costs
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
-from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, scores_rng
+from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, diagnose_values, scores_rng
+from linkodds.doctor.model_rules import NUM_PAIRS
 from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.features import Features
 from linkodds.findings import Finding
+from linkodds.function_scoring import FunctionScorer
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.history import Epoch, history_columns
@@ -31,13 +33,16 @@ from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
 from linkodds.model_fitting import ModelFitting, Trainer
 from linkodds.non_edges import draw_non_edges
+from linkodds.own_encoder import OwnEncoder
+from linkodds.own_scorer import OwnScorer, as_given, judged_values
 from linkodds.pair_scoring import embeddings_of
 from linkodds.ranks import reciprocal_ranks
 from linkodds.record import Run
 from linkodds.rehearsal import Rehearsal, as_in_blocks
-from linkodds.scoring import Scorer
+from linkodds.scoring import DegreeAwareScorer, Scorer
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.settings import settings_of_fit, settings_of_winner
+from linkodds.split import Split
 from linkodds.structural_gae import StructuralModel
 from linkodds.training import TrainedModel
 from linkodds.tuning import Tuned, tune
@@ -75,6 +80,8 @@ class Fit:
         say: called with one line a stage.
         on_start: called as each training starts; see `ModelFitting`.
         on_epoch: called after every epoch.
+        own: the user's model that the config's name stands for.
+        split: of the graph, where it was made elsewhere.
     """
 
     def __init__(
@@ -87,14 +94,16 @@ class Fit:
         say: Say,
         on_start: OnStart | None,
         on_epoch: Callable[[Epoch], None] | None,
+        own: OwnEncoder | OwnScorer | None = None,
+        split: Split | None = None,
     ) -> None:
         self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
-        self.say, self.on_start, self.on_epoch = say, on_start, on_epoch
+        self.say, self.on_start, self.on_epoch, self.own = say, on_start, on_epoch, own
         self.checkpoints: Checkpoints | None = None
         self.trainer: Trainer | None = None
         self.features, self.findings = informative_features(graph)
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
-        self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed)
+        self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed, single=self.is_single(), split=split)
         self.split = self.rehearsal.split
         self.tuned: Tuned | None = None
 
@@ -188,6 +197,8 @@ class Fit:
             on_epoch=self.on_epoch,
             checkpoints=self.checkpoints,
             trainer=self.trainer,
+            own=self.own,
+            ids=self.graph.ids,
         )
         return Contest(self.rehearsal, fitting, names)
 
@@ -195,7 +206,10 @@ class Fit:
         """A contender of the first fold, made into what is used, calibrated, decided with and scored on test."""
         winner, folds = mean_of_folds(contest, winner, seconds_for_folds(contest))
         of_folds = about_folds(winner, folds)
-        winner, about_degrees = contest.with_degrees(winner, self.config.degree_calibration)
+        choice = self.config.degree_calibration
+        if isinstance(self.own, OwnScorer) and choice == "auto":
+            choice = "no"  # it is their ranking that is judged, not what we could make of it
+        winner, about_degrees = contest.with_degrees(winner, choice)
         calibration = calibration_samples(contest, winner, folds)
         self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
         num_test = len(self.split.test)
@@ -211,7 +225,7 @@ class Fit:
         self.say(f"measuring on {num_test:,} test edges")
         with self.costs.stage("evaluation"):
             test = self.rehearsal.test(winner.scorer, decisions)
-        said = [*self.graph.findings, *self.findings, *findings, *of_folds, *about_degrees]
+        said = [*self.graph.findings, *self.findings, *findings, *of_folds, *about_degrees, *self.of_own(winner)]
         return Measured(winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.findings])
 
     def evaluated(
@@ -225,7 +239,7 @@ class Fit:
             reciprocal_ranks=ranks,
             split=self.split,
             model={
-                "name": winner.name,
+                "name": self.name_of(winner),
                 "num_parameters": 0 if fitted is None else fitted.num_parameters,
                 "epochs": 0 if fitted is None else len(fitted.history),
                 "folds": self.split.folds,
@@ -237,6 +251,25 @@ class Fit:
             audit=audit_entries(measured.test, audit_rng(self.config.seed)),
             rng=np.random.default_rng(self.saved_seed),
         )
+
+    def is_single(self) -> bool:
+        """Whether it is a user's model that is made once: its scorer, or one whose decoder no file could hold twice."""
+        if not isinstance(self.own, OwnEncoder):
+            return self.own is not None
+        return self.own.decodes(self.graph.num_nodes, None if self.features is None else self.features.matrix.shape[1])
+
+    def name_of(self, winner: Contender) -> str:
+        """As people call it."""
+        return winner.name if self.own is None or winner.name not in OWN else str(self.own.name)
+
+    def of_own(self, winner: Contender) -> list[Finding]:
+        """What is assumed of a user's scorer, and what the doctor says of its own values."""
+        base = winner.scorer.base if isinstance(winner.scorer, DegreeAwareScorer) else winner.scorer
+        if not isinstance(self.own, OwnScorer) or not isinstance(base, FunctionScorer):
+            return []
+        labels, values, weights = judged_values(base, self.split, NUM_PAIRS, scores_rng(self.config.seed))
+        found = diagnose_values(labels, values, base.values, weights)
+        return [*self.own.findings(base, self.split), *as_given(base.name, found)]
 
     def predictions(self, scorer: Scorer, calibrator: Calibrator) -> pl.DataFrame:
         """Test edges, and all non-edges where they are few, else a uniform sample weighted up to their number."""
@@ -263,6 +296,9 @@ class Fit:
         facts = settings_of_fit(self.config, self.reading, self.graph, self.features, self.split, self.device)
         if winner is None:
             return facts
+        if self.own is not None:
+            num_features = None if self.features is None else self.features.matrix.shape[1]
+            facts |= {"own": {"name": self.own.name, "num_features": num_features}}
         return facts | settings_of_winner(self.config, winner, self.split, self.device, self.tuned)
 
 

@@ -71,6 +71,7 @@ class Graph:
         directed: bool = False,
         bipartite: bool | None = None,
         feature_scaling: Scaling = "auto",
+        query: str | None = None,
     ) -> "Graph":
         """Read a graph; what was dropped, detected or assumed is in its `findings`.
 
@@ -78,8 +79,9 @@ class Graph:
         Ids are always text: "NA", "007" and "1.0" stay what they are.
 
         Args:
-            edges: a path (.csv .tsv .txt, also .gz; .parquet; .npz with a SciPy adjacency; .graphml; .gml), a pandas or
-                polars table, a NetworkX graph, a SciPy sparse adjacency, PyG data, or pairs of ids.
+            edges: a path (.csv .tsv .txt, also .gz; .parquet; .npz with a SciPy adjacency; .graphml; .gml), the URL of a
+                database (postgresql://USER@HOST/DATABASE?table=NAME, sqlite:///FILE?table=NAME, duckdb:///FILE?table=NAME),
+                a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG data, or pairs of ids.
             features: a path or a table with ids in its first column; or a path (.npz .npy) or an array whose row i is
                 the i-th of `nodes`, else the i-th node of a graph object, else the node with integer id i.
             nodes: all ids, a path with one a line or an iterable; default those of edges and features.
@@ -90,8 +92,10 @@ class Graph:
             directed: edges have a direction (a NetworkX graph, GraphML and GML know for themselves).
             bipartite: pairs join two sides only; None detects it.
             feature_scaling: "auto", "none", "standard" or "row"; see `linkodds.features.scale_features`.
+            query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
         Raises:
             DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
+            DatabaseError: a database that cannot be reached or read.
             OptionError: options that exclude each other, or that the format has no use for.
         Example:
             >>> graph = Graph.from_edges([("p53", "mdm2"), ("mdm2", "p53"), ("p53", "atm")], nodes=["atm", "mdm2", "p53", "NA"])
@@ -100,7 +104,9 @@ class Graph:
             >>> [finding.message for finding in graph.findings if finding.severity == "warning"]
             ['1 reversed duplicate(s) dropped: (u, v) and (v, u) are one edge.']
         """
-        read = read_edges(edges, source=source, target=target, header=header, delimiter=delimiter, directed=directed)
+        read = read_edges(
+            edges, source=source, target=target, header=header, delimiter=delimiter, directed=directed, query=query
+        )
         given = features if features is not None else read.features
         parts = assemble(
             read,

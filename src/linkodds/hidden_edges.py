@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from linkodds.features import Features
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.split import Split, adjacency
-from linkodds.structural_counts import StructuralCounts, feature_directions
+from linkodds.structural_counts import CUT_OFF, StructuralCounts, feature_directions
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,36 @@ class HiddenEdges:
         graph_seed, rows_seed = seeds.spawn(2)
         counts = StructuralCounts.of(split.message_graph(), split.space, features, np.random.default_rng(graph_seed))
         return HiddenEdges(counts, training_rows(split, features, rows_seed, options, say))
+
+
+PRIOR_EDGES = 50
+"""The folds have as much say in the share of cut-off edges as so many validation edges."""
+
+
+def cut_off_offset(counts: StructuralCounts, rows: Rows, validation: Pairs) -> float:
+    """What is to be added to the logit of a pair that no path connects, natural log of odds.
+
+    A graph that hides edges has more pairs without a path than the message graph, and most of them hide no edge of the
+    fold; so the odds of such a pair come out too low, and in a tree-like graph a large part of the edges to be found are
+    such pairs. Their share among the validation edges, against their share of all pairs, says what the odds are.
+
+    Args:
+        counts: of the message graph.
+        rows: from graphs that hid its edges.
+        validation: shape (edges, 2); without any the offset is 0.
+    """
+    is_cut_off = rows.inputs[:, counts.names.index("distance")] == CUT_OFF
+    weights = rows.weights[~rows.is_edge]
+    of_edges = float(is_cut_off[rows.is_edge].mean())
+    of_zeros = float(weights[is_cut_off[~rows.is_edge]].sum() / weights.sum())
+    of_pairs = counts.cut_off_share
+    if not len(validation) or not all(0 < share < 1 for share in (of_edges, of_zeros, of_pairs)):
+        return 0.0
+    odds = of_pairs / (1 - of_pairs) * of_edges / (1 - of_edges) * (1 - of_zeros) / of_zeros
+    expected = odds / (1 + odds)  # of the validation edges, if a cut-off pair were what it is in the folds
+    found = int((counts.components[validation[:, 0]] != counts.components[validation[:, 1]]).sum())
+    share = (found + PRIOR_EDGES * expected) / (len(validation) + PRIOR_EDGES)
+    return round(float(np.log(share / (1 - share) / odds)), 6)
 
 
 def training_rows(

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from linkodds.database_tables import DatabaseTable
 from linkodds.decision import Decision, decide, parse_rule
 from linkodds.deployment import Assumed, Deployment, assume_missing, assumed_value, fit_link_rate
 from linkodds.doctor.run_rules import impossible_prior
-from linkodds.errors import UnkeptPromise
+from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.evaluation import Evaluation
 from linkodds.evidence import Evidence
 from linkodds.expectation import expected_links
@@ -316,11 +317,12 @@ def about_new_nodes(run: Run, assumption: Assumption) -> str:
 def predict_run(
     run: Run,
     pairs: Any,
-    out: Path,
+    out: Path | DatabaseTable,
     *,
     decision: str | None = None,
     assumption: Assumption = Assumption(),
     new: WithNewNodes | None = None,
+    query: str | None = None,
 ) -> PredictionSummary:
     """Write source, target, logit, probability, decision and known for the given pairs.
 
@@ -329,16 +331,17 @@ def predict_run(
 
     Args:
         run: a finished run.
-        pairs: a file or table of pairs in the user's ids.
-        out: .csv, .tsv or .parquet; written aside and renamed.
+        pairs: a file, a table or the URL of a database: pairs in the user's ids.
+        out: .csv, .tsv or .parquet, written aside and renamed; or a table of a database.
         decision: a rule; None applies the one stored with the run.
         assumption: about missing links.
         new: nodes that pairs may name beside those of the run; a column `new` then says which pairs do.
+        query: the SELECT that gives the pairs, where they are in a database.
     """
     writer = table_writer(out)
     deployment = assumption.deployment(run)
     rule = decision_of(run, decision)
-    source, target = read_pairs(pairs)
+    source, target = read_pairs(pairs, query=query)
     said, columns = deployment.assumption, {}
     if new is None:
         table = score_pairs(run, source, target, deployment)
@@ -411,7 +414,7 @@ def links_of_new_nodes(
 def find_run_of_new_nodes(
     run: Run,
     new: WithNewNodes,
-    out: Path,
+    out: Path | DatabaseTable,
     *,
     top: int | None = None,
     decision: str | None = None,
@@ -428,7 +431,7 @@ def find_run_of_new_nodes(
 
 def find_run(
     run: Run,
-    out: Path,
+    out: Path | DatabaseTable,
     *,
     top: int | None = None,
     decision: str | None = None,
@@ -442,10 +445,11 @@ def find_run(
     """Write the best new links: source, target, logit, probability, q_value and evidence; and to `out`.json what it rests on.
 
     While it runs, and if it is interrupted, `out`.partial holds the best so far, as CSV, and says so in its first line.
+    Beside a table of a database there is neither.
 
     Args:
         run: a finished run.
-        out: .csv, .tsv, .parquet, .jsonl or .graphml; written aside and renamed.
+        out: .csv, .tsv, .parquet, .jsonl or .graphml, written aside and renamed; or a table of a database.
         top: at most this many.
         decision: only pairs that pass this rule (`budget:K` lists exactly K).
         assumption: about missing links.
@@ -456,6 +460,9 @@ def find_run(
         on_block: called with the share of the search done.
     """
     writer = table_writer(out)
+    partial = partial_path(out) if isinstance(out, Path) else None
+    if resume and partial is None:
+        raise OptionError("--resume goes on from a FILE.partial; a search for a table starts anew, so leave it out.")
     deployment = assumption.deployment(run)
     top, threshold = _limits(run, top, decision)
     searched = None
@@ -466,18 +473,18 @@ def find_run(
             top,
             threshold,
             on_block,
-            partial=partial_path(out),
+            partial=partial,
             to_table=lambda so_far: link_table(run, so_far, deployment),
             resume=resume,
         )
     else:
-        way = way_of_partial(partial_path(out)) if resume else search
+        way = way_of_partial(partial) if resume and partial is not None else search
         looking = LinkSearch(run, scope, top=top, threshold=threshold, way=way)
-        if resume:
-            looking.resume(partial_path(out))
+        if resume and partial is not None:
+            looking.resume(partial)
         if on_start is not None:
             on_start(looking.announcement())
-        found = looking.run_to_end(partial_path(out), lambda so_far: link_table(run, so_far, deployment), on_block)
+        found = looking.run_to_end(partial, lambda so_far: link_table(run, so_far, deployment), on_block)
         searched = looking.searched(found)
     frame = link_table(run, found, deployment)
     expected = expected_links(held_out_of(run), deployment, found.logits)
@@ -490,7 +497,8 @@ def find_run(
         None if searched is None else searched.to_json(),
         None if searched is None else searched.sentence(),
     )
-    write_notes(out, {"mode": "best", **vars(summary)})
+    if isinstance(out, Path):
+        write_notes(out, {"mode": "best", **vars(summary)})
     writer(frame)
     return summary
 

@@ -1,4 +1,4 @@
-"""Tables of links as files: the formats, and the list that an unfinished search leaves."""
+"""Tables of links as files or in databases: the formats, and the list that an unfinished search leaves."""
 
 import io
 import json
@@ -9,19 +9,26 @@ from typing import Any
 import networkx as nx
 import polars as pl
 
+from linkodds.database_tables import DatabaseTable
 from linkodds.errors import MalformedFile, OptionError, RunError
 from linkodds.record import parquet_bytes
 
 _STATE = "# state: "
 
 
-def table_writer(out: Path) -> Callable[[pl.DataFrame], None]:
-    """What writes a table to `out` by its suffix, aside first and then renamed; what cannot work is refused at once.
+def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
+    """What writes a table to `out`; what cannot work is refused at once.
+
+    A file is written by its suffix, aside first and then renamed; a table of a database in one transaction.
 
     Raises:
         OptionError: a suffix that is no format.
         RunError: a directory of that name, or no directory to put the file in.
+        DatabaseError: a table that is there and may not be added to, or a database that cannot be reached.
     """
+    if isinstance(out, DatabaseTable):
+        out.refuse_unusable()
+        return out.write
     formats: dict[str, Callable[[pl.DataFrame], bytes]] = {
         ".csv": lambda table: _csv(table, ","),
         ".tsv": lambda table: _csv(table, "\t"),

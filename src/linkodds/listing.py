@@ -17,15 +17,18 @@ import polars as pl
 from linkodds.candidates import Recall, candidate_pairs, measure_recall, num_each_for, sampled_rows
 from linkodds.errors import OptionError, RunError, UnknownNode
 from linkodds.link_files import read_partial, write_partial
+from linkodds.nearby import GivenPairs
 from linkodds.pairs import Pairs
 from linkodds.partners import Partners, find_partners
 from linkodds.preflight import all_pairs_announcement, candidates_announcement, search_announcement
 from linkodds.reading import read_nodes
 from linkodds.record import Run
-from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer
+from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
+from linkodds.screening import ScreenedPairs
 from linkodds.search import MAX_LINKS, Ends, FoundPairs, PairSearch
 from linkodds.spectral import low_rank
-from linkodds.stack import StackScorer
+from linkodds.stack import StackScorer, node_vectors
+from linkodds.structural_gae import StructuralScorer
 from linkodds.tiles import Nodes, RisingProducts
 
 SECONDS_BETWEEN_PARTIALS = 30.0
@@ -170,8 +173,9 @@ def _fingerprint(run: Run, ends: Ends, asked: list[Any]) -> str:
     digest = hashlib.sha256(repr(asked).encode())
     for nodes in (ends.first, ends.second):
         digest.update(b"all" if nodes is None else nodes.tobytes())
-    # Logits of some pairs stand for the weights.
-    digest.update(run.scorer.logits(run.split.recorded().pairs[:1000]).tobytes())
+    # Logits of some pairs stand for the weights: few, for each may take a row of counts.
+    pairs = run.split.recorded().pairs
+    digest.update(run.scorer.logits(pairs[:: len(pairs) // 64 + 1]).tobytes())
     return digest.hexdigest()
 
 
@@ -272,8 +276,7 @@ class LinkSearch:
                 top=top,
                 threshold=threshold,
                 ends=ends,
-                candidates=self._candidates,
-                max_cells=max_cells,
+                candidates=_given(run, self._candidates, top if threshold is None else None, max(max_cells >> 4, 1)),
             )
         asked = [top, threshold, scope.within_hops, self._search.num_steps, run.split.message_graph_hash(), self.way]
         self._fingerprint = _fingerprint(run, ends, asked)
@@ -299,10 +302,9 @@ class LinkSearch:
         recall = measure_recall(
             self._run.scorer,
             recorded,
-            self._candidates,
+            found.pairs,
             ends=self._ends,
             rows=rows,
-            num_listed=len(found.logits),
             lowest=lowest,
         )
         return Searched("candidates", recorded.num_absent, len(self._candidates), recall)
@@ -359,14 +361,38 @@ def _candidates(run: Run, ends: Ends, top: int | None, threshold: float | None) 
 
 def _node_vectors(run: Run) -> list[tuple[Embeddings, Embeddings]]:
     """Vectors whose inner products say something of links: the scorer's own, or the leading part of the message graph."""
-    scorer = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
-    if isinstance(scorer, InnerProductScorer):
-        return [(scorer.signed, scorer.target)]
-    if isinstance(scorer, StackScorer):
-        return scorer.node_vectors
+    found: list[tuple[Embeddings, Embeddings]] = []
+    for vectors in _vectors_of(run.scorer):
+        if not any(np.array_equal(vectors[0], left) and np.array_equal(vectors[1], right) for left, right in found):
+            found.append(vectors)
+    if found:
+        return found
     graph = run.split.message_graph().astype(np.float64)
     symmetric = not run.split.space.directed
     rng = np.random.default_rng(run.config["options"]["seed"])
     leading = low_rank(graph, min(RANK, graph.shape[0]), rng, symmetric=symmetric)
-    vectors = leading.weighted(leading.values)
-    return [(vectors.left, vectors.right)]
+    embedding = leading.weighted(leading.values)
+    return [(embedding.left, embedding.right)]
+
+
+def _vectors_of(scorer: Scorer) -> list[tuple[Embeddings, Embeddings]]:
+    if isinstance(scorer, DegreeAwareScorer):
+        return _vectors_of(scorer.base)
+    if isinstance(scorer, MeanScorer):
+        return [vectors for each in scorer.scorers for vectors in _vectors_of(each)]
+    if isinstance(scorer, InnerProductScorer):
+        return [(scorer.signed, scorer.target)]
+    if isinstance(scorer, StackScorer):
+        return node_vectors(scorer.counts)
+    if isinstance(scorer, StructuralScorer):
+        return [(scorer.table.signed, scorer.table.target), *node_vectors(scorer.counts)]
+    return []
+
+
+def _given(run: Run, candidates: Pairs, num_wanted: int | None, max_pairs: int) -> GivenPairs:
+    """The candidates; screened where only the best so many are wanted, and the scorer can."""
+    base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    if num_wanted is None or not isinstance(base, StackScorer):
+        return GivenPairs(run.scorer, candidates, max_pairs=max_pairs)
+    rng = np.random.default_rng(run.config["options"]["seed"])
+    return ScreenedPairs(run.scorer, base, candidates, num_wanted=num_wanted, max_pairs=max_pairs, rng=rng)

@@ -10,13 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
-from linkodds.config import AUTOENCODERS, ON_HIDDEN_EDGES, PAIR_MODELS, STACK, STRUCTURAL, FitConfig
+from linkodds.config import AUTOENCODERS, ON_HIDDEN_EDGES, OWN_ENCODER, PAIR_MODELS, STACK, STRUCTURAL, FitConfig
 from linkodds.costs import Costs
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.hidden_edges import HiddenEdges
 from linkodds.history import Epoch
 from linkodds.metrics import average_precision
+from linkodds.own_encoder import OwnEncoder
+from linkodds.own_scorer import OwnScorer
 from linkodds.pair_training import train_pair_model
 from linkodds.pair_workload import epoch_work
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
@@ -136,6 +138,8 @@ class ModelFitting:
         on_epoch: called after every epoch.
         checkpoints: where the state of each training is kept, and taken from; None keeps it nowhere.
         trainer: what trains instead of `train` and `train_pair_model`; None for these.
+        own: the user's model where it is one; None: all are ours.
+        ids: shape (nodes,), for a user's model alone.
         findings: gets what there is to say of trainings that a time budget made shorter.
         epochs_allowed: gets the most epochs of each model that was trained.
         spent: gets the nominal seconds of each model that was fitted, counted and not measured.
@@ -155,6 +159,8 @@ class ModelFitting:
     on_epoch: Callable[[Epoch], None] | None = None
     checkpoints: Checkpoints | None = None
     trainer: Trainer | None = None
+    own: OwnEncoder | OwnScorer | None = None
+    ids: NDArray[np.object_] = field(default_factory=lambda: np.zeros(0, dtype=object))
     findings: list[Finding] = field(default_factory=list)
     epochs_allowed: dict[str, int] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
@@ -174,6 +180,8 @@ class ModelFitting:
         """
         if name in AUTOENCODERS:
             return self._trained(name, split, fold, like if isinstance(like, TrainedModel) else None, seconds)
+        if name == OWN_ENCODER:
+            return self._own(split, fold)
         if name == STACK:
             return self._stacked(split, fold, is_planned=seconds is not None)
         if name == STRUCTURAL:
@@ -367,6 +375,31 @@ class ModelFitting:
         if trained.was_cut_short:
             self.findings.append(clock.finding(label, len(trained.history)))
         return trained
+
+    def _own(self, split: Split, fold: int) -> TrainedModel:
+        """A user's encoder, trained as ours are; what an epoch of it takes nobody can count beforehand."""
+        assert isinstance(self.own, OwnEncoder)
+        label = f"{self.own.name}-fold-{fold + 1}" if fold else str(self.own.name)
+        num_features = None if self.features is None else self.features.matrix.shape[1]
+        start = train_pair_model if self.own.decodes(split.space.num_nodes, num_features) else train
+        self.say(f"training {label} on {self.device.type}")
+        checkpoint = None if self.checkpoints is None else self.checkpoints.of(OWN_ENCODER, fold)
+        resumed = self._resumed(checkpoint)
+        if self.on_start is not None:
+            self.on_start(label, self.config.epochs, () if resumed is None else resumed.history)
+        with self.costs.stage("training"):
+            return start(
+                OWN_ENCODER,
+                split,
+                self.features,
+                self.config,
+                seeds=self._seeds(fold),
+                device=self.device,
+                on_epoch=self.on_epoch,
+                checkpoint=checkpoint,
+                resumed=resumed,
+                own=self.own,
+            )
 
     def _stacked(self, split: Split, fold: int, *, is_planned: bool) -> StackedModel:
         self.spent[STACK] = self.spent.get(STACK, 0.0) + self._seconds_on_hidden_edges(STACK, split)

@@ -93,6 +93,9 @@ class GivenPairs:
         max_pairs: looked at at a time.
     """
 
+    is_final = False
+    """Whether a logit has the same bits whatever other pairs are asked for with it: then it is not computed again."""
+
     def __init__(self, scorer: Scorer, pairs: Pairs, *, max_pairs: int) -> None:
         self._scorer, self._pairs = scorer, pairs
         self._starts = np.append(np.arange(0, len(pairs), max(max_pairs, 1)), len(pairs))
@@ -102,13 +105,17 @@ class GivenPairs:
 
     def survivors(self, tile: int, floor: float) -> Survivors:
         """As `Tiles.survivors`; both bounds are the logit itself."""
-        pairs = self._pairs[self._starts[tile] : self._starts[tile + 1]]
-        logits = self._scorer.logits(pairs)
-        self.num_computed += len(logits)
+        some = slice(self._starts[tile], self._starts[tile + 1])
+        self.num_computed += int(self.cells[tile])
+        pairs, logits = self._scored(some)
         if not np.isfinite(logits).all():
             raise NonFiniteScores("a logit is NaN or infinite; the run's weights are damaged, fit it again.")
         pairs, logits = pairs[logits >= floor], logits[logits >= floor]
         return Survivors(pairs[:, 0], pairs[:, 1], logits, logits)
+
+    def _scored(self, some: slice) -> tuple[Pairs, NDArray[np.float64]]:
+        """Some of the pairs and their logits: all of them, or those that are worth one."""
+        return self._pairs[some], self._scorer.logits(self._pairs[some])
 
 
 def distances(neighbors: sp.csr_array, pairs: Pairs, *, most: int) -> NDArray[np.int64]:

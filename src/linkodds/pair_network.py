@@ -130,6 +130,7 @@ def fit_network(
     epochs: int,
     members: int,
     seeds: np.random.SeedSequence,
+    edge_weight: float = EDGE_WEIGHT,
 ) -> PairNetwork:
     """Train perceptrons on the cross-entropy of rows. On one core, so that any number of threads gives the same bits.
 
@@ -141,6 +142,7 @@ def fit_network(
         epochs: passes over the rows; more where they are so few that it would take fewer than 600 steps.
         members: perceptrons, each with a start and an order of rows of its own.
         seeds: of these.
+        edge_weight: how many times more an edge weighs while training; the logits are those of none.
     """
     usual = np.array([np.median(np.abs(column[column != 0])) if column.any() else 1.0 for column in inputs[is_edge].T])
     blank = np.zeros(len(usual), dtype=np.float32)
@@ -156,10 +158,10 @@ def fit_network(
         [np.clip((x - scaled.mean) / scaled.deviation, -_CLIP, _CLIP), np.ones(len(x))]  # 1 for the bias
     ).astype(np.float32)
     del x
-    trained_at = np.where(is_edge, EDGE_WEIGHT, 1.0) * weights
+    trained_at = np.where(is_edge, edge_weight, 1.0) * weights
     with threadpool_limits(1, user_api="blas"):
         fitted = tuple(
-            _fit_member(rows, is_edge, trained_at, widths, epochs, np.random.default_rng(seed))
+            _fit_member(rows, is_edge, trained_at, edge_weight, widths, epochs, np.random.default_rng(seed))
             for seed in seeds.spawn(members)
         )
     return PairNetwork(scaled.usual, scaled.mean, scaled.deviation, fitted)
@@ -174,6 +176,7 @@ def _fit_member(
     rows: Floats32,
     is_edge: NDArray[np.bool_],
     weights: NDArray[np.float64],
+    edge_weight: float,
     widths: tuple[int, ...],
     epochs: int,
     rng: np.random.Generator,
@@ -205,7 +208,7 @@ def _fit_member(
                 move = first[place] / (np.sqrt(second[place]) + np.float32(1e-8 * root))
                 matrix *= np.float32(1 - rate * _DECAY)
                 matrix -= np.float32(rate * root / (1 - _MOMENTS[0] ** step)) * move
-    matrices[-1][-1] -= np.float32(np.log(EDGE_WEIGHT))
+    matrices[-1][-1] -= np.float32(np.log(edge_weight))
     return tuple(matrices)
 
 

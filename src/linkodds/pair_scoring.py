@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import BrokenRun
+from linkodds.function_scoring import FunctionScorer, LostScorer
 from linkodds.pairs import Pairs
 from linkodds.scoring import Embeddings, InnerProductScorer, MeanScorer, Scorer
 
@@ -248,6 +249,8 @@ def embeddings_of(scorer: Scorer) -> tuple[Embeddings, Embeddings] | None:
     """
     if isinstance(scorer, InnerProductScorer | PairScorer):
         return scorer.source, scorer.target
+    if isinstance(scorer, FunctionScorer | LostScorer):
+        return scorer.embeddings
     if isinstance(scorer, MeanScorer):
         pairs = [each for each in scorer.scorers if isinstance(each, PairScorer)]
         if len(pairs) == len(scorer.scorers):
@@ -259,6 +262,8 @@ def embeddings_of(scorer: Scorer) -> tuple[Embeddings, Embeddings] | None:
 
 def decoder_facts(scorer: Scorer) -> dict[str, Any]:
     """What config.yaml says of a trained decoder: its kind, and scale, bias and signs of an inner product."""
+    if isinstance(scorer, FunctionScorer):
+        return {"kind": "own"}
     if not isinstance(scorer, InnerProductScorer):
         return {"kind": "hadamard"}
     return {"scale": scorer.scale, "bias": scorer.bias, "num_negative_dimensions": scorer.num_negative}

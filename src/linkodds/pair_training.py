@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from linkodds.autoencoder import encoder_inputs
 from linkodds.checkpoint import Checkpoint, Recorder, TrainingState
 from linkodds.config import FitConfig
 from linkodds.encoder import input_matrix
@@ -19,6 +20,7 @@ from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.features import Features
 from linkodds.history import Epoch
 from linkodds.message_graph import MessageGraph
+from linkodds.own_encoder import OwnAutoencoder, OwnEncoder
 from linkodds.pair_decoder import PairAutoencoder, scaled_inputs
 from linkodds.pairs import KnownPairs, Pairs
 from linkodds.safeguard import Safeguard
@@ -39,6 +41,7 @@ def train_pair_model(
     should_stop: Callable[[], bool] = lambda: False,
     checkpoint: Checkpoint | None = None,
     resumed: TrainingState | None = None,
+    own: OwnEncoder | None = None,
 ) -> TrainedModel:
     """Train refined-gae or ncn and keep the epoch with the best validation average precision.
 
@@ -58,6 +61,7 @@ def train_pair_model(
         should_stop: asked before every epoch, once there is a best one; True ends training.
         checkpoint: where to keep the state of the training; None keeps it nowhere.
         resumed: the state to go on from, made with the same other arguments; see `train`.
+        own: a user's module that encodes and decodes, in the place of the name's.
     Raises:
         NonFiniteScores: the loss was NaN or infinite before the first validation.
         OptionError: ncn in a bipartite graph, where nodes of the two sides have no common neighbours.
@@ -72,18 +76,26 @@ def train_pair_model(
     known = KnownPairs(split.space, split.train)
     odds = 1.0 if config.positive_weight == "balanced" else 1.0 / config.zeros_per_edge
     rng = np.random.default_rng(zeros_seed)  # batches and zeros: its state is in the checkpoints
-    model = PairAutoencoder(
-        name,
-        split.space.num_nodes,
-        None if features is None else features.matrix.shape[1],
-        config,
-        directed=split.space.directed,
-        effective_odds=odds,
-        rng=torch_rng(weight_seed, torch.device("cpu")),
-    ).to(device)
-    inputs = scaled_inputs(input_matrix(features, device))
+    num_nodes, num_features = split.space.num_nodes, None if features is None else features.matrix.shape[1]
+    weights_rng = torch_rng(weight_seed, torch.device("cpu"))
     graph, message_graph = MessageGraph(split, device), split.message_graph()
     whole, neighbors = graph.whole, graph.neighbors_without(np.empty(0, dtype=np.int64))
+    model: PairAutoencoder | OwnAutoencoder
+    if own is not None:
+        inputs = encoder_inputs(features, device)
+        model = OwnAutoencoder(own.build(num_nodes, num_features, weights_rng).to(device), split.space)
+        model.encoder.dim(whole, inputs, directed=split.space.directed)
+    else:
+        inputs = scaled_inputs(input_matrix(features, device))
+        model = PairAutoencoder(
+            name,
+            num_nodes,
+            num_features,
+            config,
+            directed=split.space.directed,
+            effective_odds=odds,
+            rng=weights_rng,
+        ).to(device)
     num_batches = choose_batches(len(split.train), config)
     assert config.learning_rate is not None
     assert config.validate_every is not None
@@ -162,7 +174,7 @@ def train_pair_model(
 class _InTraining:
     """The model as a scorer that computes in float32, which is enough to tell epochs apart, and several times quicker."""
 
-    model: PairAutoencoder
+    model: PairAutoencoder | OwnAutoencoder
     embeddings: Tensor
     neighbors: sp.csr_array
 

@@ -10,9 +10,10 @@ import torch
 
 from linkodds.auto import choose
 from linkodds.checkpoint import Checkpoints, checkpoint_interval
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import BASELINES, OWN, OWN_ENCODER, OWN_SCORER, FitConfig
 from linkodds.contest import Contender, Contest
 from linkodds.costs import Costs
+from linkodds.database_urls import Database
 from linkodds.decision import parse_rule
 from linkodds.errors import InvertedRanking, OptionError
 from linkodds.evaluation import Evaluation
@@ -22,9 +23,12 @@ from linkodds.graph import Graph
 from linkodds.history import Epoch, history_columns, history_csv
 from linkodds.model_fitting import Trainer
 from linkodds.non_edge_scores import TallyRunner
+from linkodds.own_encoder import OwnEncoder
+from linkodds.own_scorer import OwnScorer
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
+from linkodds.split import Split
 from linkodds.training import choose_device
 from linkodds.tuning import refuse_without_options
 
@@ -41,10 +45,11 @@ class ReadingOptions:
     directed: bool = False
     bipartite: bool | None = None
     features: Path | None = None
+    query: str | None = None
 
 
 def fit_run(
-    edges: Path,
+    edges: Path | Database,
     out: Path,
     config: FitConfig,
     *,
@@ -63,7 +68,7 @@ def fit_run(
     counts the process that came to the end.
 
     Args:
-        edges: any file that `Graph.from_edges` reads.
+        edges: any file or database that `Graph.from_edges` reads.
         out: RUN; written as RUN.partial and renamed when complete.
         config: all options of the fit.
         reading: how to read the file.
@@ -103,6 +108,7 @@ def fit_run(
             directed=reading.directed,
             bipartite=reading.bipartite,
             feature_scaling=config.feature_scaling,
+            query=reading.query,
         )
     return fit_graph(
         graph,
@@ -128,6 +134,8 @@ def fit_graph(
     progress: Say | None = None,
     on_start: OnStart | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
+    own: OwnEncoder | OwnScorer | None = None,
+    split: Split | None = None,
     trainer: Trainer | None = None,
     runner: TallyRunner | None = None,
 ) -> Run:
@@ -143,12 +151,17 @@ def fit_graph(
         progress: called with one line a stage.
         on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
         on_epoch: called after every epoch.
+        own: a user's encoder or scorer; the config's model is then "own-encoder" or "own-scorer".
+        split: of this graph, where it was made elsewhere: what a scorer knew settles it; None: made here.
         trainer: trains in another way than in memory.
         runner: scores non-edges in another way than on threads of this process.
+    Raises:
+        OptionError: a model that is somebody's own and not given, or options that it cannot have.
     """
     say = progress or (lambda _: None)
     costs = costs or Costs()
     parse_rule(config.decision)  # refused before any work
+    _refuse_for_own(config, own)
     if config.tune:
         refuse_without_options(config.model)
     device = choose_device(config.device)
@@ -157,7 +170,7 @@ def fit_graph(
     if resumed is not None:
         reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
-        fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch)
+        fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch, own, split)
         fit.trainer = trainer
         fit.rehearsal = replace(fit.rehearsal, runner=runner)
         if partial is None:
@@ -177,6 +190,22 @@ def fit_graph(
             write_results(partial, run)
             write_report(run, partial.path / "report.html")
             return at_path(run, partial.commit())
+
+
+def _refuse_for_own(config: FitConfig, own: OwnEncoder | OwnScorer | None) -> None:
+    name = {OwnEncoder: OWN_ENCODER, OwnScorer: OWN_SCORER}.get(type(own))
+    if config.model in OWN and own is None:
+        raise OptionError(
+            f"--model {config.model} is a model of your own, which is Python code: give it to LinkPredictor(model=...), or "
+            "have it score pairs into a file for 'linkodds evaluate --scores FILE --edges EDGES'."
+        )
+    if own is not None and config.model != name:
+        raise OptionError(f"with a model of your own the config's model is {name!r}, not {config.model!r}.")
+    if own is not None and config.time_budget is not None:
+        raise OptionError(
+            "--time-budget is spent as counted work, and what a model of your own takes cannot be counted beforehand; "
+            "say epochs instead."
+        )
 
 
 @contextmanager
@@ -215,6 +244,8 @@ def evaluate_models(
         auto where it is a mean, of `model["members"]`.
     """
     parse_rule(config.decision)
+    for name in names:
+        _refuse_for_own(config.model_copy(update={"model": name}), None)
     if config.tune:
         raise OptionError(
             "--tune is of 'linkodds fit'; a comparison takes each model as its options say. Leave it out."

@@ -1,6 +1,7 @@
-"""Reading: files and in-memory tables become an edge list, a list of nodes or a list of pairs, always with text ids."""
+"""Reading: files, databases and in-memory tables become edges, a list of nodes or a list of pairs, always with text ids."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from linkodds.database_urls import Database, place_of
+from linkodds.databases import read_database
 from linkodds.delimited import is_text_file, read_table
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.findings import Finding
@@ -25,7 +28,10 @@ from linkodds.interop import (
 )
 from linkodds.tables import NOISE, Table, is_frame, load_sparse, read_bytes, require_file, table_of_frame
 
-EDGE_FORMATS = ".csv .tsv .txt (also .gz), .parquet, .npz (SciPy adjacency), .graphml, .gml"
+EDGE_FORMATS = (
+    ".csv .tsv .txt (also .gz), .parquet, .npz (SciPy adjacency), .graphml, .gml, or a database "
+    "(postgresql://, sqlite:/// or duckdb:///, with ?table=NAME)"
+)
 
 
 def read_edges(
@@ -36,18 +42,25 @@ def read_edges(
     header: bool | None = None,
     delimiter: str | None = None,
     directed: bool = False,
+    query: str | None = None,
 ) -> EdgeList:
-    """Edges of a file or of an object, as they stand there.
+    """Edges of a file or of an object, as they stand there; of a database in the order of their ids.
+
+    The rows of a table have no order: a server may send them in another one after an update. So the nodes are numbered in
+    the order of their ids, and the same rows are the same graph.
 
     Args:
-        edges: a path, a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG data, or pairs of ids.
+        edges: a path, the URL of a database, a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG
+            data, or pairs of ids.
         source: column of the first id, by name, or by number from 1 in a file without header; default the first.
         target: column of the second id; default the second.
         header: whether the first line names the columns; None detects it (the rule is in `delimited.read_table`).
         delimiter: of the columns; None detects it.
         directed: edges have a direction.
+        query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
     Raises:
         MalformedFile: a file that cannot be read as what its name says, with line, column and value.
+        DatabaseError: a database that cannot be reached or read.
         DataError: an object that holds no graph.
         OptionError: a format or an option that does not fit.
     Example:
@@ -55,9 +68,34 @@ def read_edges(
         >>> edges.ids.tolist(), edges.pairs.tolist()
         (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
     """
+    read = _read(edges, source, target, header, delimiter, directed, query)
+    return _in_order_of_ids(read) if isinstance(_place_of(edges), Database) else read
+
+
+def _place_of(edges: Any) -> Any:
+    return place_of(edges) if isinstance(edges, str) else edges
+
+
+def _read(
+    edges: Any,
+    source: str | int | None,
+    target: str | int | None,
+    header: bool | None,
+    delimiter: str | None,
+    directed: bool,
+    query: str | None,
+) -> EdgeList:
     options = {"source": source, "target": target, "header": header, "delimiter": delimiter}
-    if isinstance(edges, str | Path):
-        path = Path(edges)
+    edges = _place_of(edges)
+    if isinstance(edges, Database):
+        _refuse({"header": header, "delimiter": delimiter}, "a database")
+        return _edges_of_table(read_database(edges, query), source, target, directed)
+    if query is not None:
+        raise OptionError(
+            "--query is for a database: postgresql://, sqlite:/// or duckdb:/// in the place of the file."
+        )
+    if isinstance(edges, Path):
+        path = edges
         if is_text_file(path) or path.suffix.lower() == ".parquet":
             table = read_table(path, header=header, delimiter=delimiter, ids=(source, target))
             return _edges_of_table(table, source, target, directed)
@@ -91,8 +129,11 @@ def read_pairs(
     target: str | int | None = None,
     header: bool | None = None,
     delimiter: str | None = None,
+    query: str | None = None,
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Pairs to predict, in the user's ids and order: the formats and the rules of `read_edges`; any id is allowed.
+
+    Those of a database are in the order that it sends them in: a query with ORDER BY settles it.
 
     No pairs at all are a fine question in Python, where a filter may leave none; a file without a row is refused.
 
@@ -109,7 +150,7 @@ def read_pairs(
         return nothing, nothing
     # A matrix of pairs need not be symmetric, a graph file keeps the direction that it has.
     is_matrix = sp.issparse(pairs) or (isinstance(pairs, str | Path) and Path(pairs).suffix.lower() == ".npz")
-    read = read_edges(pairs, source=source, target=target, header=header, delimiter=delimiter, directed=is_matrix)
+    read = _read(pairs, source, target, header, delimiter, is_matrix, query)
     return read.ids[read.pairs[:, 0]], read.ids[read.pairs[:, 1]]
 
 
@@ -183,9 +224,9 @@ def id_columns(table: Table, source: str | int | None, target: str | int | None)
 
 def _edges_of_table(table: Table, source: str | int | None, target: str | int | None, directed: bool) -> EdgeList:
     first, second = id_columns(table, source, target)
-    if not len(table.lines):
-        raise DataError(f"{table.place} has no row.")
     frame = table.load([first, second])
+    if not frame.height:
+        raise DataError(f"{table.place} has no row.")
     columns = [frame.get_column(str(i)) for i in (first, second)]
     for position, column in zip((first, second), columns, strict=True):
         empty = (column == "").arg_max()
@@ -206,6 +247,17 @@ def _edges_of_table(table: Table, source: str | int | None, target: str | int | 
         )
     layout = f"{table.layout or 'table'}, columns {table.names[first]!r} and {table.names[second]!r}"
     return EdgeList(ids, pairs, directed, table.where, layout=layout, findings=tuple(findings))
+
+
+def _in_order_of_ids(edges: EdgeList) -> EdgeList:
+    order = pl.Series(edges.ids.tolist(), dtype=pl.String).arg_sort().to_numpy()
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    keys = rank[edges.pairs[:, 0]] * np.int64(len(order)) + rank[edges.pairs[:, 1]]
+    keys.sort()
+    pairs = np.column_stack(np.divmod(keys, len(order)))
+    place = edges.where(0).rsplit(", ", 1)[0]  # rows are counted as they were sent, which another time may be otherwise
+    return replace(edges, ids=edges.ids[order], pairs=pairs, where=lambda _: place)
 
 
 def _number_ids(source: pl.Series, target: pl.Series) -> tuple[NDArray[np.object_], NDArray[np.int64]]:

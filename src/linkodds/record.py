@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from linkodds.baselines import CosineScorer, baseline_scorer
 from linkodds.calibration import Calibrator
-from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, STACK, STRUCTURAL
+from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, OWN_ENCODER, OWN_SCORER, STACK, STRUCTURAL
 from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
 from linkodds.degree_term import DegreeTerm
 from linkodds.errors import BrokenRun, LinkoddsError, RunError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.features import Features
+from linkodds.function_scoring import LostScorer
 from linkodds.held_out import HeldOut
 from linkodds.history import history_csv
 from linkodds.non_edges import degrees_of
@@ -233,6 +234,11 @@ def write_results(partial: PartialRun, run: Run) -> None:
     partial.write("cost.json", _json(run.cost))
 
 
+def run_id(run: Run) -> str:
+    """What a row in a database says that it came from: the first 16 digits of the SHA-256 of evaluation.json."""
+    return hashlib.sha256(_json(run.evaluation)).hexdigest()[:16]
+
+
 def load_run(path: Path | str) -> Run:
     """Open a run directory; every file is held against its hash first, and nothing in it is ever executed.
 
@@ -299,6 +305,8 @@ def _read(path: Path) -> Run:
         scorer = _mean_scorer(config["members"], split, weights, path)
     elif model in BASELINES or model in ON_HIDDEN_EDGES:
         scorer = _scorer_of(model, split, weights, path)
+    elif model == OWN_SCORER or (model == OWN_ENCODER and config["decoder"].get("kind") == "own"):
+        scorer = _lost_scorer(config["own"]["name"], path / "embeddings.parquet")
     else:
         scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"], weights, split)
     if (term := DegreeTerm.from_json(config["degree_term"])).is_used:
@@ -323,6 +331,11 @@ def _read(path: Path) -> Run:
         trials=pl.read_csv(path / _TRIALS) if (path / _TRIALS).is_file() else None,
         features=_read_features(path / _FEATURES, facts["feature_scaling"], len(ids)),
     )
+
+
+def _lost_scorer(name: str, embeddings: Path) -> LostScorer:
+    """In the place of a model that is code of its author's, with the embeddings that it left, if any."""
+    return LostScorer(str(name), _sides(pl.read_parquet(embeddings)) if embeddings.is_file() else None)
 
 
 def _scorer_of(model: str, split: Split, weights: Mapping[str, NDArray[Any]], path: Path) -> Scorer:
@@ -473,12 +486,16 @@ def _embedding_table(run: Run) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def _scorer(table: pl.DataFrame, decoder: dict[str, Any], weights: Mapping[str, NDArray[Any]], split: Split) -> Scorer:
+def _sides(table: pl.DataFrame) -> tuple[Embeddings, Embeddings]:
     def side(prefix: str) -> Embeddings:
         return table.select(pl.col(f"^{prefix}[0-9]+$")).to_numpy().astype(np.float32)
 
     source = side("source_") if "source_0" in table.columns else side("")
-    target = side("target_") if "target_0" in table.columns else source
+    return source, side("target_") if "target_0" in table.columns else source
+
+
+def _scorer(table: pl.DataFrame, decoder: dict[str, Any], weights: Mapping[str, NDArray[Any]], split: Split) -> Scorer:
+    source, target = _sides(table)
     if decoder.get("kind") == "hadamard":
         return mean_pair_scorer(source, target, weights, [each.message_graph() for each in split.rotations()])
     num_negative = int(decoder.get("num_negative_dimensions", 0))

@@ -54,7 +54,13 @@ class Rehearsal:
 
     @staticmethod
     def of(
-        graph: Graph, config: FitConfig, split_seed: np.random.SeedSequence, sample_seed: np.random.SeedSequence
+        graph: Graph,
+        config: FitConfig,
+        split_seed: np.random.SeedSequence,
+        sample_seed: np.random.SeedSequence,
+        *,
+        single: bool = False,
+        split: Split | None = None,
     ) -> "Rehearsal":
         """Split a graph, and draw the non-edges as the config says.
 
@@ -63,11 +69,14 @@ class Rehearsal:
             config: options of the fit.
             split_seed: of the split.
             sample_seed: of the non-edges.
+            single: whether the model is one that has no folds whatever its name.
+            split: of this graph, where it was made elsewhere; None: made here.
         Raises:
-            OptionError: folds of a stack or a structural-gae.
+            OptionError: folds of a model that has none.
         """
-        split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
-        is_single = config.model in ON_HIDDEN_EDGES
+        if split is None:
+            split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
+        is_single = single or config.model in ON_HIDDEN_EDGES
         if is_single and (config.folds or 1) > 1:
             raise OptionError(
                 f"--folds averages models, and a mean of {config.model} models is not saved yet; leave --folds out."

@@ -151,10 +151,13 @@ class DegreeAwareScorer:
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
-        logits = self.base.logits(pairs).astype(np.float32).astype(np.float64)
+        return self.of_base(self.base.logits(pairs), pairs)
+
+    def of_base(self, logits: NDArray[np.float64], pairs: Pairs) -> NDArray[np.float64]:
+        """Shape (pairs,), float64: from the logits of the base."""
         (product, level), (source, target) = self.parts, self.classes
         at = source[pairs[:, 0]], target[pairs[:, 1]]
-        return self.surface.of_parts(logits, product[at], level[at])
+        return self.surface.of_parts(logits.astype(np.float32).astype(np.float64), product[at], level[at])
 
     @cached_property
     def classes(self) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

@@ -102,7 +102,7 @@ class PairSearch:
 
     Args:
         scorer: as in `find_pairs`, and so are all others but
-        candidates: the only pairs to look at, canonical and in row order; None is all.
+        candidates: the only pairs to look at; None is all.
     Example:
         >>> from linkodds.pairs import PairSpace
         >>> from linkodds.scoring import InnerProductScorer
@@ -121,7 +121,7 @@ class PairSearch:
         threshold: float | None = None,
         ends: Ends = ALL,
         within_hops: int | None = None,
-        candidates: Pairs | None = None,
+        candidates: GivenPairs | None = None,
         max_cells: int = 1 << 20,
     ) -> None:
         if top is None and threshold is None:
@@ -131,9 +131,11 @@ class PairSearch:
             raise OptionError(f"--top takes 1 to {MAX_LINKS:,}, not {self.limit:,}.")
         self._top, self._threshold = top, threshold
         self._scorer, self._filter = scorer, CandidateFilter(recorded, ends)
+        self._is_final = False
         self._parts: list[Tiles | _Blocks | NearPairs | GivenPairs]
         if candidates is not None:
-            self._parts = [GivenPairs(scorer, candidates, max_pairs=max(max_cells >> 4, 1))]
+            self._parts = [candidates]
+            self._is_final = candidates.is_final
         elif within_hops is None:
             self._parts = [*_parts(scorer, recorded, ends, max_cells, self.limit, self._filter)]
         else:
@@ -179,10 +181,12 @@ class PairSearch:
         which, place = self._steps[step].tolist()
         part = self._parts[which]
         computed = part.num_computed
-        low, few = part.survivors(place, self._kept.floor).low, int(size[step]) // 1000 + 1
-        floor = self._kept.floor if len(low) < few else float(np.partition(low, -few)[-few])  # as it soon will be
         start = time.perf_counter()
-        self._filter(part.survivors(place, floor))
+        low, few = self._filter(part.survivors(place, self._kept.floor)).low, int(size[step]) // 1000 + 1
+        if isinstance(part, Tiles):  # others take as long whatever the floor is
+            floor = self._kept.floor if len(low) < few else float(np.partition(low, -few)[-few])  # as it soon will be
+            start = time.perf_counter()
+            self._filter(part.survivors(place, floor))
         part.num_computed = computed
         seconds = (time.perf_counter() - start) / max(int(size[step]), 1) * self.num_cells
         answer = 0 if self._top is None else self.limit
@@ -226,7 +230,7 @@ class PairSearch:
 
     def _exact(self, kept: "_Kept") -> FoundPairs:
         pairs = self._filter.pairs(kept.keys)
-        logits = self._scorer.logits(pairs)
+        logits = kept.low if self._is_final else self._scorer.logits(pairs)
         if self._threshold is not None:
             pairs, logits = pairs[logits >= self._threshold], logits[logits >= self._threshold]
         order = np.lexsort((pairs[:, 1], pairs[:, 0], -logits))

@@ -22,13 +22,13 @@ from numpy.typing import NDArray
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.features import Features
 from linkodds.findings import Finding
-from linkodds.hidden_edges import HiddenEdges, Rows, StackOptions
+from linkodds.hidden_edges import HiddenEdges, Rows, StackOptions, cut_off_offset
 from linkodds.history import Epoch
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.spectral import Embedding
 from linkodds.split import PARTS, Split
-from linkodds.structural_counts import ROLES, StructuralCounts, Tile
-from linkodds.trees import Forest
+from linkodds.structural_counts import CUT_OFF, ROLES, StructuralCounts, Tile
+from linkodds.trees import BinaryTree, Forest
 
 NUM_CLOSE, GROUPS = 3, 3
 FEWER = 3
@@ -37,6 +37,10 @@ CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
 MANY_EDGES = 6_000
 """With fewer edges to learn from, leaves are held closer to zero."""
 MAX_NODES = 30_000
+DIGITS = 6
+"""Digits after the point of what is added to logits: sums that round otherwise give the same trees."""
+FIRST_TREES = 50
+"""Of the first close forest: they tell most pairs that are far from the best."""
 _PAIRS_AT_A_TIME = 1 << 16
 _FEW = 200
 """Pairs of a row, on average: with fewer, all their inputs are made at once, and the trees called once for many rows."""
@@ -172,12 +176,6 @@ class StackScorer:
         return StackScorer(counts, forests[0], tuple(forests[1:]), float(cut[0]), edge_logits(edges, logits, space))
 
     @property
-    def node_vectors(self) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Source and target vectors whose inner products the trees read, those that say most of links."""
-        names = [name for name in ("adjacency", "normalized", "cosine_0", "cosine_2") if name in self.counts.embeddings]
-        return [(each.left, each.right) for each in map(self.counts.embeddings.__getitem__, names)]
-
-    @property
     def forests(self) -> tuple[Forest, ...]:
         """The broad one, then the close ones."""
         return self.broad, *self.close
@@ -196,6 +194,30 @@ class StackScorer:
             total += forest.logits(inputs)
         return total / len(self.close)
 
+    def screened(self, pairs: Pairs, least: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What the first trees say, and logits of the pairs of which they say `least` or more.
+
+        Args:
+            pairs: no train edges among them.
+            least: -inf gives all pairs their logit.
+        Returns:
+            Shape (pairs,), float64, twice: the sum of the first trees, -inf where the broad ones rule a pair out; and the
+            logit, -inf where there is none.
+        """
+        inputs = self.counts.of_pairs(pairs)
+        names, nothing = self.counts.names, np.full(len(pairs), -np.inf)
+        broad = self.broad.logits(inputs[:, [names.index(name) for name in self.counts.broad_names]])
+        close = np.flatnonzero(broad >= self.cut)
+        first, logits = nothing, broad if least == -np.inf else nothing.copy()
+        first[close] = self._first.logits(inputs[close])
+        wanted = close[first[close] >= least]
+        logits[wanted] = self._close(inputs[wanted])
+        return first, logits
+
+    @cached_property
+    def _first(self) -> Forest:
+        return Forest(self.close[0].trees[:FIRST_TREES], self.close[0].num_inputs)
+
     def _of_cells(self, tile: Tile, cells: NDArray[np.int64] | None) -> NDArray[np.float64]:
         logits = self.broad.logits(tile.inputs(self.counts.broad_names, cells))
         close = np.flatnonzero(logits >= self.cut)
@@ -210,11 +232,13 @@ class StackedModel:
     Args:
         scorer: logits of pairs.
         effective_odds: edges / non-edges that the trees were fitted at.
+        offset: of pairs that no path connects; it is a part of the trees.
         findings: what there is to say.
     """
 
     scorer: StackScorer
     effective_odds: float
+    offset: float = 0.0
     findings: tuple[Finding, ...] = ()
     name: str = "stack"
     objective: str = "boosting"
@@ -232,6 +256,12 @@ class StackedModel:
         return self.scorer.to_arrays()
 
 
+def node_vectors(counts: StructuralCounts) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Source and target vectors whose inner products are inputs, those that say most of links."""
+    names = [name for name in ("adjacency", "normalized", "cosine_0", "cosine_2") if name in counts.embeddings]
+    return [(each.left, each.right) for each in map(counts.embeddings.__getitem__, names)]
+
+
 def fit_stack(
     split: Split,
     features: Features | None,
@@ -240,6 +270,7 @@ def fit_stack(
     options: StackOptions | None = None,
     threads: int = 1,
     hidden: HiddenEdges | None = None,
+    offset: float | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> StackedModel:
     """Fit the trees on the train edges of a split; held-out edges are zeros like all other pairs without a train edge.
@@ -251,6 +282,7 @@ def fit_stack(
         options: how much to do; None: by the size of the graph.
         threads: for the trees; any number gives the same model.
         hidden: of these seeds and options, where they are made already.
+        offset: of pairs that no path connects; None: by the validation edges, see `cut_off_offset`.
         say: called with one line a stage.
     Raises:
         OptionError: too many nodes, or too few train edges to hide some.
@@ -268,8 +300,11 @@ def fit_stack(
     counts, rows = hidden.counts, hidden.rows
     say(f"stack: boosting on {int(rows.is_edge.sum()):,} hidden edges and {int((~rows.is_edge).sum()):,} zeros")
     share = num_edges / sum(len(getattr(split, part)) for part in PARTS)
-    scorer = fit_trees(counts, rows, recorded_share=share, seeds=tree_seed, options=options, threads=threads)
-    return StackedModel(scorer, float(rows.is_edge.sum()) / float(rows.weights[~rows.is_edge].sum()))
+    offset = cut_off_offset(counts, rows, split.validation) if offset is None else offset
+    scorer = fit_trees(
+        counts, rows, recorded_share=share, offset=offset, seeds=tree_seed, options=options, threads=threads
+    )
+    return StackedModel(scorer, float(rows.is_edge.sum()) / float(rows.weights[~rows.is_edge].sum()), offset)
 
 
 def fit_trees(
@@ -277,16 +312,21 @@ def fit_trees(
     rows: Rows,
     *,
     recorded_share: float,
+    offset: float = 0.0,
     seeds: np.random.SeedSequence,
     options: StackOptions | None = None,
     threads: int = 1,
 ) -> StackScorer:
     """Fit both stages on training rows.
 
+    In the broad stage edges and zeros have half the say each: with their own weights the few edges move no leaf of the
+    many far pairs, and whatever order these have is by chance. The closed form takes it back.
+
     Args:
         counts: of the message graph, which pairs are scored on.
         rows: their inputs come from graphs that hid their edges.
         recorded_share: train edges / recorded edges; 1 takes every zero for what it says.
+        offset: added to the logits of pairs that no path connects; see `cut_off_offset`.
         seeds: of the trees.
         options: how many trees; None: as usual.
         threads: any number gives the same trees.
@@ -296,7 +336,9 @@ def fit_trees(
     places = [counts.names.index(name) for name in counts.broad_names]
     broad_inputs = np.ascontiguousarray(rows.inputs[:, places])
     every = np.ones(len(rows.is_edge), dtype=np.bool_)
-    broad = _boost(_BROAD, options.broad_rounds, broad_inputs, rows, every, broad_seed)
+    even, more = _evenly(rows)
+    broad = _boost(_BROAD, options.broad_rounds, broad_inputs, even, every, broad_seed)
+    broad = _moved(broad, -np.log(more), offset, counts.broad_names)
     first = broad.logits(broad_inputs)
     cut = _cut(first, rows, counts.space)
     is_close = first >= cut
@@ -318,7 +360,7 @@ def fit_trees(
             others = [is_close & (groups != group) for group in range(GROUPS)]
             shown = list(pool.map(boost_few, others, further[NUM_CLOSE:]))
             weighted = replace(rows, weights=_less_hidden_edges(rows, shown, groups, is_close, recorded_share))
-        close = list(pool.map(boost, further[:NUM_CLOSE]))
+        close = [_moved(forest, 0.0, offset, counts.names) for forest in pool.map(boost, further[:NUM_CLOSE])]
     nothing = sp.csr_array((counts.space.num_nodes,) * 2, dtype=np.float64)
     scorer, hidden = StackScorer(counts, broad, tuple(close), cut, nothing), rows.is_edge
     logits = scorer.of_inputs(rows.inputs[hidden])
@@ -332,6 +374,21 @@ def edge_logits(edges: Pairs, logits: NDArray[np.float64], space: PairSpace) -> 
         source, target = np.concatenate([source, target]), np.concatenate([target, source])
         logits = np.concatenate([logits, logits])
     return sp.csr_array((logits, (source, target)), shape=(space.num_nodes, space.num_nodes))
+
+
+def _evenly(rows: Rows) -> tuple[Rows, float]:
+    """Rows whose edges together weigh what the zeros do, and how many times more an edge weighs than a zero."""
+    edges, zeros = (float(rows.weights[each].sum()) for each in (rows.is_edge, ~rows.is_edge))
+    more = zeros / edges
+    weights = np.where(rows.is_edge, more, 1.0) * rows.weights
+    return replace(rows, weights=weights / weights.mean()), more
+
+
+def _moved(forest: Forest, by: float, cut_off_by: float, names: tuple[str, ...]) -> Forest:
+    """A forest with one stump more, which adds to all logits, and to those of pairs that no path connects."""
+    by, cut_off_by = round(float(by), DIGITS), round(float(by + cut_off_by), DIGITS)
+    stump = BinaryTree((names.index("distance"),), (CUT_OFF - 0.5,), (-1,), (-2,), (by, cut_off_by))
+    return Forest((*forest.trees, stump), forest.num_inputs)
 
 
 def _cut(first: NDArray[np.float64], rows: Rows, space: PairSpace) -> float:

@@ -5,9 +5,18 @@ from math import exp
 
 from linkodds.features import Features
 from linkodds.hidden_edges import StackOptions
+from linkodds.landmarks import COUNT as LANDMARKS
 from linkodds.split import Split
 from linkodds.stack import CLOSE_PAIRS, CLOSE_SHARE, FEWER, GROUPS, NUM_CLOSE
-from linkodds.structural_counts import BROAD_FEATURE_INPUTS, BROAD_INPUTS, FEATURE_HOPS, FEATURE_RANKS, INPUTS, RANKS
+from linkodds.structural_counts import (
+    BROAD_FEATURE_HOPS,
+    BROAD_FEATURE_INPUTS,
+    BROAD_INPUTS,
+    FEATURE_HOPS,
+    FEATURE_RANKS,
+    INPUTS,
+    RANKS,
+)
 from linkodds.structural_gae import BROAD_WIDTHS, CLOSE_WIDTHS, EPOCHS, MEMBERS
 from linkodds.workload import Work
 
@@ -22,6 +31,8 @@ _BIN_BYTES = 15
 """A row that is added to a histogram of an input, in all levels of a tree."""
 _SPECTRAL_STEPS, _EXTRA, _QR = 12, 32, 40
 """Products of a spectral approximation, its columns beside the rank, and operations for each node and pair of columns."""
+_USUAL_HOPS = 15
+"""To the end of a graph: products that one landmark takes."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +126,10 @@ def hiding_work(sizes: StackSizes, options: StackOptions | None = None) -> Work:
 
 
 def spectral_work(sizes: StackSizes) -> Work:
-    """Two spectral approximations of a graph, and its features smoothed over it."""
+    """Two spectral approximations of a graph, its features smoothed over it, and hops from landmarks."""
     entries = sizes.edges * (1 if sizes.directed else 2)
     width = min(RANKS[-1] + _EXTRA, sizes.nodes)
-    products = 2 * _SPECTRAL_STEPS * width + (FEATURE_HOPS[-1] + 1) * sizes.dimensions
+    products = 2 * _SPECTRAL_STEPS * width + (FEATURE_HOPS[-1] + 1) * sizes.dimensions + LANDMARKS * _USUAL_HOPS
     flops = 2 * _QR * sizes.nodes * width**2
     return Work(bytes=products * (entries * _STEP_BYTES + 2 * _DOUBLE * sizes.nodes), flops=flops, calls=200)
 
@@ -162,7 +173,7 @@ def structural_work(sizes: StackSizes, options: StackOptions | None = None) -> W
     options = options or StackOptions.of_size(sizes.edges, sizes.pairs)
     rows = sizes.edges + options.folds * sizes.zeros(options)
     large = sizes.inputs * CLOSE_WIDTHS[0] + CLOSE_WIDTHS[0] * CLOSE_WIDTHS[1]
-    small = sizes.broad_inputs * BROAD_WIDTHS[0]
+    small = sizes.broad_inputs * BROAD_WIDTHS[0] + BROAD_WIDTHS[0] * BROAD_WIDTHS[1]
     trained = 6 * rows * (MEMBERS * EPOCHS * large + (EPOCHS - 2) * small)  # forward, and twice as much back
     close = sizes.close_share * sizes.pairs
     scored = 4 * (small * sizes.pairs + MEMBERS * large * close)  # in float64
@@ -171,7 +182,7 @@ def structural_work(sizes: StackSizes, options: StackOptions | None = None) -> W
         hiding_work(sizes, options)
         + Work(bytes=moved, flops=trained)
         + _inputs_work(sizes)
-        + Work(bytes=3 * _DOUBLE * BROAD_WIDTHS[0] * sizes.pairs, flops=scored)
+        + Work(bytes=3 * _DOUBLE * sum(BROAD_WIDTHS) * sizes.pairs, flops=scored)
     )
 
 
@@ -185,8 +196,10 @@ def scoring_work(sizes: StackSizes, options: StackOptions) -> Work:
 def _inputs_work(sizes: StackSizes) -> Work:
     """Few inputs of all pairs, and all inputs of the close ones."""
     close = sizes.close_share * sizes.pairs
-    broad = 3 * RANKS[-1] + len(BROAD_FEATURE_INPUTS) * sizes.dimensions
-    passes = 3 * _DOUBLE * (sizes.broad_inputs + 10) * sizes.pairs + 5 * _DOUBLE * sizes.inputs * close
+    broad = 3 * RANKS[-1] + len(BROAD_FEATURE_HOPS) * sizes.dimensions
+    passes = (
+        3 * _DOUBLE * (sizes.broad_inputs + 10) + 6 * LANDMARKS
+    ) * sizes.pairs + 5 * _DOUBLE * sizes.inputs * close
     further = 3 * _DOUBLE * (RANKS[-1] + len(FEATURE_HOPS) * sizes.dimensions) * close
     flops = 4 * broad * sizes.pairs  # in float64
     return sizes.rows * walk_work(sizes) + Work(bytes=passes + further, flops=flops)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
 from linkodds.features import Features
+from linkodds.landmarks import Landmarks
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.spectral import Embedding, Floats, low_rank
 
@@ -24,6 +25,8 @@ CUBIC_RANK = 64
 FEATURE_RANKS = (16, 128, 384)
 FEATURE_HOPS = (0, 1, 2, 4)
 RESTART = 0.15
+CUT_OFF = 7.0
+"""The "distance" of a pair that no path connects."""
 _EXACT_STEPS = 5
 _TILE = 1 << 16
 
@@ -43,19 +46,27 @@ _FEW = 16
 _DERIVED = (
     *("distance", "degree_product", "jaccard", "salton", "hub_promoted"),
     *("n2", "n3", "n4", "n5", "l3_per_degrees", "ppr", "is_reciprocated"),
+    *("low_component", "high_component"),
 )
+_HOPS = ("least_hops", "most_hops")
+"""Bounds from landmarks."""
 INPUTS = (
     *(f"{which}_{role}" for which in ("low", "high") for role in ROLES),
     *_WALKS,
     *_SPECTRAL,
     *("cubic", "ppr_tail"),
     *_DERIVED,
+    *_HOPS,
 )
 BROAD_INPUTS = (
-    *("low_degree", "high_degree", "ra", "w3", "l3", "s4", "distance"),
-    *("adjacency_32", "adjacency_128", "normalized_32", "normalized_128", "ppr"),
+    *(f"{which}_{role}" for which in ("low", "high") for role in (*ROLES, "component")),
+    *("ra", "w3", "l3", "s3", "s4", "s5", "distance", "degree_product", "n2", "n3", "n4", "n5", "ppr"),
+    *_SPECTRAL,
+    *_HOPS,
 )
-BROAD_FEATURE_INPUTS = ("cosine_0_384", "cosine_2_384")
+"""Where a pair has no short path, little tells it from others but its ends, their features, and how far apart they are."""
+BROAD_FEATURE_HOPS = (0, 2)
+BROAD_FEATURE_INPUTS = tuple(f"cosine_{hops}_{rank}" for hops in BROAD_FEATURE_HOPS for rank in FEATURE_RANKS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,8 +227,8 @@ class StructuralCounts:
     def tiles_of(self, pairs: Pairs) -> Iterator[tuple["Tile", NDArray[np.intp], NDArray[np.int64]]]:
         """Yield (tile, places, cells): pairs by one of their ends; `places` of the pairs, and their `cells` in the tile.
 
-        Where edges have no direction either end may be the row: the one that more of the pairs have, or the one on the
-        smaller side of a bipartite graph, so that there are few rows to count.
+        Where edges have no direction either end may be the row: as `ends_to_count` has it, or the one on the smaller side
+        of a bipartite graph, so that there are few rows to count.
         """
         space, columns = self.space, slice(0, self.space.num_nodes)
         rows, others = pairs[:, 0], pairs[:, 1]
@@ -227,8 +238,7 @@ class StructuralCounts:
             turned = (rows >= space.sides[0]) != smaller_is_right
             rows, others = np.where(turned, others, rows), np.where(turned, rows, others)
         elif not space.directed:
-            uses = np.bincount(pairs.ravel(), minlength=space.num_nodes)
-            turned = uses[others] > uses[rows]
+            turned = ends_to_count(pairs, space.num_nodes)
             rows, others = np.where(turned, others, rows), np.where(turned, rows, others)
         order = np.argsort(rows, kind="stable")
         sources, starts = np.unique(rows[order], return_index=True)
@@ -256,6 +266,28 @@ class StructuralCounts:
         """Connected component of each node, shape (nodes,)."""
         labels: NDArray[np.int32] = connected_components(self.adjacency, directed=False)[1]
         return labels
+
+    @cached_property
+    def component_sizes(self) -> Floats:
+        """Nodes in the component of each node, shape (nodes,)."""
+        return np.bincount(self.components).astype(np.float64)[self.components]
+
+    @property
+    def cut_off_share(self) -> float:
+        """Of the admissible pairs that are no edges, those that no path connects."""
+        size = np.bincount(self.components).astype(np.float64)
+        if self.space.sides is None:
+            joined = float((size * (size - 1)).sum()) / (1 if self.space.directed else 2)
+        else:
+            of_left = np.bincount(self.components[: self.space.sides[0]], minlength=len(size))
+            joined = float((of_left * (size - of_left)).sum())
+        num_edges = self.adjacency.nnz // (1 if self.space.directed else 2)
+        return (self.space.num_pairs - joined) / max(self.space.num_pairs - num_edges, 1)
+
+    @cached_property
+    def landmarks(self) -> Landmarks:
+        """Of the message graph."""
+        return Landmarks.of(self.adjacency)
 
     @cached_property
     def _weights(self) -> dict[str, Floats]:
@@ -308,6 +340,9 @@ class Tile:
             for each in missing:
                 products = self.of.embeddings[each].products(self.rows, self.columns, _ranks(each))
                 self.counts.update(zip(_PRODUCTS[each], products, strict=True))
+            if _HOPS[0] in names and _HOPS[0] not in self.counts:
+                bounds = self.of.landmarks.bounds(self.rows, self.columns)
+                self.counts.update(zip(_HOPS, bounds, strict=True))
             missing = []
         is_all, cells = cells is None, np.arange(size) if cells is None else cells
         picked = {name: count.ravel() if is_all else count.ravel()[cells] for name, count in self.counts.items()}
@@ -315,6 +350,8 @@ class Tile:
         ends = self.rows[row], column + self.columns.start
         for each in missing:
             picked |= zip(_PRODUCTS[each], self.of.embeddings[each].of_pairs(*ends, _ranks(each)), strict=True)
+        if _HOPS[0] in names and _HOPS[0] not in self.counts:
+            picked |= zip(_HOPS, self.of.landmarks.bounds_of_pairs(*ends), strict=True)
         derived = _derived(self.of, picked, ends, names)
         matrix = np.empty((len(cells), len(names)), dtype=np.float32)
         for place, name in enumerate(names):
@@ -346,26 +383,57 @@ def _derived(
     product = a * b
     root = np.sqrt(product)
     connected = of.components[ends[0]] == of.components[ends[1]]
+    sizes = [of.component_sizes[end] for end in ends]
+    result["low_component"] = np.minimum(*sizes) if symmetric else sizes[0]
+    result["high_component"] = np.maximum(*sizes) if symmetric else sizes[1]
     result["distance"] = np.select(
         [counts["cn"] > 0, counts["w3"] > 0, counts["s4"] > 0, counts["s5"] > 0, connected],
         [2.0, 3.0, 4.0, 5.0, 6.0],
-        7.0,
+        CUT_OFF,
     )
     steps = [counts[name] / root for name in ("ra", "s3", "s4", "s5")]
     ppr = RESTART * (1 - RESTART) ** 2 * steps[0]
     for power, step in enumerate(steps[1:], start=3):
         ppr = ppr + RESTART * (1 - RESTART) ** power * step
     result["ppr"] = ppr + counts["ppr_tail"]
+    if "n2" in names:
+        result["degree_product"] = product
+        result |= {f"n{power}": step for power, step in enumerate(steps, start=2)}
     if "jaccard" in names:
         cn = counts["cn"]
-        result["degree_product"] = product
         result["jaccard"] = cn / np.maximum(a + b - cn, 1.0)
         result["salton"] = cn / root
         result["hub_promoted"] = cn / np.minimum(a, b)
-        result |= {f"n{power}": step for power, step in enumerate(steps, start=2)}
         result["l3_per_degrees"] = counts["l3"] / root
         result["is_reciprocated"] = counts.get("is_reciprocated", np.zeros(len(a)))
     return result
+
+
+def ends_to_count(pairs: Pairs, num_nodes: int) -> NDArray[np.bool_]:
+    """Shape (pairs,): whether the second end of a pair is the one to count from, so that few nodes are counted from.
+
+    Nodes of few pairs are spared, as many as can be: of no pair both ends.
+
+    Example:
+        >>> ends_to_count(np.array([[0, 1], [1, 2], [2, 3], [3, 4]]), 5).tolist()  # from 1 and 3
+        [True, False, True, False]
+    """
+    uses = np.bincount(pairs.ravel(), minlength=num_nodes)
+    place = np.empty(num_nodes, dtype=np.int64)
+    place[np.argsort(uses, kind="stable")] = np.arange(num_nodes)
+    is_counted = np.zeros(num_nodes, dtype=np.bool_)
+    is_counted[pairs[pairs[:, 0] == pairs[:, 1], 0]] = True
+    left = ~is_counted[pairs].any(axis=1)
+    u, v = pairs[left, 0], pairs[left, 1]
+    while len(u):
+        is_lowest = np.ones(num_nodes, dtype=np.bool_)
+        is_lowest[np.where(place[u] < place[v], v, u)] = False
+        is_counted[v[is_lowest[u]]] = True
+        is_counted[u[is_lowest[v]]] = True
+        left = ~(is_counted[u] | is_counted[v])
+        u, v = u[left], v[left]
+    first, second = is_counted[pairs[:, 0]], is_counted[pairs[:, 1]]
+    return second & (~first | (uses[pairs[:, 1]] > uses[pairs[:, 0]]))
 
 
 def _normalized(a: sp.csr_array) -> sp.csr_array:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.features import Features
 from linkodds.findings import Finding
-from linkodds.hidden_edges import HiddenEdges, Rows, StackOptions
+from linkodds.hidden_edges import HiddenEdges, Rows, StackOptions, cut_off_offset
 from linkodds.history import Epoch
 from linkodds.non_edges import draw_non_edges
 from linkodds.pair_network import PairNetwork, fit_network
@@ -34,7 +34,7 @@ SHARES = (0.1, 0.2, 0.3, 0.4)
 """Shares of the table in the logit that are tried; the smallest is the first among equals."""
 
 JUDGED_NON_EDGES = 500_000
-BROAD_WIDTHS, CLOSE_WIDTHS = (16,), (64, 64)
+BROAD_WIDTHS, CLOSE_WIDTHS = (32, 16), (64, 64)
 MEMBERS, EPOCHS = 3, 5
 
 
@@ -42,7 +42,7 @@ MEMBERS, EPOCHS = 3, 5
 class StructuralScorer:
     """logit = (1 - share) * network + share * table; a train edge has the logit of the network while it was hidden.
 
-    The logit of the table is rounded to float32 first, in `logits` as in `block`.
+    A pair that no path connects has `offset` more. The logit of the table is rounded to float32 first, in `logits` as in `block`.
 
     Every pair gets the logit of a small network from a few counts, and the pairs that it leaves near the top, one in twenty,
     that of a larger one from all counts instead.
@@ -54,6 +54,7 @@ class StructuralScorer:
         cut: broad logit from which on a pair is close.
         table: the autoencoder, at the same odds.
         share: of the table, between 0 and 1.
+        offset: see `cut_off_offset`.
         train_logits: shape (nodes, nodes), CSR, float64: of the train edges, both ways where edges have no direction.
     """
 
@@ -63,6 +64,7 @@ class StructuralScorer:
     cut: float
     table: InnerProductScorer
     share: float
+    offset: float
     train_logits: sp.csr_array
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
@@ -74,7 +76,8 @@ class StructuralScorer:
             nodes = np.arange(start, min(start + step, rows.stop))
             of_counts = self._of_cells(self.counts.tile(nodes, columns), None).reshape(num_columns, len(nodes)).T
             of_table = self.table.block(slice(start, start + len(nodes)), columns)
-            logits = self._mixed(of_counts, of_table.astype(np.float64))
+            apart = self.counts.components[columns] != self.counts.components[nodes][:, None]
+            logits = self._mixed(of_counts, of_table.astype(np.float64), apart)
             known = self.train_logits[nodes][:, columns].tocoo()
             logits[known.row, known.col] = known.data
             result[nodes[0] - rows.start : nodes[-1] + 1 - rows.start] = logits
@@ -83,7 +86,9 @@ class StructuralScorer:
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
         """Shape (pairs,), float64; see `Scorer.logits`."""
         of_counts = self.logits_of_counts(pairs)
-        result = self._mixed(of_counts, self.table.logits(pairs).astype(np.float32).astype(np.float64))
+        of_table = self.table.logits(pairs).astype(np.float32).astype(np.float64)
+        apart = self.counts.components[pairs[:, 0]] != self.counts.components[pairs[:, 1]]
+        result = self._mixed(of_counts, of_table, apart)
         known = self.train_logits
         rows = np.repeat(np.arange(known.shape[0]), np.diff(known.indptr)).astype(np.int64)
         at, asked = rows * known.shape[1] + known.indices, pairs[:, 0] * known.shape[1] + pairs[:, 1]
@@ -115,8 +120,10 @@ class StructuralScorer:
         logits[close] = self.close.logits(tile.inputs(self.counts.names, close if cells is None else cells[close]))
         return logits
 
-    def _mixed(self, of_counts: NDArray[np.float64], of_table: NDArray[np.float64]) -> NDArray[np.float64]:
-        return (1 - self.share) * of_counts + self.share * of_table
+    def _mixed(
+        self, of_counts: NDArray[np.float64], of_table: NDArray[np.float64], apart: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        return (1 - self.share) * of_counts + self.share * of_table + np.where(apart, self.offset, 0.0)
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All but the message graph, by name."""
@@ -124,7 +131,7 @@ class StructuralScorer:
         known = self.train_logits.tocoo()
         keep = np.ones(known.nnz, dtype=np.bool_) if counts.space.directed else known.row < known.col
         arrays: dict[str, NDArray[Any]] = {
-            "cut_and_share": np.array([self.cut, self.share]),
+            "cut_share_offset": np.array([self.cut, self.share, self.offset]),
             "train_edges": np.column_stack([known.row, known.col]).astype(np.int64)[keep],
             "train_logits": known.data[keep],
             "roles_source": counts.roles[0],
@@ -171,17 +178,17 @@ class StructuralScorer:
         counts = StructuralCounts(split.message_graph().astype(np.float64), space, (roles[0], roles[1]), embeddings)
         if roles[0].shape[1] != len(ROLES) or roles[1].shape[1] != len(ROLES) or not counts.is_complete:
             raise BrokenRun("model.safetensors lacks what the network reads.")
-        given, decoder = arrays["cut_and_share"], arrays["table_decoder"]
+        given, decoder = arrays["cut_share_offset"], arrays["table_decoder"]
         dim = ends[0].shape[1]
         if (
-            given.shape != (2,)
+            given.shape != (3,)
             or decoder.shape != (3,)
             or ends[1].shape[1] != dim
             or not np.isfinite([*given, *decoder]).all()
             or not 0 <= given[1] <= 1
             or not (decoder[0] > 0 and 0 <= decoder[2] <= dim and decoder[2] == int(decoder[2]))
         ):
-            raise BrokenRun("model.safetensors: cut, share or decoder are none.")
+            raise BrokenRun("model.safetensors: cut, share, offset or decoder are none.")
         return StructuralScorer(
             counts,
             PairNetwork.from_arrays(arrays, "broad", len(counts.broad_names)),
@@ -191,6 +198,7 @@ class StructuralScorer:
                 ends[0], ends[1] if space.directed else ends[0], float(decoder[0]), float(decoder[1]), int(decoder[2])
             ),
             float(given[1]),
+            float(given[2]),
             edge_logits(edges, logits, space),
         )
 
@@ -257,6 +265,7 @@ def fit_structural(
     seeds: np.random.SeedSequence,
     options: StackOptions | None = None,
     hidden: HiddenEdges | None = None,
+    chosen: StructuralScorer | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> tuple[StructuralScorer, float, Finding]:
     """Fit the networks beside a trained table, and choose the table's share.
@@ -269,6 +278,7 @@ def fit_structural(
         seeds: of the folds, the zeros, the spectral starts, the networks and the non-edges that judge.
         options: folds and zeros; None: by the size of the graph.
         hidden: of these seeds and options, where they are made already.
+        chosen: whose share and offset are taken; None: the validation edges choose them.
         say: called with one line a stage.
     Returns:
         The scorer, the odds that its logits are at, and what there is to say of the share.
@@ -285,16 +295,28 @@ def fit_structural(
     places = [counts.names.index(name) for name in counts.broad_names]
     broad_inputs = np.ascontiguousarray(rows.inputs[:, places])
     broad = fit_network(
-        broad_inputs, is_edge, weights, widths=BROAD_WIDTHS, epochs=EPOCHS - 2, members=1, seeds=broad_seed
+        broad_inputs,
+        is_edge,
+        weights,
+        widths=BROAD_WIDTHS,
+        epochs=EPOCHS - 2,
+        members=1,
+        seeds=broad_seed,
+        edge_weight=1 / odds,  # half the say each, so that far pairs are learnt too
     )
     cut = _cut(broad.logits(broad_inputs), rows, split.space)
     close = fit_network(
         rows.inputs, is_edge, weights, widths=CLOSE_WIDTHS, epochs=EPOCHS, members=MEMBERS, seeds=close_seed
     )
     at_odds = replace(table, bias=table.bias + float(np.log(odds / table_odds)))
+    offset = cut_off_offset(counts, rows, split.validation) if chosen is None else chosen.offset
     nothing = sp.csr_array((split.space.num_nodes,) * 2, dtype=np.float64)
-    scorer = StructuralScorer(counts, broad, close, cut, at_odds, SHARES[0], nothing)
-    share, finding = _chosen_share(scorer, split, np.random.default_rng(judge_seed))
+    scorer = StructuralScorer(counts, broad, close, cut, at_odds, SHARES[0], offset, nothing)
+    if chosen is None:
+        share, finding = _chosen_share(scorer, split, np.random.default_rng(judge_seed))
+    else:
+        share, message = chosen.share, f"structural-gae: the table has {chosen.share:g} of the logit, as before."
+        finding = Finding("training", "info", message, "Nothing has to be done.", share)
     logits = (
         scorer.of_inputs(rows.inputs[is_edge]).astype(np.float32).astype(np.float64)
     )  # the last bits follow threads
@@ -311,9 +333,11 @@ def _chosen_share(scorer: StructuralScorer, split: Split, rng: np.random.Generat
     is_edge = np.arange(len(pairs)) < len(split.validation)
     weights = np.where(is_edge, 1.0, recorded.num_absent / len(drawn))
     of_counts, of_table = scorer.logits_of_counts(pairs), scorer.table.logits(pairs)
+    component = scorer.counts.components
+    moved = np.where(component[pairs[:, 0]] != component[pairs[:, 1]], scorer.offset, 0.0)
     found = []
     for share in SHARES:
-        order = np.argsort(-((1 - share) * of_counts + share * of_table), kind="stable")
+        order = np.argsort(-((1 - share) * of_counts + share * of_table + moved), kind="stable")
         hit, weight = is_edge[order], weights[order]
         precisions = np.cumsum(hit) / np.cumsum(weight)
         found.append(float(precisions[hit].mean()) if hit.any() else 0.0)

@@ -34,7 +34,8 @@ class Table:
         names: one a column; "1", "2", ... when a file has no header.
         layout: how the file was taken to be, for the user to check; "" for frames.
         unit: what `lines` counts: "line" or "row".
-        lines: shape (rows,), the line or row of each row, from 1.
+        lines: shape (rows,), the line or row of each row, from 1; of a database, whose rows are counted as they are
+            loaded, a range without an end.
         load: from column positions to a frame of text columns; an empty or missing cell is "".
         native: the column as float64 where it is stored as numbers, None where it is text; missing values are NaN.
     """
@@ -43,7 +44,7 @@ class Table:
     names: tuple[str, ...]
     layout: str
     unit: str
-    lines: NDArray[np.int64]
+    lines: NDArray[np.int64] | range
     load: Callable[[list[int]], pl.DataFrame]
     native: Callable[[int], NDArray[np.float64] | None] = lambda _: None
 

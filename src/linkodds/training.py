@@ -22,6 +22,7 @@ from linkodds.history import Epoch, Validation
 from linkodds.metrics import average_precision, best_balanced_accuracy, best_f1_confusion, roc_auc
 from linkodds.non_edges import draw_non_edges
 from linkodds.objective import Objective, objective_for
+from linkodds.own_encoder import OwnEncoder
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.safeguard import Safeguard
@@ -189,6 +190,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     resumed: TrainingState | None = None,
     penalty: float = PENALTIES[0],
+    own: OwnEncoder | None = None,
 ) -> TrainedModel:
     """Train an autoencoder on the message graph of a split and keep the epoch with the best validation average precision.
 
@@ -205,6 +207,7 @@ def train(
         resumed: the state to go on from, made with the same other arguments; the model is then, bit for bit, the one of
             a training that was not interrupted.
         penalty: the weight decay in units of the noise of the edges, where the config leaves it open; see `noise_decay`.
+        own: a user's encoder, in the place of the name's.
     Raises:
         NonFiniteScores: the loss was NaN or infinite before the first validation.
     """
@@ -214,17 +217,24 @@ def train(
     zeros = np.random.default_rng(zeros_seed)  # all that is random in an objective: its state is in the checkpoints
     objective_name = choose_objective(config, split.space)
     objective = objective_for(objective_name, known, config, device=device, rng=zeros)
+    num_nodes, num_features = split.space.num_nodes, None if features is None else features.matrix.shape[1]
+    weights_rng = torch_rng(weight_seed, torch.device("cpu"))
+    inputs = encoder_inputs(features, device)
+    propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
+    encoder = None
+    if own is not None:
+        encoder = own.build(num_nodes, num_features, weights_rng).to(device)
+        config = config.model_copy(update={"dim": encoder.dim(propagation, inputs, directed=split.space.directed)})
     model = Autoencoder(
         name,
-        split.space.num_nodes,
-        None if features is None else features.matrix.shape[1],
+        num_nodes,
+        num_features,
         config,
         directed=split.space.directed,
         effective_odds=objective.effective_odds,
-        rng=torch_rng(weight_seed, torch.device("cpu")),
+        rng=weights_rng,
+        encoder=encoder,
     ).to(device)
-    inputs = encoder_inputs(features, device)
-    propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
     model.prepare(propagation, inputs)
     weight_decay = config.weight_decay
     if weight_decay is None:

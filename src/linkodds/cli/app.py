@@ -1,6 +1,7 @@
 """The typer app, `--version`, and the one place where an exception becomes a message and an exit code."""
 
 import errno
+import shlex
 import sys
 import traceback
 from importlib.metadata import version
@@ -120,7 +121,7 @@ def _what_is_left(params: dict[str, Any]) -> str:
     if "models" in params:
         return f"{left}; the same command with --resume goes on"
     if "edges" in params:
-        return f"{left}; go on with: linkodds fit {params['edges']} --out {out} --resume"
+        return f"{left}; go on with: linkodds fit {shlex.quote(str(params['edges']))} --out {out} --resume"
     if "resume" in params:
         return f"{left}: the best of the pairs seen; the same command with --resume goes on"
     return f"{left} and may be deleted; {out} was not written."

@@ -49,6 +49,7 @@ def compare(
     delimiter: opt.Delimiter = None,
     source: opt.Source = None,
     target: opt.Target = None,
+    query: opt.Query = None,
     nodes: opt.Nodes = None,
     directed: opt.Directed = False,
     bipartite: opt.Bipartite = None,
@@ -119,6 +120,7 @@ def compare(
         directed=directed,
         bipartite=bipartite,
         feature_scaling=settings.feature_scaling,
+        query=query,
     )
     with shown() as (say_stage, on_start, watch), stopping_between_epochs(say_stage, watch) as (progress, on_epoch):
         comparison = compare_models(

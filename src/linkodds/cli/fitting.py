@@ -37,6 +37,7 @@ def fit(
     delimiter: opt.Delimiter = None,
     source: opt.Source = None,
     target: opt.Target = None,
+    query: opt.Query = None,
     nodes: opt.Nodes = None,
     directed: opt.Directed = False,
     bipartite: opt.Bipartite = None,
@@ -147,7 +148,7 @@ def fit(
     from linkodds.summary import print_summary
 
     fit_it: Callable[..., Run | None] = fit_run
-    if engine is not None or memory is not None or edges.is_dir() or is_pattern(edges):
+    if engine is not None or memory is not None or (isinstance(edges, Path) and (edges.is_dir() or is_pattern(edges))):
         from linkodds.sharded.running import fit_sharded
 
         fit_it = partial(fit_sharded, engine=engine, memory=memory)
@@ -161,6 +162,7 @@ def fit(
         "directed": directed or None,
         "bipartite": bipartite,
         "features": features,
+        "query": query,
     }
     before = {} if left is None else left.reading
     known: dict[str, Any] = {

@@ -1,9 +1,34 @@
 """The options that commands take, by name; where an option is not given its value is None."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from linkodds.database_urls import Database, database_of, place_of
+from linkodds.errors import OptionError
+
+if TYPE_CHECKING:
+    Place = Path | Database
+else:
+    Place = Path  # typer has no use for unions: it takes what the parser makes
+
+
+def read_place(text: str) -> Place:
+    """A file or a database, as it is typed. A password goes no further than this: what is made of it does not show it."""
+    try:
+        return place_of(text)
+    except OptionError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def read_table_url(text: str) -> Database:
+    """A table of a database, as it is typed."""
+    try:
+        return database_of(text).with_table("--to")
+    except OptionError as error:
+        raise typer.BadParameter(str(error)) from None
+
 
 _GRAPH, _MODEL, _TRAINING, _DECISION, _RUN = "Graph", "Model", "Training", "Decision", "Run"
 _NEW = "New nodes (models that know a node by its features)"
@@ -11,10 +36,37 @@ _ASSUMPTION = "How many links are missing (give one; LOW:HIGH gives a band)"
 
 # arguments
 EdgesFile = Annotated[
-    Path, typer.Argument(metavar="EDGES", help="Edge list: .csv .tsv .txt (.gz), .parquet, .npz, .graphml, .gml.")
+    Place,
+    typer.Argument(
+        metavar="EDGES",
+        help="Edge list: .csv .tsv .txt (.gz), .parquet, .npz, .graphml, .gml; or a database, "
+        "postgresql://USER@HOST/DATABASE?table=NAME, sqlite:///FILE?table=NAME, duckdb:///FILE?table=NAME.",
+        parser=read_place,
+    ),
 ]
+Query = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SELECT",
+        help="Of a database: what to read, in the place of ?table=NAME; run read-only.",
+        rich_help_panel=_GRAPH,
+    ),
+]
+ToTable = Annotated[
+    Database | None,
+    typer.Option(
+        "--to",
+        metavar="URL",
+        help="Table to make, in one transaction, in the place of --out: postgresql://..., sqlite:///... or duckdb:///..., "
+        "with ?table=NAME.",
+        parser=read_table_url,
+    ),
+]
+Append = Annotated[bool, typer.Option("--append", help="With --to: add to a table that is there.")]
 RunDirectory = Annotated[Path, typer.Argument(metavar="RUN", help="Run directory that 'linkodds fit' wrote.")]
-PairsFile = Annotated[Path, typer.Argument(metavar="PAIRS", help="Pairs of ids, a file like EDGES.")]
+PairsFile = Annotated[
+    Place, typer.Argument(metavar="PAIRS", help="Pairs of ids, a file or a database like EDGES.", parser=read_place)
+]
 
 # graph
 NoHeader = Annotated[
@@ -51,8 +103,14 @@ NewFeatures = Annotated[
     ),
 ]
 NewEdges = Annotated[
-    Path | None,
-    typer.Option("--edges", metavar="FILE", help="Their edges, to known nodes or to each other.", rich_help_panel=_NEW),
+    Place | None,
+    typer.Option(
+        "--edges",
+        metavar="EDGES",
+        help="Their edges, to known nodes or to each other; a file or a table.",
+        rich_help_panel=_NEW,
+        parser=read_place,
+    ),
 ]
 Directed = Annotated[bool, typer.Option("--directed", help="(u, v) and (v, u) are two pairs.", rich_help_panel=_GRAPH)]
 Bipartite = Annotated[
@@ -274,4 +332,42 @@ LabelFrequency = Annotated[
     typer.Option(
         metavar="C or LOW:HIGH", help="Share of all true links that is recorded.", rich_help_panel=_ASSUMPTION
     ),
+]
+
+# scores of somebody's program
+_SCORES = "Somebody's scores, in the place of a RUN"
+Scores = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Table of source, target and a score.", rich_help_panel=_SCORES),
+]
+AllEdges = Annotated[
+    Path | None,
+    typer.Option("--edges", metavar="EDGES", help="All recorded edges, held-out ones too.", rich_help_panel=_SCORES),
+]
+HeldOutEdges = Annotated[
+    Path | None,
+    typer.Option(
+        "--held-out",
+        metavar="FILE",
+        help="The edges that the scorer did not know.",
+        show_default="those with a score",
+        rich_help_panel=_SCORES,
+    ),
+]
+Scored = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Which pairs have a score: all candidates; uniform, all held-out edges and non-edges drawn uniformly; top, the "
+        "best by their scores.",
+        show_default="all, if they have",
+        rich_help_panel=_SCORES,
+    ),
+]
+ScoresOut = Annotated[
+    Path | None,
+    typer.Option("--out", metavar="RUN", help="Save as a run, with its report.", rich_help_panel=_SCORES),
+]
+ScoresSeed = Annotated[
+    int, typer.Option("--seed", min=0, help="Of which held-out edges calibrate.", rich_help_panel=_SCORES)
 ]

@@ -10,8 +10,11 @@ import typer
 from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app, counted, printable, say
 from linkodds.cli.progress import share_shown
+from linkodds.cli.scores import evaluate_scores
 
 if TYPE_CHECKING:
+    from linkodds.database_tables import DatabaseTable
+    from linkodds.database_urls import Database
     from linkodds.error_control import ControlledList
     from linkodds.inductive import WithNewNodes
     from linkodds.record import Run
@@ -19,7 +22,9 @@ if TYPE_CHECKING:
 
 @app.command(cls=Command)
 def evaluate(
-    run: opt.RunDirectory,
+    run: Annotated[
+        Path | None, typer.Argument(metavar="[RUN]", help="Run directory that 'linkodds fit' wrote; or --scores.")
+    ] = None,
     prevalence: opt.Prevalence = None,
     expected_missing: opt.ExpectedMissing = None,
     label_frequency: opt.LabelFrequency = None,
@@ -27,16 +32,56 @@ def evaluate(
         float | None,
         typer.Option(metavar="A", help="Audit instead: select held-out edges with at most this share of false ones."),
     ] = None,
+    scores: opt.Scores = None,
+    edges: opt.AllEdges = None,
+    held_out: opt.HeldOutEdges = None,
+    scored: opt.Scored = None,
+    nodes: opt.Nodes = None,
+    directed: opt.Directed = False,
+    out: opt.ScoresOut = None,
+    decision: opt.DecisionRule = None,
+    seed: opt.ScoresSeed = 0,
     as_json: opt.AsJson = False,
 ) -> None:
-    """Print the evaluation of a run, at its own base rate or at another; or audit error-controlled selection."""
+    """Print the evaluation of a run, at its own base rate or at another; or audit error-controlled selection.
+
+    With --scores FILE --edges EDGES: the evaluation of somebody's scores, from a table with source, target and one of
+    probability, logit, score. Edges that it does not score, or those that are not --held-out, are taken to be known to
+    the scorer.
+    """
+    from linkodds.errors import OptionError
+
+    if scores is not None:
+        if edges is None or run is not None or (prevalence, expected_missing, label_frequency, fdr) != (None,) * 4:
+            raise OptionError(
+                "--scores FILE goes with --edges EDGES, and without RUN, --prevalence, --expected-missing, --label-frequency "
+                "and --fdr."
+            )
+        evaluate_scores(
+            scores,
+            edges,
+            held_out=held_out,
+            scored=scored,
+            nodes=nodes,
+            directed=directed,
+            out=out,
+            decision=decision,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    of_scores = {"--edges": edges, "--held-out": held_out, "--scored": scored, "--nodes": nodes, "--out": out}
+    given = [name for name, value in (of_scores | {"--decision": decision}).items() if value is not None]
+    if run is None or given or directed or seed:
+        raise OptionError(
+            "evaluate takes a RUN, or --scores FILE with --edges EDGES"
+            + (f"; {', '.join(given)} belong(s) to --scores." if given else ".")
+        )
     from linkodds.inference import Assumption, evaluate_run
     from linkodds.record import load_run
 
     assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
     if fdr is not None:
-        from linkodds.errors import OptionError
-
         if assumption != Assumption():
             raise OptionError(
                 "--fdr audits the run at its own base rate; leave --prevalence, --expected-missing and "
@@ -106,7 +151,10 @@ def _print_audit(path: Path, alpha: float, as_json: bool) -> None:
 def predict(
     run: opt.RunDirectory,
     pairs: opt.PairsFile,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Table to write: .csv, .tsv or .parquet.")],
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Table to write: .csv, .tsv or .parquet.")] = None,
+    to: opt.ToTable = None,
+    append: opt.Append = False,
+    query: opt.Query = None,
     nodes: opt.NewNodes = None,
     features: opt.NewFeatures = None,
     edges: opt.NewEdges = None,
@@ -125,19 +173,21 @@ def predict(
     from linkodds.record import load_run
 
     loaded = load_run(run)
+    place = _place_to_write(out, to, append, loaded)
     summary = predict_run(
         loaded,
         pairs,
-        out,
+        place,
         decision=decision,
         assumption=Assumption.from_text(prevalence, expected_missing, label_frequency),
         new=_new_nodes(loaded, nodes, features, edges),
+        query=query,
     )
     say(summary.assumption)
     if as_json:
-        print(json.dumps({"out": str(out), **vars(summary)}, indent=2, allow_nan=False))
+        print(json.dumps({**_where(place), **vars(summary)}, indent=2, allow_nan=False))
     else:
-        print(f"{out}: {counted(summary.num_rows, 'pair')}")
+        print(printable(f"{place}: {counted(summary.num_rows, 'pair')}{_run_named(place)}"))
     empty = {
         "have an id that the graph does not have": summary.num_unknown,
         "are no pair of this graph (a node with itself, or two nodes of one side)": summary.num_inadmissible,
@@ -149,7 +199,31 @@ def predict(
         raise typer.Exit(1)
 
 
-def _new_nodes(run: "Run", nodes: Path | None, features: Path | None, edges: Path | None) -> "WithNewNodes | None":
+def _place_to_write(out: Path | None, to: "Database | None", append: bool, run: "Run") -> "Path | DatabaseTable":
+    from linkodds.database_tables import DatabaseTable
+    from linkodds.record import run_id
+
+    if (out is None) == (to is None):
+        raise typer.BadParameter("give --out FILE or --to URL, one of the two.")
+    if to is not None:
+        return DatabaseTable(to, run_id(run), append)
+    if append:
+        raise typer.BadParameter("--append adds to a table of a database; it goes with --to.")
+    assert out is not None
+    return out
+
+
+def _where(place: "Path | DatabaseTable") -> dict[str, str]:
+    return {"out": str(place)} if isinstance(place, Path) else {"to": str(place), "run_id": place.run_id}
+
+
+def _run_named(place: "Path | DatabaseTable") -> str:
+    return "" if isinstance(place, Path) else f", with run_id {place.run_id}"
+
+
+def _new_nodes(
+    run: "Run", nodes: Path | None, features: Path | None, edges: "opt.Place | None"
+) -> "WithNewNodes | None":
     if (nodes, features, edges) == (None, None, None):
         return None
     from linkodds.inductive import with_new_nodes
@@ -160,7 +234,11 @@ def _new_nodes(run: "Run", nodes: Path | None, features: Path | None, edges: Pat
 @app.command(cls=Command)
 def find(
     run: opt.RunDirectory,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="List to write: .csv, .tsv, .parquet, .jsonl or .graphml.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="List to write: .csv, .tsv, .parquet, .jsonl or .graphml.")
+    ] = None,
+    to: opt.ToTable = None,
+    append: opt.Append = False,
     top: Annotated[
         int | None,
         typer.Option(metavar="K", min=1, help="The K best.", show_default="100, or as many as the other options say"),
@@ -175,9 +253,11 @@ def find(
         typer.Option(metavar="A", help="At most this share of false links: with --unobserved, or --mode discover."),
     ] = None,
     unobserved: Annotated[
-        Path | None,
+        opt.Place | None,
         typer.Option(
-            metavar="PAIRS", help="For --fdr: the pairs whose status nobody has looked at, a file like EDGES."
+            metavar="PAIRS",
+            help="For --fdr: the pairs whose status nobody has looked at, a file or a table like EDGES.",
+            parser=opt.read_place,
         ),
     ] = None,
     mode: Annotated[
@@ -238,10 +318,12 @@ def find(
             )
         if resume:
             raise OptionError("a list with a stated error is made at once; leave --resume out.")
-        writer = table_writer(out)
+        loaded = load_run(run)
+        place = _place_to_write(out, to, append, loaded)
+        writer = table_writer(place)
         with share_shown("searching") as on_block:
             controlled = list_links(
-                load_run(run),
+                loaded,
                 fdr=fdr,
                 unobserved=unobserved,
                 mode=mode,
@@ -251,13 +333,15 @@ def find(
                 search=search,
                 on_block=on_block,
             )
-        write_notes(out, controlled.to_json())
+        if isinstance(place, Path):
+            write_notes(place, controlled.to_json())
         writer(controlled.table)
-        _print_list(controlled, out, as_json)
+        _print_list(controlled, place, as_json)
         return
     if top is None and decision is None and per_node is None:
         top = 100
     loaded = load_run(run)
+    place = _place_to_write(out, to, append, loaded)
     new = _new_nodes(loaded, nodes, features, edges)
     if new is not None:
         if replace(scope, per_node=None) != Scope() or resume or (per_node is not None and top is not None):
@@ -266,13 +350,13 @@ def find(
                 "and give one of --top and --per-node."
             )
         summary = find_run_of_new_nodes(
-            loaded, new, out, top=top, decision=decision, assumption=assumption, per_node=per_node
+            loaded, new, place, top=top, decision=decision, assumption=assumption, per_node=per_node
         )
     else:
         with share_shown("searching") as on_block:
             summary = find_run(
                 loaded,
-                out,
+                place,
                 top=top,
                 decision=decision,
                 assumption=assumption,
@@ -286,21 +370,22 @@ def find(
     if summary.search_sentence is not None:
         say(summary.search_sentence)
     if as_json:
-        print(json.dumps({"out": str(out), "mode": "best", **vars(summary)}, indent=2, allow_nan=False))
+        print(json.dumps({**_where(place), "mode": "best", **vars(summary)}, indent=2, allow_nan=False))
         return
     band = _band_text(summary.expected_links_band)
-    line = f"{out}: {counted(summary.num_links, 'new link')}, {summary.expected_links:,.1f}{band} of them expected to be true"
+    line = f"{place}: {counted(summary.num_links, 'new link')}{_run_named(place)}"
+    line += f", {summary.expected_links:,.1f}{band} of them expected to be true"
     if summary.expected_links_interval is not None:
         low, high = summary.expected_links_interval
         line += f", {low:,.0f} to {high:,.0f} with 95 % probability were the assumption right"
-    print(line)
+    print(printable(line))
 
 
 def _band_text(ends: tuple[float, float] | None) -> str:
     return "" if ends is None else f" ({ends[0]:,.1f} to {ends[1]:,.1f})"
 
 
-def _print_list(controlled: "ControlledList", out: Path, as_json: bool) -> None:
+def _print_list(controlled: "ControlledList", place: "Path | DatabaseTable", as_json: bool) -> None:
     say(controlled.assumption)
     say(controlled.promise)
     if "search_sentence" in controlled.details:
@@ -308,10 +393,10 @@ def _print_list(controlled: "ControlledList", out: Path, as_json: bool) -> None:
     for warning in controlled.warnings:
         say(f"warning: {warning}")
     if as_json:
-        print(json.dumps({"out": str(out), **controlled.to_json()}, indent=2, allow_nan=False))
+        print(json.dumps({**_where(place), **controlled.to_json()}, indent=2, allow_nan=False))
         return
     details = controlled.details
-    links = f"{out}: {counted(len(controlled.table), 'new link')}"
+    links = f"{place}: {counted(len(controlled.table), 'new link')}{_run_named(place)}"
     if controlled.mode == "masked":
         if details["num_repeated"]:
             say(f"{counted(details['num_repeated'], 'row')} of --unobserved repeat a pair and do not count.")
@@ -346,13 +431,15 @@ def report(run: opt.RunDirectory) -> None:
 @app.command(cls=Command)
 def doctor(
     targets: Annotated[
-        list[Path],
+        list[opt.Place],
         typer.Argument(
             metavar="TARGET...",
-            help="A RUN, a table of labels and scores, a confusion matrix, a training history, an edge list, or the parts "
-            "of a split.",
+            help="A RUN, a table of labels and scores, a confusion matrix, a training history, an edge list (a database "
+            "too), or the parts of a split.",
+            parser=opt.read_place,
         ),
     ],
+    query: opt.Query = None,
     features: opt.Features = None,
     nodes: opt.Nodes = None,
     directed: opt.Directed = False,
@@ -381,6 +468,7 @@ def doctor(
         features=features,
         nodes=nodes,
         directed=directed,
+        query=query,
     )
     if as_json:
         print(json.dumps([each.to_json() | {"page": each.page} for each in findings], indent=2, allow_nan=False))

@@ -25,6 +25,7 @@ from linkodds.doctor.diagnosis import (
     diagnose_split,
     diagnose_table,
     diagnose_table_on_graph,
+    diagnose_values,
 )
 from linkodds.doctor.graph_rules import constant_features
 from linkodds.doctor.history_rules import is_spike
@@ -50,6 +51,7 @@ __all__ = [
     "diagnose_split",
     "diagnose_table",
     "diagnose_table_on_graph",
+    "diagnose_values",
     "examine",
     "is_spike",
     "order",

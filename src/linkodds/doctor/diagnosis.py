@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from linkodds.baselines import baseline_scorer
 from linkodds.doctor import graph_rules, history_rules, model_rules, report_rules, run_rules, score_rules
@@ -48,6 +49,31 @@ def diagnose_table(table: ScoreTable, *, directed: bool = False) -> list[Finding
         names = {"scored": rows[table.labels]}, {"scored": rows[~table.labels]}
         found += diagnose_split(*names, directed=directed)
     return conclude(found)
+
+
+def diagnose_values(labels: NDArray[np.bool_], values: Floats, kind: str, weights: Floats) -> list[Finding]:
+    """What `diagnose_table` says of the values of somebody's scorer on edges and a sample of all non-edges.
+
+    Scores of no kind are judged as such: by D11 and D12 alone. What a sample is too small for (D24) is left out: the
+    run measures on more.
+
+    Args:
+        labels: shape (pairs,), True for an edge.
+        values: shape (pairs,), finite.
+        kind: "score", "logit" or "probability".
+        weights: shape (pairs,), how many pairs each stands for.
+    Example:
+        >>> labels, weights = np.arange(400) < 200, np.ones(400)
+        >>> values = np.where(labels, 1.0, 0.0)
+        >>> [[each.id for each in diagnose_values(labels, values, kind, weights)] for kind in ("score", "probability")]
+        [['D11'], ['D11']]
+    """
+    if kind == "score":
+        table = ScoreTable(labels, values, "logit", weights=weights)
+        rules = (score_rules.hard_labels, score_rules.ties_at_an_end)
+        return conclude(rule(table) for rule in rules)
+    table = ScoreTable(labels, values, "probability" if kind == "probability" else "logit", weights=weights)
+    return [each for each in diagnose_table(table) if each.id != "D24"]
 
 
 def diagnose_table_on_graph(table: ScoreTable, graph: Graph, train: Pairs) -> list[Finding]:

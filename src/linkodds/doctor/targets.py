@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from linkodds.database_urls import Database, place_of
 from linkodds.decision import Decision
 from linkodds.delimited import is_text_file
 from linkodds.delimited import read_table as read_columns
@@ -29,10 +30,11 @@ from linkodds.doctor.model_rules import ModelScores, scores_rng
 from linkodds.doctor.reports import CELLS, holds_report, read_report
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.findings import Finding
+from linkodds.function_scoring import LostScorer
 from linkodds.graph import Graph
 from linkodds.pairs import Pairs
 from linkodds.reading import read_edges
-from linkodds.scoring import Embeddings, Scorer
+from linkodds.scoring import DegreeAwareScorer, Embeddings, Scorer
 from linkodds.split import Split
 from linkodds.tables import read_bytes
 
@@ -81,7 +83,7 @@ class Part:
 
 
 def examine(
-    targets: str | Path | Sequence[str | Path],
+    targets: str | Path | Database | Sequence[str | Path | Database],
     *,
     load_run: Callable[[Path], SavedRun],
     num_candidates: float | None = None,
@@ -89,6 +91,7 @@ def examine(
     features: str | Path | None = None,
     nodes: str | Path | None = None,
     directed: bool = False,
+    query: str | None = None,
 ) -> list[Finding]:
     """Find out what paths hold, and diagnose them together.
 
@@ -98,23 +101,33 @@ def examine(
     Args:
         targets: one path or several: the directory of a run; a table with a column `label` and scores; a confusion matrix;
             a history with a column that is a loss; an .npz of index arrays, one a part; else an edge list, read as `fit`
-            reads it.
+            reads it; or the URL of a database, which is read as an edge list.
         load_run: opens a run.
         num_candidates: for a table or a matrix: all pairs that it is for, its own edges and all non-edges.
         prevalence: for a table or a matrix: the share of edges among the pairs that it is for.
         features: for an edge list: its node features, taken as they are.
         nodes: for an edge list: its node ids.
         directed: edges have a direction, in tables and edge lists.
+        query: the SELECT that gives the edges, where one of the targets is a database.
     Raises:
         MalformedFile: none of these.
         OptionError: an option that does not belong to what the paths hold.
     """
-    paths = [Path(targets)] if isinstance(targets, str | Path) else [Path(target) for target in targets]
-    kinds = {path: _kind(path, alone=len(paths) == 1) for path in dict.fromkeys(paths)}
+    given = [targets] if isinstance(targets, str | Path | Database) else targets
+    places = [target if isinstance(target, Database) else place_of(target) for target in given]
+    databases = list(dict.fromkeys(place for place in places if isinstance(place, Database)))
+    paths = [place for place in places if isinstance(place, Path)]
+    if query is not None and len(databases) != 1:
+        raise OptionError("--query is for one database among the targets: postgresql://, sqlite:/// or duckdb:///.")
+    kinds = {path: _kind(path, alone=len(places) == 1) for path in dict.fromkeys(paths)}
     of_kind = {kind: [path for path in kinds if kinds[path] == kind] for kind in _CALLED}
     judged = of_kind["table"] + of_kind["report"]
-    _refuse(kinds, judged, "--prevalence and --num-candidates", "a table of scores", num_candidates, prevalence)
-    _refuse(kinds, of_kind["edges"], "--features and --nodes", "an edge list", features, nodes)
+    edge_lists: list[Path | Database] = [*of_kind["edges"], *databases]
+    all_kinds: dict[Path | Database, Kind] = {
+        place: kinds[place] if isinstance(place, Path) else "edges" for place in places
+    }
+    _refuse(all_kinds, judged, "--prevalence and --num-candidates", "a table of scores", num_candidates, prevalence)
+    _refuse(all_kinds, edge_lists, "--features and --nodes", "an edge list", features, nodes)
     base_rate = {"num_candidates": num_candidates, "prevalence": prevalence}
     found: list[Finding] = []
     for path in of_kind["run"]:
@@ -127,12 +140,15 @@ def examine(
     for table in tables:
         found += diagnose_table(table, directed=directed)
     parts = [part for path in kinds for part in _parts(path, kinds[path])]
-    if len(of_kind["edges"]) == 1:
-        path = of_kind["edges"][0]
-        graph = Graph.from_edges(path, features=features, nodes=nodes, directed=directed, feature_scaling="none")
-        found += diagnose_graph(graph, rows=read_edges(path).pairs)
+    parts += [_part_of_edges(database, database.name, query) for database in databases]
+    if len(edge_lists) == 1:
+        edges = edge_lists[0]
+        graph = Graph.from_edges(
+            edges, features=features, nodes=nodes, directed=directed, feature_scaling="none", query=query
+        )
+        found += diagnose_graph(graph, rows=read_edges(edges, query=query).pairs)
     elif features is not None:
-        raise OptionError(f"--features belongs to one edge list, and {len(of_kind['edges'])} were given.")
+        raise OptionError(f"--features belongs to one edge list, and {len(edge_lists)} were given.")
     with_ids = [table for table in tables if table.pairs is not None]
     if parts and len(with_ids) == 1:
         found += _of_table_and_parts(with_ids[0], parts, nodes, directed)
@@ -147,12 +163,15 @@ def _of_run(path: Path, load_run: Callable[[Path], SavedRun]) -> list[Finding]:
     run = load_run(path)
     stored = [Finding(**found) for found in run.evaluation["findings"]]
     embeddings = run.embeddings
-    scores = ModelScores.of(
-        run.scorer,
-        run.split,
-        scores_rng(run.config["options"]["seed"]),
-        embeddings=None if embeddings is None else embeddings[0],
-    )
+    scores = None
+    base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    if not isinstance(base, LostScorer):
+        scores = ModelScores.of(
+            run.scorer,
+            run.split,
+            scores_rng(run.config["options"]["seed"]),
+            embeddings=None if embeddings is None else embeddings[0],
+        )
     found = diagnose_run(
         evaluation=run.evaluation, history=run.history, split=run.split, decision=run.decision.rule, scores=scores
     )
@@ -184,8 +203,7 @@ def _of_table_and_parts(
 def _parts(path: Path, kind: Kind) -> list[Part]:
     stem = path.name.split(".")[0]
     if kind == "edges":
-        listed = read_edges(path)
-        return [Part(stem, listed.ids[listed.pairs], not words(stem) & _NON_EDGE_WORDS)]
+        return [_part_of_edges(path, stem)]
     if kind == "labelled edges":
         ids, labels = read_labels(path)
         return [Part(stem, ids[labels], True), Part(stem, ids[~labels], False)]
@@ -196,6 +214,11 @@ def _parts(path: Path, kind: Kind) -> list[Part]:
                 parts.append(Part(name, _index_pairs(path, name, arrays[name]), not words(name) & _NON_EDGE_WORDS))
         return parts
     return []
+
+
+def _part_of_edges(edges: Path | Database, name: str, query: str | None = None) -> Part:
+    listed = read_edges(edges, query=query)
+    return Part(name, listed.ids[listed.pairs], not words(name) & _NON_EDGE_WORDS)
 
 
 def _index_pairs(path: Path, name: str, array: NDArray[Any]) -> Ids:
@@ -273,7 +296,13 @@ def _is_history(names: set[str]) -> bool:
     return terms and not names & {"source", "target"}
 
 
-def _refuse(kinds: Mapping[Path, Kind], fitting: Sequence[Path], options: str, belong_to: str, *given: object) -> None:
+def _refuse(
+    kinds: Mapping[Path | Database, Kind],
+    fitting: Sequence[Path | Database],
+    options: str,
+    belong_to: str,
+    *given: object,
+) -> None:
     if any(option is not None for option in given) and not fitting:
         path, kind = next(iter(kinds.items()))
         raise OptionError(f"{path} is {_CALLED[kind]}. {options} belong to {belong_to}.")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from linkodds.delimited import has_rows, is_text_file, table_of_text
@@ -81,7 +82,7 @@ class Batch:
         except (pl.exceptions.PolarsError, OSError) as error:
             raise MalformedFile(f"{path.name}: no readable Parquet file ({str(error).splitlines()[0]}).") from error
         table = table_of_frame(frame)
-        return Table(path.name, table.names, "", "row", table.lines + self.begin, table.load)
+        return Table(path.name, table.names, "", "row", np.asarray(table.lines) + self.begin, table.load)
 
     def _text(self, block: Block) -> Table | None:
         assert self.layout.text is not None

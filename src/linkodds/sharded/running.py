@@ -7,6 +7,7 @@ from typing import Any
 
 from linkodds.config import FitConfig
 from linkodds.costs import Costs
+from linkodds.database_urls import Database
 from linkodds.errors import OptionError
 from linkodds.findings import Finding
 from linkodds.fit import OnStart, Say
@@ -31,7 +32,7 @@ WIDTH, HOPS = 128, 3
 
 
 def fit_sharded(
-    edges: Path,
+    edges: Path | Database,
     out: Path,
     config: FitConfig,
     *,
@@ -50,7 +51,7 @@ def fit_sharded(
     training goes on from the last checkpoint as well.
 
     Args:
-        edges: an edge list, a folder of them, or a pattern.
+        edges: an edge list, a folder of them, or a pattern; no database.
         out: RUN.
         config: all options of the fit.
         reading: how to read the files.
@@ -68,6 +69,10 @@ def fit_sharded(
         DataError: edge lists that cannot be used.
         RunError: shards or a run that cannot be written or trusted.
     """
+    if isinstance(edges, Database):
+        raise OptionError(
+            "--engine and --memory take files, not a database: leave them out, or write the edges to Parquet files first."
+        )
     crew = TorchCrew.joined() if is_started_by_torchrun() else None
     is_first = crew is None or crew.is_first
     if crew is not None:
@@ -165,6 +170,7 @@ def _taken(config: FitConfig, reading: ReadingOptions, engine: str, say: Say) ->
         "--directed": reading.directed,
         "--bipartite": reading.bipartite is True,
         "--nodes": reading.nodes is not None,
+        "--query": reading.query is not None,
         "--folds": (config.folds or 1) > 1,
         "--tune": config.tune is not None,
         "--device cuda": config.device == "cuda",

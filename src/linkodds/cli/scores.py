@@ -1,0 +1,78 @@
+"""`evaluate --scores`: what can be said of a file of somebody's scores."""
+
+import json
+from pathlib import Path
+from typing import get_args
+
+from linkodds.cli.app import printable, say
+
+
+def evaluate_scores(
+    scores: Path,
+    edges: Path,
+    *,
+    held_out: Path | None,
+    scored: str | None,
+    nodes: Path | None,
+    directed: bool,
+    out: Path | None,
+    decision: str | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Read, see which pairs are scored, evaluate, print; see `linkodds.score_file`.
+
+    Raises:
+        OptionError: what the file cannot show was asked for.
+    """
+    from linkodds.config import FitConfig
+    from linkodds.errors import OptionError
+    from linkodds.graph import Graph
+    from linkodds.record import PartialRun
+    from linkodds.score_file import (
+        Scored,
+        evaluate_file,
+        evaluate_list,
+        evaluate_sample,
+        read_scores,
+        texts,
+        what_is_scored,
+    )
+
+    if scored not in (None, *get_args(Scored)):
+        raise OptionError(f"--scored takes all, uniform or top, not {scored!r}.")
+    graph = Graph.from_edges(edges, nodes=nodes, directed=directed)
+    file = read_scores(scores, graph, held_out)
+    kind = what_is_scored(file, scored)  # type: ignore[arg-type]
+    options = {"seed": seed, **({} if decision is None else {"decision": decision})}
+    config = FitConfig.from_options(options)
+    if kind != "all" and out is not None:
+        raise OptionError(
+            f"--out takes a score for every candidate: a run looks at all pairs, and {scores.name} has some."
+        )
+    if kind == "top":
+        if held_out is None:
+            raise OptionError("--scored top needs --held-out FILE: else nobody can tell which edges the list missed.")
+        listed = evaluate_list(file)
+        if as_json:
+            print(json.dumps(listed, indent=2, allow_nan=False))
+            return
+        print(printable("\n".join(texts(listed))))
+        for finding in listed["findings"]:
+            say(finding["message"])
+        return
+    if kind == "all":
+        partial = None if out is None else PartialRun(out, force=False)
+        evaluation = evaluate_file(file, config, partial=partial, progress=say).evaluation
+    else:
+        evaluation = evaluate_sample(file, config).to_json()
+    if as_json:
+        print(json.dumps(evaluation, indent=2, allow_nan=False))
+        return
+    from rich.console import Console
+
+    from linkodds.summary import print_summary
+
+    print_summary(evaluation, Console())
+    if out is not None:
+        say(f"report: {out / 'report.html'}")
