@@ -31,6 +31,7 @@ from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.hops import random_rows
 from linkodds.sharded.numbering import sorted_distinct
 from linkodds.sharded.prepare import Preparation, Prepared, prepare
+from linkodds.sharded.ray_engine import started
 from linkodds.sharded.rows import FULL, OPEN, SUPERVISION, TRAIN
 from linkodds.sharded.running import fit_sharded
 from linkodds.sharded.scoring import StoredTallies
@@ -419,7 +420,7 @@ def test_what_sharded_fits_do_not_take_is_refused(tmp_path: Path) -> None:
             fit_sharded(path, tmp_path / "run", config, reading=reading)
     with pytest.raises(OptionError, match="not a database"):
         fit_sharded(Database("sqlite", "sqlite:///links.db"), tmp_path / "run", FitConfig())
-    with pytest.raises(OptionError, match="--engine takes local"):
+    with pytest.raises(OptionError, match="--engine takes local or ray, not 'spark'"):
         fit_sharded(path, tmp_path / "run", FitConfig(), engine="spark")
     assert not (tmp_path / "run.shards").exists()
 
@@ -467,6 +468,38 @@ def test_two_processes_of_torchrun_on_a_folder_make_the_run_of_one(tmp_path: Pat
     assert "bytes read" in done.stderr
     for name in ("evaluation.json", "model.safetensors", "embeddings.parquet"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+def test_tasks_of_ray_make_the_run_of_threads_and_raise_the_errors_of_the_stages(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    path = communities(tmp_path / "edges.tsv")
+    config = FitConfig(model="linear-gae", epochs=5, dim=8, batch_edges=60, threads=2)
+
+    def refuse_three(number: int) -> int:
+        if number == 3:
+            raise BadFeatures("number 3 is refused")
+        if number == 4 and not (tmp_path / "lost").exists():
+            (tmp_path / "lost").touch()
+            os._exit(1)
+        return 10 * number
+
+    with started("ray", 2) as engine_of_ray:
+        for engine in ("local", "ray"):
+            fit_sharded(path, tmp_path / engine, config, reading=ReadingOptions(bipartite=False), engine=engine)
+        for name in ("evaluation.json", "model.safetensors", "embeddings.parquet"):
+            assert (tmp_path / "local" / name).read_bytes() == (tmp_path / "ray" / name).read_bytes()
+        assert list(engine_of_ray.map(refuse_three, [5, 4, 6])) == [50, 40, 60]  # 4 is lost once and done again
+        assert (tmp_path / "lost").exists()
+        with pytest.raises(BadFeatures, match="^number 3 is refused$"):
+            list(engine_of_ray.map(refuse_three, [1, 2, 3, 5]))
+
+
+def test_an_engine_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    path = write_edges(tmp_path / "edges.tsv", arcs(1))
+    with pytest.raises(OptionError, match=r"pip install 'linkodds\[ray\]'"):
+        fit_sharded(path, tmp_path / "run", FitConfig(), engine="ray")
+    assert not (tmp_path / "run.shards").exists()
 
 
 def test_counters_are_those_of_the_formulas(tmp_path: Path) -> None:

@@ -301,7 +301,7 @@ Engine = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="Fit through files in blocks, for graphs that do not fit the memory: local.",
+        help="Fit through files in blocks, for graphs that do not fit the memory: local, or ray (pip install 'linkodds\\[ray]').",
         show_default="in memory",
         rich_help_panel=_RUN,
     ),

@@ -21,6 +21,7 @@ from linkodds.sharded.crew import LocalCrew
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.model import MODELS
 from linkodds.sharded.prepare import Preparation, Prepared, prepare
+from linkodds.sharded.ray_engine import ENGINES, started
 from linkodds.sharded.scoring import PREFIX, StoredTallies
 from linkodds.sharded.sizes import Blocks, parse_memory
 from linkodds.sharded.store import Store
@@ -56,7 +57,7 @@ def fit_sharded(
         config: all options of the fit.
         reading: how to read the files.
         memory: what the process may hold while it prepares, such as 4GB.
-        engine: local.
+        engine: local, or ray; None is local.
         force: replace an existing run.
         resume: go on with what an interrupted fit left in RUN.partial.
         progress: called with one line a stage.
@@ -73,6 +74,9 @@ def fit_sharded(
         raise OptionError(
             "--engine and --memory take files, not a database: leave them out, or write the edges to Parquet files first."
         )
+    name = engine or "local"
+    if name not in ENGINES:
+        raise OptionError(f"--engine takes {' or '.join(ENGINES)}, not {name!r}.")
     crew = TorchCrew.joined() if is_started_by_torchrun() else None
     is_first = crew is None or crew.is_first
     if crew is not None:
@@ -84,11 +88,11 @@ def fit_sharded(
     say = progress or (lambda _: None)
     left = find_interrupted(out) if resume else None
     partial = PartialRun(out, force=force, resume=left is not None) if is_first else None
-    config = _taken(config, reading, engine or "local", say)
+    config = _taken(config, reading, say)
     workers = config.threads or LocalEngine.default_workers()
     blocks = Blocks(parse_memory(memory or DEFAULT_MEMORY), workers)
     what = Preparation(
-        edges,
+        edges.absolute(),
         source=reading.source,
         target=reading.target,
         header=reading.header,
@@ -98,44 +102,45 @@ def fit_sharded(
         seed=config.seed,
         width=WIDTH,
         hops=HOPS,
-        features=reading.features,
+        features=None if reading.features is None else reading.features.absolute(),
         feature_scaling=config.feature_scaling,
     )
-    folder = out.with_name(out.name + ".shards")
+    folder = out.with_name(out.name + ".shards").absolute()  # other processes may work elsewhere
     costs = Costs()
-    if crew is not None and not is_first:
-        crew.wait()  # then everything is there
-    with costs.stage("preparing"):
-        store, prepared = prepare(what, folder, LocalEngine(workers), blocks, say)
-    if crew is not None and is_first:
-        crew.wait()
-    with costs.stage("reading"):
-        graph = _graph(prepared, config)
-    given: dict[str, Any] = {"edges": str(edges), "engine": engine or "local"} | {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(reading).items()
-        if value is not None and (name, value) != ("directed", False)
-    }
-    followed = None if left is None or is_first else left.path / "checkpoints"
-    try:
-        run = fit_graph(
-            graph,
-            config,
-            reading=given,
-            partial=partial,
-            resumed=left if is_first else None,
-            costs=costs,
-            progress=progress,
-            on_start=on_start,
-            on_epoch=on_epoch,
-            runner=StoredTallies(store, LocalEngine(workers), lambda _: None),
-            trainer=DecoupledTrainer(prepared, crew or LocalCrew(workers), blocks.working // 2, followed),
-        )
-    except OnlyTrained:
-        return None
-    finally:
-        if crew is not None:
-            crew.leave()
+    with started(name if is_first else "local", workers) as maker:
+        if crew is not None and not is_first:
+            crew.wait()  # then everything is there
+        with costs.stage("preparing"):
+            store, prepared = prepare(what, folder, maker, blocks, say)
+        if crew is not None and is_first:
+            crew.wait()
+        with costs.stage("reading"):
+            graph = _graph(prepared, config)
+        given: dict[str, Any] = {"edges": str(edges), "engine": name} | {
+            option: str(value) if isinstance(value, Path) else value
+            for option, value in vars(reading).items()
+            if value is not None and (option, value) != ("directed", False)
+        }
+        followed = None if left is None or is_first else left.path / "checkpoints"
+        try:
+            run = fit_graph(
+                graph,
+                config,
+                reading=given,
+                partial=partial,
+                resumed=left if is_first else None,
+                costs=costs,
+                progress=progress,
+                on_start=on_start,
+                on_epoch=on_epoch,
+                runner=StoredTallies(store, maker, lambda _: None),
+                trainer=DecoupledTrainer(prepared, crew or LocalCrew(workers), blocks.working // 2, followed),
+            )
+        except OnlyTrained:
+            return None
+        finally:
+            if crew is not None:
+                crew.leave()
     for stage, total in counted(store).items():
         say(
             f"{stage}: {total['read']:,} bytes read, {total['written']:,} written, {total['operations']:,} operations in "
@@ -158,14 +163,12 @@ def counted(store: Store) -> dict[str, dict[str, int]]:
     return result
 
 
-def _taken(config: FitConfig, reading: ReadingOptions, engine: str, say: Say) -> FitConfig:
+def _taken(config: FitConfig, reading: ReadingOptions, say: Say) -> FitConfig:
     """The options as a sharded fit takes them.
 
     Raises:
         OptionError: what it does not take.
     """
-    if engine != "local":
-        raise OptionError(f"--engine takes local, not {engine!r}.")
     refused = {
         "--directed": reading.directed,
         "--bipartite": reading.bipartite is True,
