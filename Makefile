@@ -10,7 +10,7 @@ SOURCES := src tests benchmarks
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test browser postgres check format bench docs clean
+.PHONY: help demo test browser postgres check format bench docs package clean
 
 help:
 	@echo "make demo    fit a graph whose true edges are known and compare promise and truth"
@@ -19,6 +19,7 @@ help:
 	@echo "make format  rewrite the sources as 'make check' wants them"
 	@echo "make bench   run the benchmarks that have no result yet"
 	@echo "make docs    build the documentation, to be read at build/docs/index.html"
+	@echo "make package  sdist and wheel into dist/, each extra tried in an empty environment (downloads)"
 	@echo "make clean   remove $(VENV)/, demo/ and caches"
 
 demo: $(VENV)/installed
@@ -57,12 +58,17 @@ format: $(VENV)/installed-check
 
 # One script a question; each skips what it has measured already.
 bench: $(VENV)/installed-bench
-	for script in benchmarks/*.py benchmarks/statistics/*.py benchmarks/search/*.py benchmarks/sources/postgres.py benchmarks/models/run.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/extras.py,$(wildcard benchmarks/*.py)) benchmarks/statistics/*.py benchmarks/search/*.py benchmarks/sources/postgres.py benchmarks/models/run.py; do $(BIN)/python $$script || exit 1; done
 
 # A broken link or anchor is a warning, and a warning fails. The pages are read from files: no server, nothing fetched.
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx --builder html --fresh-env --fail-on-warning --keep-going --quiet docs build/docs
 	@echo "build/docs/index.html"
+
+# Not part of make test: every extra is downloaded into an environment of its own. What has a result is not done again.
+package: $(VENV)/installed-test
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python benchmarks/extras.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -76,5 +82,5 @@ $(VENV)/installed-%: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@ $(VENV)/installed
 
 clean:
-	rm -rf $(VENV) demo build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) demo build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} +

@@ -1,7 +1,7 @@
 """What the doctor says of healthy runs on real graphs, and of the same runs once something in them is broken.
 
-A default fit a graph and model (`auto` within TIME_BUDGET), kept in --runs and not done again; then one JSON a run in benchmarks/results/doctor/ and one table,
-docs/doctor-runs.md. Of a healthy run no finding may be an error and at most one a warning. Each broken copy is the
+A default fit a graph and model (`auto` within TIME_BUDGET), kept in --runs and not done again; then one JSON a run in
+benchmarks/results/doctor/ and one table, docs/doctor-runs.md. Of a healthy run no finding may be an error and at most one a warning. Each broken copy is the
 negative control: it must give the rule that names what was broken, and the program ends with 1 where one does not.
 
     python benchmarks/doctor.py --data FOLDER [--runs FOLDER] [--only GRAPH]

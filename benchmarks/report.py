@@ -71,7 +71,7 @@ def opens(page: Path, times: int) -> dict[str, float]:
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--work", type=Path, default=Path("report-benchmark"))
+    parser.add_argument("--work", type=Path, default=HERE.parent / "build" / "report")
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
     options = parser.parse_args()
     run = options.work / "run"

@@ -3,9 +3,9 @@
 A graph of 20,000 nodes (Holme and Kim, 5 edges a node) is fitted once, kept in --work, and served by a process of its own.
 Phases: one client that asks for 100 pairs at a time; 16 of them; 12 of them beside 4 that look at nodes, look ids up and
 turn the pages of the list. Every fifth request of a client is /healthz, which computes nothing: the time that it takes is
-what the machine and the connection cost, and no request can take less. Each answer is read whole, its status is checked and every 50th is held against the answer of
-`linkodds predict`'s function. One JSON a phase in benchmarks/results/serve/, one table in docs/serve.md; a phase that is
-there is skipped. The program ends with 1 where a request failed or a bar is missed.
+what the machine and the connection cost, and no request can take less. Each answer is read whole, its status is checked and
+every 50th is held against the answer of `linkodds predict`'s function. One JSON a phase in benchmarks/results/serve/, one
+table in docs/serve.md; a phase that is there is skipped. The program ends with 1 where a request failed or a bar is missed.
 
     python benchmarks/serve.py [--seconds 60] [--work FOLDER]
 """

@@ -13,12 +13,15 @@ author = "The linkodds developers"
 copyright = "The linkodds developers, Apache-2.0"
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 templates_path: list[str] = []
 
 myst_heading_anchors = 3
 myst_heading_slug_func = "anchors.heading_slug"
 myst_enable_extensions = ["colon_fence"]
+
+# Notebooks are shown as they are stored; tests/test_notebooks.py runs them.
+nb_execution_mode = "off"
 
 # Docstrings quote code with single backticks.
 default_role = "code"

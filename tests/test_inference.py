@@ -134,7 +134,7 @@ def test_the_expected_precision_of_a_decision_is_that_of_the_list_it_makes(run):
 
 
 def test_refusals_come_before_any_work(run, tmp_path):
-    with pytest.raises(OptionError, match=r"links.txt.*\.csv, \.tsv, \.parquet, \.jsonl or \.graphml"):
+    with pytest.raises(OptionError, match=r"links.txt.*\.csv, \.tsv, \.parquet, \.jsonl, \.graphml, \.cyjs or \.cx2"):
         find_run(run, tmp_path / "links.txt", top=5)
     with pytest.raises(UnkeptPromise, match=r"precision>=0.9999"):  # exit 1: the option is fine, the data are too few
         decision_of(run, "precision>=0.9999")

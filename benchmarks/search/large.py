@@ -6,9 +6,9 @@ the machine's load before and after, and the lines it printed, each with the sec
 for both commands together.
 
 One JSON a graph in benchmarks/results/search/large/; what is there is skipped, and a finished fit in --runs is not made
-anew while its measurement lies beside it. speed.py puts them on docs/search.md.
+anew while its measurement lies beside it.
 
-    python benchmarks/search/large.py [--data FOLDER] --runs FOLDER [--only GRAPH]
+    python benchmarks/search/large.py [--data FOLDER] [--runs FOLDER] [--only GRAPH]
 """
 
 import argparse
@@ -29,7 +29,9 @@ TOP, MOST_BYTES = 1000, 8_000_000_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=HERE.parents[2] / "shared" / "data")
-    parser.add_argument("--runs", type=Path, required=True, help="where runs and lists are kept")
+    parser.add_argument(
+        "--runs", type=Path, default=HERE.parents[1] / "build" / "large", help="where runs and lists are kept"
+    )
     parser.add_argument("--only", choices=GRAPHS)
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)

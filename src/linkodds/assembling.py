@@ -1,6 +1,6 @@
 """Assembling: an edge list, a list of nodes and features become the parts of one graph; what was dropped is said."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,7 +31,7 @@ def assemble(
     edges: EdgeList,
     *,
     nodes: NDArray[np.object_] | None = None,
-    features: FeatureTable | None = None,
+    features: FeatureTable | Features | None = None,
     bipartite: bool | None = None,
     feature_scaling: Scaling = "auto",
 ) -> Assembled:
@@ -43,8 +43,9 @@ def assemble(
     Args:
         edges: as read.
         nodes: all ids; None takes those of the edges and of the features.
-        features: one row for every node, at least.
-        bipartite: None detects it: every component two-colourable, and at least 10 independent cycles.
+        features: one row for every node, at least; as read, or `Features`, which are scaled already.
+        bipartite: None takes what the source says, else detects it: every component two-colourable, and at least 10
+            independent cycles.
         feature_scaling: see `scale_features`.
     Raises:
         UnknownNode: an edge or a feature row for an id that `nodes` does not have.
@@ -57,14 +58,17 @@ def assemble(
         >>> graph.edges.tolist(), [finding.statistic for finding in graph.findings]
         ([[0, 1]], [3.0, 1.0, 1.0, 1.0])
     """
+    if bipartite is None:
+        bipartite = edges.bipartite
     if edges.directed and bipartite:
         raise OptionError("--directed and --bipartite exclude each other: leave one out.")
     ids, pairs = _join_nodes(edges, nodes)
     row_of_node = np.zeros(0, dtype=np.int64)
-    if features is not None:
-        row_ids = _ids_of_rows(features, edges, nodes)
-        features.refuse_not_finite(row_ids)
-        ids, row_of_node = _join_features(ids, features, row_ids, closed=nodes is not None)
+    rows = FeatureTable("features", features.matrix) if isinstance(features, Features) else features
+    if rows is not None:
+        row_ids = _ids_of_rows(rows, edges, nodes)
+        rows.refuse_not_finite(row_ids)
+        ids, row_of_node = _join_features(ids, rows, row_ids, closed=nodes is not None)
     findings = [_first_edge(edges), *edges.findings] if len(pairs) else list(edges.findings)
     pairs, dropped = _drop_repeats(pairs, len(ids), edges.directed)
     findings += dropped
@@ -77,7 +81,9 @@ def assemble(
 
     sides = None
     if bipartite or (bipartite is None and not edges.directed):
-        side = _two_sides(pairs, ids, required=bool(bipartite))
+        side = _told_sides(edges, ids, pairs) if bipartite else None
+        if side is None:
+            side = _two_sides(pairs, ids, required=bool(bipartite))
         if side is not None:
             sides = (int((side == 0).sum()), int((side == 1).sum()))
             order = np.argsort(side, kind="stable")
@@ -91,7 +97,9 @@ def assemble(
     pairs = pairs[np.argsort(space.keys(pairs))]
 
     scaled = None
-    if features is not None:
+    if isinstance(features, Features):
+        scaled = replace(features, matrix=features.matrix[row_of_node])
+    elif features is not None:
         scaled, said = scale_features(features.matrix[row_of_node], feature_scaling, features.names)
         findings += said
     return Assembled(ids, pairs, space, scaled, tuple(findings))
@@ -245,6 +253,18 @@ def _first_of_each(pairs: Pairs, compared: Pairs, num_nodes: int) -> Pairs:
     _, first = np.unique(compared[:, 0] * np.int64(num_nodes) + compared[:, 1], return_index=True)
     kept: Pairs = pairs[np.sort(first)]
     return kept
+
+
+def _told_sides(edges: EdgeList, ids: NDArray[np.object_], pairs: Pairs) -> NDArray[np.int64] | None:
+    """The sides as the source gives them; None where it gives none, or where an edge does not lead from one to the other."""
+    if edges.side is None:
+        return None
+    if edges.numbered and len(edges.side) == len(ids):
+        side = edges.side
+    else:
+        told = dict(zip(edges.ids.tolist(), edges.side.tolist(), strict=True))
+        side = np.array([told.get(name, 2) for name in ids], dtype=np.int64)
+    return side if (np.sort(side[pairs], axis=1) == [0, 1]).all() else None
 
 
 def _two_sides(pairs: Pairs, ids: NDArray[np.object_], *, required: bool) -> NDArray[np.int64] | None:

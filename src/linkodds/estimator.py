@@ -426,6 +426,44 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             search=search,
         )
 
+    def to_anndata(self, links: pl.DataFrame | None = None) -> Any:
+        """The run as AnnData: nodes are observations, `obsm["X_linkodds"]` their embeddings, `obsp["recorded"]` the edges.
+
+        Args:
+            links: as `find_links` gives them, for `obsp["probability"]` and `obsp["logit"]`; None: none. Their probabilities
+                are taken to rest on the assumption of the defaults.
+        Raises:
+            OptionError: AnnData is not installed.
+        """
+        from linkodds.exporting import anndata_of
+
+        return anndata_of(self._run(), links, self.assumption())
+
+    def export(
+        self,
+        path: Path | str,
+        top: int = 100,
+        *,
+        prevalence: Assumed | None = None,
+        expected_missing: Assumed | None = None,
+        label_frequency: Assumed | None = None,
+    ) -> list[Path]:
+        """Write a file for another program, as `linkodds export` does: .h5ad, .graphml, .cyjs, .cx2 or .faiss.
+
+        Args:
+            path: the suffix says how; a file that is there is replaced.
+            top: new links in it, the best of all pairs; an index has none.
+            prevalence: as for `predict_proba`, like the next two.
+            expected_missing: their number.
+            label_frequency: share of all true links that the record holds.
+        Returns:
+            The files: an index comes with a second one, which holds the ids and what to ask it with.
+        """
+        from linkodds.exporting import export_run
+
+        deployment = Assumption(prevalence, expected_missing, label_frequency).deployment(self._run())
+        return list(export_run(self._run(), Path(path), deployment, top=top).paths)
+
     def save(self, path: Path | str, *, force: bool = False) -> Path:
         """Write the run directory, as `linkodds fit --out` does.
 

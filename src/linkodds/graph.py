@@ -4,13 +4,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import polars as pl
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.assembling import assemble
-from linkodds.errors import DegenerateGraph, UnknownNode
+from linkodds.errors import DegenerateGraph, OptionError, UnknownNode
 from linkodds.features import Features as Features  # part of a Graph, so it is found beside it
 from linkodds.features import Scaling, read_features
 from linkodds.findings import Finding
+from linkodds.graph_objects import adjacency_of, edge_table_of, networkx_of, pyg_arrays_of, with_what_is_ours
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading import read_edges, read_nodes
 
@@ -83,14 +86,15 @@ class Graph:
                 database (postgresql://USER@HOST/DATABASE?table=NAME, sqlite:///FILE?table=NAME, duckdb:///FILE?table=NAME),
                 a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG data, or pairs of ids.
             features: a path or a table with ids in its first column; or a path (.npz .npy) or an array whose row i is
-                the i-th of `nodes`, else the i-th node of a graph object, else the node with integer id i.
+                the i-th of `nodes`, else the i-th node of a graph object, else the node with integer id i; or the
+                `features` of another graph, which are scaled already and stay as they are.
             nodes: all ids, a path with one a line or an iterable; default those of edges and features.
             source: column of the first id, by name, or by number from 1 in a file without header; default the first.
             target: column of the second id; default the second.
             header: whether the first line of a text file names the columns; None detects it.
             delimiter: of the columns of a text file: one character, "tab" or "space"; None detects it.
             directed: edges have a direction (a NetworkX graph, GraphML and GML know for themselves).
-            bipartite: pairs join two sides only; None detects it.
+            bipartite: pairs join two sides only; None detects it, unless `to_networkx` or `to_pyg` made the object.
             feature_scaling: "auto", "none", "standard" or "row"; see `linkodds.features.scale_features`.
             query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
         Raises:
@@ -107,11 +111,16 @@ class Graph:
         read = read_edges(
             edges, source=source, target=target, header=header, delimiter=delimiter, directed=directed, query=query
         )
+        read = with_what_is_ours(read, edges)
         given = features if features is not None else read.features
+        if isinstance(given, Features) and feature_scaling not in ("auto", given.scaling):
+            raise OptionError(
+                f"feature_scaling={feature_scaling!r}: these features are scaled already ({given.scaling})."
+            )
         parts = assemble(
             read,
             nodes=None if nodes is None else read_nodes(nodes),
-            features=None if given is None else read_features(given),
+            features=given if given is None or isinstance(given, Features) else read_features(given),
             bipartite=bipartite,
             feature_scaling=feature_scaling,
         )
@@ -158,3 +167,42 @@ class Graph:
     def find_index(self, names: Any) -> NDArray[np.int64]:
         """Shape (names,): node indices of the ids, -1 where the graph has no such node."""
         return np.fromiter((self._index.get(str(name), -1) for name in names), dtype=np.int64)
+
+    def to_networkx(self) -> Any:
+        """A NetworkX `Graph`, or `DiGraph`, that `from_edges` reads back as this graph.
+
+        Nodes are the ids. Where there are features, node attribute `x` holds them as they are here, scaled, shape
+        (features,), float32; in a bipartite graph `bipartite` is 0 or 1, as NetworkX has it.
+
+        Example:
+            >>> graph = Graph.from_edges([("p53", "mdm2"), ("p53", "atm")], nodes=["atm", "mdm2", "p53", "NA"])
+            >>> again = Graph.from_edges(graph.to_networkx())
+            >>> again.ids.tolist() == graph.ids.tolist(), (again.edges == graph.edges).all(), again.space == graph.space
+            (True, np.True_, True)
+        """
+        return networkx_of(self.ids, self.edges, self.space, self.features)
+
+    def to_pyg(self) -> Any:
+        """PyG `Data` that `from_edges` reads back as this graph.
+
+        `edge_index` has every edge in both directions unless the graph is directed; `x` the features, dense, scaled;
+        `side` 0, 1 or 2 (neither) in a bipartite graph; `node_id` the ids, a list.
+
+        Raises:
+            OptionError: PyG is not installed.
+        """
+        from linkodds.pyg_data import pyg_data
+
+        return pyg_data(pyg_arrays_of(self.ids, self.edges, self.space, self.features))
+
+    def to_scipy(self) -> sp.csr_array:
+        """Adjacency, shape (nodes, nodes), int8, rows in the order of `ids`; symmetric unless the graph is directed.
+
+        It holds edges alone: `Graph.from_edges(matrix, nodes=graph.ids, features=graph.features,
+        directed=graph.space.directed, bipartite=graph.space.bipartite)` is this graph again.
+        """
+        return adjacency_of(self.edges, self.space)
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row an edge: source, target. `from_edges` makes this graph of it with the same options as of `to_scipy`."""
+        return edge_table_of(self.ids, self.edges)

@@ -8,9 +8,10 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.features import Features
+from linkodds.node_inputs import feature_directions
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.split import Split, adjacency
-from linkodds.structural_counts import CUT_OFF, StructuralCounts, feature_directions
+from linkodds.structural_counts import CUT_OFF, StructuralCounts
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ class EdgeList:
         layout: how a table was read, for the user to check; empty for graphs.
         findings: what reading detected or ignored.
         features: a matrix that came along, one row a node, or None.
+        side: shape (nodes,), 0, 1 or 2 (neither), where the source says which side of a bipartite graph a node is on.
+        bipartite: what the source says of itself, None where it says nothing.
     """
 
     ids: NDArray[np.object_]
@@ -38,6 +40,8 @@ class EdgeList:
     layout: str = ""
     findings: tuple[Finding, ...] = ()
     features: Any = None
+    side: NDArray[np.int64] | None = None
+    bipartite: bool | None = None
 
 
 def is_networkx(value: Any) -> bool:
@@ -168,6 +172,8 @@ def edges_of_pyg(data: Any, *, directed: bool = False, place: str = "the PyG dat
             f"{place}: edge_index holds integers of shape (2, edges), not {index.dtype} of shape {index.shape}."
         )
     pairs = index.T.astype(np.int64)
+    ours = getattr(data, "linkodds", None)  # of Graph.to_pyg
+    directed = directed or (isinstance(ours, dict) and bool(ours.get("directed")))
     x = getattr(data, "x", None)
     num_nodes = getattr(data, "num_nodes", None)
     if num_nodes is None:

@@ -3,14 +3,15 @@
 import io
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import networkx as nx
 import polars as pl
 
 from linkodds.database_tables import DatabaseTable
 from linkodds.errors import MalformedFile, OptionError, RunError
+from linkodds.network_files import NETWORK_FORMATS, Network, network_of_links
 from linkodds.record import parquet_bytes
 
 _STATE = "# state: "
@@ -34,7 +35,7 @@ def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
         ".tsv": lambda table: _csv(table, "\t"),
         ".parquet": parquet_bytes,
         ".jsonl": _json_lines,
-        ".graphml": _graphml,
+        **{suffix: partial(_network, to_bytes=write) for suffix, write in NETWORK_FORMATS.items()},
     }
     if out.suffix.lower() not in formats:
         *most, last = formats
@@ -48,13 +49,13 @@ def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
     to_bytes = formats[out.suffix.lower()]
 
     def write(table: pl.DataFrame) -> None:
-        partial = partial_path(out)
+        aside = partial_path(out)
         try:
-            partial.write_bytes(to_bytes(table))
-            partial.replace(out)
+            aside.write_bytes(to_bytes(table))
+            aside.replace(out)
         except OSError:
-            if partial.is_file():
-                partial.unlink()
+            if aside.is_file():
+                aside.unlink()
             raise
 
     return write
@@ -144,22 +145,5 @@ def _json_lines(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _graphml(table: pl.DataFrame) -> bytes:
-    """A directed graph whose edges carry the other columns; empty cells are left out, and so are characters XML forbids."""
-    graph: Any = nx.MultiDiGraph()
-    for row in table.to_dicts():
-        source, target = (_for_xml(row.pop(end)) for end in ("source", "target"))
-        columns = {name: _for_xml(value) for name, value in row.items() if value is not None}
-        graph.add_edge(source, target, **columns)
-    buffer = io.BytesIO()
-    nx.write_graphml(graph, buffer)
-    return buffer.getvalue()
-
-
-def _for_xml(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    return "".join(
-        c if c in "\t\n" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "\ufffd"
-        for c in value
-    )
+def _network(table: pl.DataFrame, to_bytes: Callable[[Network], bytes]) -> bytes:
+    return to_bytes(network_of_links(table))

@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import BrokenRun, OptionError
@@ -25,9 +24,9 @@ from linkodds.findings import Finding
 from linkodds.hidden_edges import HiddenEdges, Rows, StackOptions, cut_off_offset
 from linkodds.history import Epoch
 from linkodds.pairs import Pairs, PairSpace
-from linkodds.spectral import Embedding
 from linkodds.split import PARTS, Split
-from linkodds.structural_counts import CUT_OFF, ROLES, StructuralCounts, Tile
+from linkodds.structural_counts import CUT_OFF, StructuralCounts, Tile
+from linkodds.train_logits import TrainLogits
 from linkodds.trees import BinaryTree, Forest
 
 NUM_CLOSE, GROUPS = 3, 3
@@ -71,27 +70,23 @@ class StackScorer:
         broad: for every pair.
         close: their mean is for the pairs near the top.
         cut: broad logit from which on a pair is close.
-        train_logits: shape (nodes, nodes), CSR, float64: of the train edges, both ways where edges have no direction.
+        train_logits: of the train edges.
     """
 
     counts: StructuralCounts
     broad: Forest
     close: tuple[Forest, ...]
     cut: float
-    train_logits: sp.csr_array
+    train_logits: TrainLogits
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
         num_columns = columns.stop - columns.start
         result = np.empty((rows.stop - rows.start, num_columns), dtype=np.float32)
-        step = self.counts.tile_rows(num_columns)
-        for start in range(rows.start, rows.stop, step):
-            nodes = np.arange(start, min(start + step, rows.stop))
-            tile = self.counts.tile(nodes, columns)
+        for some, nodes, tile in self.counts.tiles(rows, columns):
             logits = self._of_cells(tile, None).reshape(num_columns, len(nodes)).T
-            known = self.train_logits[nodes][:, columns].tocoo()
-            logits[known.row, known.col] = known.data
-            result[nodes[0] - rows.start : nodes[-1] + 1 - rows.start] = logits
+            self.train_logits.put_into_block(logits, nodes, columns)
+            result[some] = logits
         return result
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
@@ -105,36 +100,12 @@ class StackScorer:
                     result[some[places]] = self._of_cells(tile, cells)
             else:
                 result[some] = self.of_inputs(self.counts.of_pairs(pairs[some]))
-        keys, logits = self._train_keys
-        if len(keys):
-            wanted = self.counts.space.keys(pairs)
-            place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-            is_train = keys[place] == wanted
-            result[is_train] = logits[place[is_train]]
+        self.train_logits.put_into(result, pairs)
         return result
-
-    @cached_property
-    def _train_keys(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Keys of the train edges, both ways where edges have no direction, in increasing order, and their logits."""
-        known = self.train_logits.tocoo()
-        keys = self.counts.space.keys(np.column_stack([known.row, known.col]).astype(np.int64))
-        order = np.argsort(keys)
-        return keys[order], known.data[order]
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All but the message graph and the trees, by name."""
-        counts = self.counts
-        known = self.train_logits.tocoo()
-        keep = np.ones(known.nnz, dtype=np.bool_) if counts.space.directed else known.row < known.col
-        arrays: dict[str, NDArray[Any]] = {
-            "cut": np.array([self.cut]),
-            "train_edges": np.column_stack([known.row, known.col]).astype(np.int64)[keep],
-            "train_logits": known.data[keep],
-            "roles_source": counts.roles[0],
-            "roles_target": counts.roles[1],
-        }
-        for name, embedding in counts.embeddings.items():
-            arrays |= {f"{name}_left": embedding.left, f"{name}_right": embedding.right}
+        arrays = {"cut": np.array([self.cut])} | self.train_logits.to_arrays() | self.counts.to_arrays()
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     @staticmethod
@@ -148,32 +119,12 @@ class StackScorer:
         Raises:
             BrokenRun: arrays that do not belong to this graph, or forests that do not belong to these arrays.
         """
-        space = split.space
-        by_side = {name.removesuffix("_left"): array for name, array in arrays.items() if name.endswith("_left")}
-        embeddings = {name: Embedding(left, arrays[f"{name}_right"]) for name, left in by_side.items()}
-        roles = arrays["roles_source"], arrays["roles_target"]
-        for array in (*roles, *(side for each in embeddings.values() for side in (each.left, each.right))):
-            if (
-                array.dtype != np.float32
-                or array.ndim != 2
-                or len(array) != space.num_nodes
-                or not np.isfinite(array).all()
-            ):
-                raise BrokenRun("model.safetensors does not fit the nodes of this graph.")
-        cut, edges, logits = arrays["cut"], arrays["train_edges"], arrays["train_logits"]
-        same = edges.shape == split.train.shape and np.array_equal(
-            np.sort(space.keys(edges)), np.sort(space.keys(split.train))
-        )
-        if not same or logits.shape != (len(edges),) or not np.isfinite([*cut, *logits]).all():
-            raise BrokenRun("model.safetensors does not fit the train edges of this graph.")
-        a: sp.csr_array = split.message_graph().astype(np.float64)
-        counts = StructuralCounts(a, space, (roles[0], roles[1]), embeddings)
-        widths = [len(counts.broad_names)] + [len(counts.names)] * NUM_CLOSE
-        if roles[0].shape[1] != len(ROLES) or roles[1].shape[1] != len(ROLES) or not counts.is_complete:
-            raise BrokenRun("model.safetensors lacks what the trees read.")
-        if [forest.num_inputs for forest in forests] != widths:
+        counts, train_logits = StructuralCounts.from_arrays(split, arrays), TrainLogits.from_arrays(split, arrays)
+        if not np.isfinite(arrays["cut"]).all():
+            raise BrokenRun("model.safetensors: the cut is no number.")
+        if [forest.num_inputs for forest in forests] != [len(counts.broad_names)] + [len(counts.names)] * NUM_CLOSE:
             raise BrokenRun("trees.txt does not fit model.safetensors.")
-        return StackScorer(counts, forests[0], tuple(forests[1:]), float(cut[0]), edge_logits(edges, logits, space))
+        return StackScorer(counts, forests[0], tuple(forests[1:]), float(arrays["cut"][0]), train_logits)
 
     @property
     def forests(self) -> tuple[Forest, ...]:
@@ -361,19 +312,10 @@ def fit_trees(
             shown = list(pool.map(boost_few, others, further[NUM_CLOSE:]))
             weighted = replace(rows, weights=_less_hidden_edges(rows, shown, groups, is_close, recorded_share))
         close = [_moved(forest, 0.0, offset, counts.names) for forest in pool.map(boost, further[:NUM_CLOSE])]
-    nothing = sp.csr_array((counts.space.num_nodes,) * 2, dtype=np.float64)
+    nothing = TrainLogits.none(counts.space)
     scorer, hidden = StackScorer(counts, broad, tuple(close), cut, nothing), rows.is_edge
     logits = scorer.of_inputs(rows.inputs[hidden])
-    return replace(scorer, train_logits=edge_logits(rows.pairs[hidden], logits, counts.space))
-
-
-def edge_logits(edges: Pairs, logits: NDArray[np.float64], space: PairSpace) -> sp.csr_array:
-    """Logits of edges as a CSR matrix, shape (nodes, nodes), both ways where edges have no direction."""
-    source, target = edges[:, 0], edges[:, 1]
-    if not space.directed:
-        source, target = np.concatenate([source, target]), np.concatenate([target, source])
-        logits = np.concatenate([logits, logits])
-    return sp.csr_array((logits, (source, target)), shape=(space.num_nodes, space.num_nodes))
+    return replace(scorer, train_logits=TrainLogits.of(rows.pairs[hidden], logits, counts.space))
 
 
 def _evenly(rows: Rows) -> tuple[Rows, float]:

@@ -6,14 +6,13 @@ from math import exp
 from linkodds.features import Features
 from linkodds.hidden_edges import StackOptions
 from linkodds.landmarks import COUNT as LANDMARKS
+from linkodds.node_inputs import FEATURE_HOPS, FEATURE_RANKS
 from linkodds.split import Split
 from linkodds.stack import CLOSE_PAIRS, CLOSE_SHARE, FEWER, GROUPS, NUM_CLOSE
 from linkodds.structural_counts import (
     BROAD_FEATURE_HOPS,
     BROAD_FEATURE_INPUTS,
     BROAD_INPUTS,
-    FEATURE_HOPS,
-    FEATURE_RANKS,
     INPUTS,
     RANKS,
 )

@@ -6,31 +6,40 @@ and from either end where the graph has no direction. Cross-side pairs of a bipa
 their walks of length 3 and 5 carry what the others carry elsewhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from linkodds.errors import BrokenRun
 from linkodds.features import Features
 from linkodds.landmarks import Landmarks
+from linkodds.node_inputs import (
+    FEATURE_HOPS,
+    FEATURE_RANKS,
+    ROLES,
+    feature_directions,
+    node_roles,
+    normalized,
+    smoothed,
+)
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.spectral import Embedding, Floats, low_rank
+from linkodds.split import Split
 
 RANKS = (8, 32, 128)
 CUBIC_RANK = 64
-FEATURE_RANKS = (16, 128, 384)
-FEATURE_HOPS = (0, 1, 2, 4)
 RESTART = 0.15
 CUT_OFF = 7.0
 """The "distance" of a pair that no path connects."""
 _EXACT_STEPS = 5
 _TILE = 1 << 16
 
-ROLES = ("degree", "mean_neighbor_degree", "max_neighbor_degree", "clustering", "pagerank")
 _WALKS = ("cn", "aa", "ra", "w3", "l3", "s3", "s4", "s5")
 _SPECTRAL = tuple(f"{name}_{rank}" for name in ("adjacency", "normalized") for rank in RANKS)
 _FEATURES = (*(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS), "cosine_to_neighbors")
@@ -110,7 +119,7 @@ class StructuralCounts:
         symmetric = not space.directed
         rank = min(RANKS[-1], space.num_nodes)
         plain = low_rank(a, rank, rng, symmetric=symmetric)
-        normal_matrix = _normalized(a)
+        normal_matrix = normalized(a)
         normal = low_rank(normal_matrix, rank, rng, symmetric=symmetric)
         kept = (1 - RESTART) * normal.values
         embeddings = {
@@ -121,9 +130,9 @@ class StructuralCounts:
         }
         if features is not None:
             directions = feature_directions(features, rng) if directions is None else directions
-            embeddings |= _smoothed(directions, normal_matrix, symmetric=symmetric)
-        roles = _roles(a)
-        return StructuralCounts(a, space, (roles, _roles(a.T.tocsr()) if space.directed else roles), embeddings)
+            embeddings |= smoothed(directions, normal_matrix, symmetric=symmetric)
+        roles = node_roles(a)
+        return StructuralCounts(a, space, (roles, node_roles(a.T.tocsr()) if space.directed else roles), embeddings)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -216,6 +225,40 @@ class StructuralCounts:
         if columns.start >= num_left:
             return bool(rows.max() < num_left)
         return bool(rows.min() >= num_left and columns.stop <= num_left)
+
+    def tiles(self, rows: slice, columns: slice) -> Iterator[tuple[slice, NDArray[np.int64], "Tile"]]:
+        """Yield (some, nodes, tile): the pairs rows x columns, a few rows at a time; `some` are their places from 0."""
+        step = self.tile_rows(columns.stop - columns.start)
+        for start in range(rows.start, rows.stop, step):
+            nodes = np.arange(start, min(start + step, rows.stop))
+            yield slice(start - rows.start, start - rows.start + len(nodes)), nodes, self.tile(nodes, columns)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All but the message graph, by name."""
+        arrays: dict[str, NDArray[Any]] = {"roles_source": self.roles[0], "roles_target": self.roles[1]}
+        for name, embedding in self.embeddings.items():
+            arrays |= {f"{name}_left": embedding.left, f"{name}_right": embedding.right}
+        return arrays
+
+    @staticmethod
+    def from_arrays(split: Split, arrays: Mapping[str, NDArray[Any]]) -> "StructuralCounts":
+        """The same again.
+
+        Args:
+            split: its train edges are the message graph.
+            arrays: as `to_arrays` gives them, others beside them.
+        Raises:
+            BrokenRun: arrays of other nodes, or with some missing.
+        """
+        by_side = {name.removesuffix("_left"): array for name, array in arrays.items() if name.endswith("_left")}
+        embeddings = {name: Embedding(left, arrays[f"{name}_right"]) for name, left in by_side.items()}
+        roles = arrays["roles_source"], arrays["roles_target"]
+        for array in (*roles, *(side for each in embeddings.values() for side in (each.left, each.right))):
+            check_of_nodes(array, split.space.num_nodes)
+        counts = StructuralCounts(split.message_graph().astype(np.float64), split.space, roles, embeddings)
+        if any(side.shape[1] != len(ROLES) for side in roles) or not counts.is_complete:
+            raise BrokenRun("model.safetensors lacks what the model reads.")
+        return counts
 
     def of_pairs(self, pairs: Pairs) -> NDArray[np.float32]:
         """Shape (pairs, inputs), float32: all inputs of the given pairs."""
@@ -409,6 +452,16 @@ def _derived(
     return result
 
 
+def check_of_nodes(array: NDArray[Any], num_nodes: int) -> None:
+    """Refuse an array that has no row of finite float32 for each node.
+
+    Raises:
+        BrokenRun: it has not.
+    """
+    if array.dtype != np.float32 or array.ndim != 2 or len(array) != num_nodes or not np.isfinite(array).all():
+        raise BrokenRun("model.safetensors does not fit the nodes of this graph.")
+
+
 def ends_to_count(pairs: Pairs, num_nodes: int) -> NDArray[np.bool_]:
     """Shape (pairs,): whether the second end of a pair is the one to count from, so that few nodes are counted from.
 
@@ -434,75 +487,3 @@ def ends_to_count(pairs: Pairs, num_nodes: int) -> NDArray[np.bool_]:
         u, v = u[left], v[left]
     first, second = is_counted[pairs[:, 0]], is_counted[pairs[:, 1]]
     return second & (~first | (uses[pairs[:, 1]] > uses[pairs[:, 0]]))
-
-
-def _normalized(a: sp.csr_array) -> sp.csr_array:
-    """D^-1/2 A D^-1/2."""
-    left, right = (1 / np.sqrt(np.maximum(np.asarray(a.sum(axis=axis)), 1.0)) for axis in (1, 0))
-    return sp.csr_array(sp.diags_array(left) @ a @ sp.diags_array(right))
-
-
-def _roles(a: sp.csr_array) -> NDArray[np.float32]:
-    """Degree, mean and largest degree of the neighbours, clustering and PageRank; shape (nodes, 5), float32."""
-    num_nodes = a.shape[0]
-    degree = np.asarray(a.sum(axis=1), dtype=np.float64)
-    divisor = np.maximum(degree, 1.0)
-    largest = np.zeros(num_nodes)
-    np.maximum.at(largest, np.repeat(np.arange(num_nodes), np.diff(a.indptr)), degree[a.indices])
-    undirected = (a + a.T).astype(bool).astype(np.float64).tocsr()
-    width = np.asarray(undirected.sum(axis=1), dtype=np.float64)
-    triangles = np.asarray((undirected @ undirected).multiply(undirected).sum(axis=1), dtype=np.float64)
-    step = a.T.tocsr()
-    rank = np.full(num_nodes, 1 / num_nodes)
-    for _ in range(50):
-        rank = 0.85 * (step @ (rank / divisor) + rank[degree == 0].sum() / num_nodes) + 0.15 / num_nodes
-    columns = [
-        degree,
-        (a @ degree) / divisor,
-        largest,
-        triangles / np.maximum(width * (width - 1), 1.0),
-        rank * num_nodes,
-    ]
-    return np.column_stack(columns).astype(np.float32)
-
-
-def feature_directions(features: Features, rng: np.random.Generator) -> Floats:
-    """Node features cut down to their leading directions, rows of unit length, shape (nodes, at most 384), float64.
-
-    Columns of sparse features count by log(nodes / nodes that have them): a rare word in common says more than a common one.
-
-    Args:
-        features: of the nodes.
-        rng: of the start of the spectral approximation.
-    """
-    x = sp.csr_array(features.matrix.astype(np.float64))
-    if sp.issparse(features.matrix):
-        nodes_with = np.bincount(x.indices[x.data != 0], minlength=x.shape[1])
-        x = sp.csr_array(x @ sp.diags_array(np.log(x.shape[0] / np.maximum(nodes_with, 1))))
-    lengths = np.sqrt(np.asarray(x.multiply(x).sum(axis=1)))
-    x = sp.csr_array(sp.diags_array(1 / np.where(lengths > 0, lengths, 1.0)) @ x)
-    reduced = low_rank(x, min(FEATURE_RANKS[-1], *x.shape), rng, symmetric=False)
-    return _unit(reduced.left * reduced.values)
-
-
-def _smoothed(directions: Floats, normal: sp.csr_array, *, symmetric: bool) -> dict[str, Embedding]:
-    """Directions smoothed over the message graph, rows of unit length; and those of a node beside its neighbours'."""
-    z, result = directions, {}
-    for hops in range(FEATURE_HOPS[-1] + 1):
-        if hops:
-            z = 0.5 * (z + normal @ z)
-        if hops in FEATURE_HOPS:
-            unit = _unit(z)
-            result[f"cosine_{hops}"] = Embedding.rounded(unit, unit)
-    out = _unit(normal @ directions)
-    into = out if symmetric else _unit(normal.T @ directions)
-    # A source's own against what links to the target, and what the source links to against the target's own.
-    result["cosine_to_neighbors"] = Embedding.rounded(np.hstack([directions, out]), np.hstack([into, directions]))
-    return result
-
-
-def _unit(rows: Floats) -> Floats:
-    """Rows of length 1, or 0 where there is nothing."""
-    length = np.sqrt(np.einsum("nd,nd->n", rows, rows))[:, None]
-    result: Floats = np.divide(rows, length, out=np.zeros_like(rows), where=length > 1e-12)
-    return result

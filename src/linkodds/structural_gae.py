@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import BrokenRun, OptionError
@@ -25,10 +24,10 @@ from linkodds.non_edges import draw_non_edges
 from linkodds.pair_network import PairNetwork, fit_network
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.scoring import InnerProductScorer, below_float32
-from linkodds.spectral import Embedding
 from linkodds.split import Split
-from linkodds.stack import CLOSE_PAIRS, CLOSE_SHARE, MAX_NODES, edge_logits
-from linkodds.structural_counts import ROLES, StructuralCounts, Tile
+from linkodds.stack import CLOSE_PAIRS, CLOSE_SHARE, MAX_NODES
+from linkodds.structural_counts import StructuralCounts, Tile, check_of_nodes
+from linkodds.train_logits import TrainLogits
 
 SHARES = (0.1, 0.2, 0.3, 0.4)
 """Shares of the table in the logit that are tried; the smallest is the first among equals."""
@@ -55,7 +54,7 @@ class StructuralScorer:
         table: the autoencoder, at the same odds.
         share: of the table, between 0 and 1.
         offset: see `cut_off_offset`.
-        train_logits: shape (nodes, nodes), CSR, float64: of the train edges, both ways where edges have no direction.
+        train_logits: of the train edges.
     """
 
     counts: StructuralCounts
@@ -65,22 +64,19 @@ class StructuralScorer:
     table: InnerProductScorer
     share: float
     offset: float
-    train_logits: sp.csr_array
+    train_logits: TrainLogits
 
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
         num_columns = columns.stop - columns.start
         result = np.empty((rows.stop - rows.start, num_columns), dtype=np.float32)
-        step = self.counts.tile_rows(num_columns)
-        for start in range(rows.start, rows.stop, step):
-            nodes = np.arange(start, min(start + step, rows.stop))
-            of_counts = self._of_cells(self.counts.tile(nodes, columns), None).reshape(num_columns, len(nodes)).T
-            of_table = self.table.block(slice(start, start + len(nodes)), columns)
+        for some, nodes, tile in self.counts.tiles(rows, columns):
+            of_counts = self._of_cells(tile, None).reshape(num_columns, len(nodes)).T
+            of_table = self.table.block(slice(int(nodes[0]), int(nodes[-1]) + 1), columns)
             apart = self.counts.components[columns] != self.counts.components[nodes][:, None]
             logits = self._mixed(of_counts, of_table.astype(np.float64), apart)
-            known = self.train_logits[nodes][:, columns].tocoo()
-            logits[known.row, known.col] = known.data
-            result[nodes[0] - rows.start : nodes[-1] + 1 - rows.start] = logits
+            self.train_logits.put_into_block(logits, nodes, columns)
+            result[some] = logits
         return result
 
     def logits(self, pairs: Pairs) -> NDArray[np.float64]:
@@ -89,14 +85,7 @@ class StructuralScorer:
         of_table = self.table.logits(pairs).astype(np.float32).astype(np.float64)
         apart = self.counts.components[pairs[:, 0]] != self.counts.components[pairs[:, 1]]
         result = self._mixed(of_counts, of_table, apart)
-        known = self.train_logits
-        rows = np.repeat(np.arange(known.shape[0]), np.diff(known.indptr)).astype(np.int64)
-        at, asked = rows * known.shape[1] + known.indices, pairs[:, 0] * known.shape[1] + pairs[:, 1]
-        order = np.argsort(at)
-        if len(at):
-            found = order[np.minimum(np.searchsorted(at, asked, sorter=order), len(at) - 1)]
-            is_known = at[found] == asked
-            result[is_known] = known.data[found[is_known]]
+        self.train_logits.put_into(result, pairs)
         return result
 
     def logits_of_counts(self, pairs: Pairs) -> NDArray[np.float64]:
@@ -127,23 +116,17 @@ class StructuralScorer:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """All but the message graph, by name."""
-        counts, table = self.counts, self.table
-        known = self.train_logits.tocoo()
-        keep = np.ones(known.nnz, dtype=np.bool_) if counts.space.directed else known.row < known.col
+        table = self.table
         arrays: dict[str, NDArray[Any]] = {
             "cut_share_offset": np.array([self.cut, self.share, self.offset]),
-            "train_edges": np.column_stack([known.row, known.col]).astype(np.int64)[keep],
-            "train_logits": known.data[keep],
-            "roles_source": counts.roles[0],
-            "roles_target": counts.roles[1],
             "table_source": table.source,
             "table_target": table.target,
             "table_decoder": np.array([table.scale, table.bias, table.num_negative], dtype=np.float64),
+            **self.train_logits.to_arrays(),
+            **self.counts.to_arrays(),
             **self.broad.to_arrays("broad"),
             **self.close.to_arrays("close"),
         }
-        for name, embedding in counts.embeddings.items():
-            arrays |= {f"{name}_left": embedding.left, f"{name}_right": embedding.right}
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     @staticmethod
@@ -157,27 +140,10 @@ class StructuralScorer:
             BrokenRun: arrays that do not belong to this graph, or to each other.
         """
         space = split.space
-        by_side = {name.removesuffix("_left"): array for name, array in arrays.items() if name.endswith("_left")}
-        embeddings = {name: Embedding(left, arrays[f"{name}_right"]) for name, left in by_side.items()}
-        roles = arrays["roles_source"], arrays["roles_target"]
         ends = arrays["table_source"], arrays["table_target"]
-        for array in (*roles, *ends, *(side for each in embeddings.values() for side in (each.left, each.right))):
-            if (
-                array.dtype != np.float32
-                or array.ndim != 2
-                or len(array) != space.num_nodes
-                or not np.isfinite(array).all()
-            ):
-                raise BrokenRun("model.safetensors does not fit the nodes of this graph.")
-        edges, logits = arrays["train_edges"], arrays["train_logits"]
-        same = edges.shape == split.train.shape and np.array_equal(
-            np.sort(space.keys(edges)), np.sort(space.keys(split.train))
-        )
-        if not same or logits.shape != (len(edges),) or not np.isfinite(logits).all():
-            raise BrokenRun("model.safetensors does not fit the train edges of this graph.")
-        counts = StructuralCounts(split.message_graph().astype(np.float64), space, (roles[0], roles[1]), embeddings)
-        if roles[0].shape[1] != len(ROLES) or roles[1].shape[1] != len(ROLES) or not counts.is_complete:
-            raise BrokenRun("model.safetensors lacks what the network reads.")
+        for array in ends:
+            check_of_nodes(array, space.num_nodes)
+        counts, train_logits = StructuralCounts.from_arrays(split, arrays), TrainLogits.from_arrays(split, arrays)
         given, decoder = arrays["cut_share_offset"], arrays["table_decoder"]
         dim = ends[0].shape[1]
         if (
@@ -199,7 +165,7 @@ class StructuralScorer:
             ),
             float(given[1]),
             float(given[2]),
-            edge_logits(edges, logits, space),
+            train_logits,
         )
 
 
@@ -310,8 +276,7 @@ def fit_structural(
     )
     at_odds = replace(table, bias=table.bias + float(np.log(odds / table_odds)))
     offset = cut_off_offset(counts, rows, split.validation) if chosen is None else chosen.offset
-    nothing = sp.csr_array((split.space.num_nodes,) * 2, dtype=np.float64)
-    scorer = StructuralScorer(counts, broad, close, cut, at_odds, SHARES[0], offset, nothing)
+    scorer = StructuralScorer(counts, broad, close, cut, at_odds, SHARES[0], offset, TrainLogits.none(split.space))
     if chosen is None:
         share, finding = _chosen_share(scorer, split, np.random.default_rng(judge_seed))
     else:
@@ -320,7 +285,7 @@ def fit_structural(
     logits = (
         scorer.of_inputs(rows.inputs[is_edge]).astype(np.float32).astype(np.float64)
     )  # the last bits follow threads
-    known = edge_logits(rows.pairs[is_edge], logits, split.space)
+    known = TrainLogits.of(rows.pairs[is_edge], logits, split.space)
     return replace(scorer, share=share, train_logits=known), odds, finding
 
 

@@ -17,7 +17,6 @@ from linkodds.wording import plain_text
 app = typer.Typer(
     help="The odds of every missing link: calibrated link prediction on sparse graphs at the real base rate.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -82,6 +82,7 @@ def fit(
     memory: opt.Memory = None,
     resume: opt.Resume = False,
     tensorboard: opt.TensorBoard = None,
+    mlflow: opt.Mlflow = None,
     force: opt.Force = False,
     as_json: opt.AsJson = False,
 ) -> None:
@@ -170,7 +171,7 @@ def fit(
     }
     reading = ReadingOptions(**known | {name: value for name, value in how_to_read.items() if value is not None})
     with (
-        watched(tensorboard) as (say_stage, on_start, watch_epoch),
+        watched(tensorboard, mlflow, out.name) as (say_stage, on_start, watch_epoch, on_end),
         stopping_between_epochs(say_stage, watch_epoch) as (progress, on_epoch),
     ):
         run = fit_it(
@@ -184,6 +185,8 @@ def fit(
             on_start=on_start,
             on_epoch=on_epoch,
         )
+        if run is not None:
+            on_end(out, run.evaluation, run.config["options"])
     if run is None:  # another process of the same fit tells of it
         return
     if as_json:

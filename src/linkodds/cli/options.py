@@ -315,6 +315,16 @@ Memory = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+Mlflow = Annotated[
+    str | None,
+    typer.Option(
+        "--mlflow",
+        metavar="URI",
+        help="Log to MLflow, http://... or sqlite:///FILE: history, options, evaluation and report (pip install "
+        "'linkodds\\[track]').",
+        rich_help_panel=_RUN,
+    ),
+]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.", rich_help_panel=_RUN)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=_RUN)]
 

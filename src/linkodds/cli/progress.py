@@ -1,11 +1,11 @@
-"""Progress of a fit: a bar on stderr where it is a terminal, a line a stage where it is not, and events for TensorBoard."""
+"""Progress of a fit: a bar on stderr where it is a terminal, a line a stage elsewhere, events for TensorBoard and MLflow."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from linkodds.cli.app import printable, say
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 OnStart = Callable[[str, int, "Sequence[Epoch]"], None]
 OnEpoch = Callable[["Epoch"], None]
+OnEnd = Callable[[Path, Mapping[str, Any], Mapping[str, Any]], None]
 
 
 @contextmanager
@@ -67,31 +68,48 @@ def shown(
 
 
 @contextmanager
-def watched(tensorboard: Path | None) -> Iterator[tuple[Say, OnStart, OnEpoch]]:
-    """As `shown` and, where a folder is given, write events for TensorBoard too.
+def watched(
+    tensorboard: Path | None, mlflow: str | None = None, name: str = ""
+) -> Iterator[tuple[Say, OnStart, OnEpoch, OnEnd]]:
+    """As `shown` and, where they are named, write for TensorBoard and MLflow too.
 
     Args:
         tensorboard: the folder, or None.
+        mlflow: the tracking server, or None.
+        name: of the run in MLflow.
     Raises:
-        OptionError: TensorBoard is not installed, or the folder cannot be made.
+        OptionError: what is named is not installed, or cannot be written to.
     """
-    with shown() as (say_stage, draw_start, draw_epoch):
-        if tensorboard is None:
-            yield say_stage, draw_start, draw_epoch
-            return
-        from linkodds.tracking import tensorboard_events
+    with ExitStack() as stack:
+        say_stage, draw_start, draw_epoch = stack.enter_context(shown())
+        starts, epochs, ends = [draw_start], [draw_epoch], list[OnEnd]()
+        if tensorboard is not None:
+            from linkodds.tracking import tensorboard_events
 
-        with tensorboard_events(tensorboard) as (write_start, write_epoch):
+            write_start, write_epoch = stack.enter_context(tensorboard_events(tensorboard))
+            starts.append(write_start)
+            epochs.append(write_epoch)
+        if mlflow is not None:
+            from linkodds.mlflow_tracking import mlflow_log
 
-            def on_start(name: str, epochs: int, history: "Sequence[Epoch]") -> None:
-                draw_start(name, epochs, history)
-                write_start(name, epochs, history)
+            log = stack.enter_context(mlflow_log(mlflow, name, say_stage))
+            starts.append(log.on_start)
+            epochs.append(log.on_epoch)
+            ends.append(log.on_end)
 
-            def on_epoch(record: "Epoch") -> None:
-                draw_epoch(record)
-                write_epoch(record)
+        def on_start(name: str, most: int, history: "Sequence[Epoch]") -> None:
+            for each in starts:
+                each(name, most, history)
 
-            yield say_stage, on_start, on_epoch
+        def on_epoch(record: "Epoch") -> None:
+            for each in epochs:
+                each(record)
+
+        def on_end(path: Path, evaluation: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+            for each in ends:
+                each(path, evaluation, options)
+
+        yield say_stage, on_start, on_epoch, on_end
 
 
 def _in_words(record: "Epoch", validations: list[float], pace: float | None) -> str:
