@@ -65,6 +65,16 @@ def random_rows(first: int, last: int, width: int, seed: int) -> Rows:
     return (signs[:, :width].astype(np.float32) * 2 - 1) * np.float32(width**-0.5)
 
 
+def row_columns(width: int, hops: int) -> int:
+    """Columns of H: X and each hop, and the logarithm of the degree.
+
+    Example:
+        >>> row_columns(128, 3)
+        513
+    """
+    return (hops + 1) * width + 1
+
+
 @dataclass(frozen=True)
 class MakeTable:
     """Stage: D^-1/2 X of a range of rows, in slices of columns.
@@ -75,7 +85,7 @@ class MakeTable:
         ranges: first node of each range, and the number of nodes at the end.
         columns: of X.
         seed: of the random table.
-        features: a .npy with a row for each node, float32, that is X; None: the random table.
+        features: a .npy with a row for each node, float32, whose columns are the first of X, before the random table.
     """
 
     folder: Path
@@ -95,10 +105,12 @@ class MakeTable:
         block = Block(self.folder, self.stage, number)
         first, last = self.ranges[number : number + 2]
         degrees = np.diff(block.load(f"rows/{number}.{self.graph}-starts")) + np.float32(1)
+        width = self.columns.width
         if self.features is None:
-            rows = random_rows(first, last, self.columns.width, self.seed)
+            rows = random_rows(first, last, width, self.seed)
         else:
-            rows = block.took(np.load(self.features, mmap_mode="r", allow_pickle=False)[first:last])
+            given = block.took(np.load(self.features, mmap_mode="r", allow_pickle=False)[first:last])
+            rows = np.hstack([given, random_rows(first, last, width - given.shape[1], self.seed)])
         rows = (rows / np.sqrt(degrees)[:, None]).astype(np.float32)
         for place, part in enumerate(self.columns.slices):
             block.save(f"slice-{place}", rows[:, part])
@@ -181,7 +193,7 @@ class _Kept:
 
 @dataclass(frozen=True)
 class JoinHops:
-    """Stage: H = [X, P X, ..., P^K X] of a range of rows, one row of (K + 1) * width numbers a node.
+    """Stage: H = [X, P X, ..., P^K X] of a range of rows, one row of `row_columns` numbers a node: the last is log(degree + 1).
 
     Args:
         folder: of the store.
@@ -206,14 +218,15 @@ class JoinHops:
         """Join one range."""
         block = Block(self.folder, self.stage, number)
         first, last = self.ranges[number : number + 2]
-        roots = np.sqrt((np.diff(block.load(f"rows/{number}.{self.graph}-starts")) + np.float32(1)).astype(np.float32))
-        joined = np.empty((last - first, (self.hops + 1) * self.columns.width), dtype=np.float32)
+        degrees = np.diff(block.load(f"rows/{number}.{self.graph}-starts")).astype(np.float32) + np.float32(1)
+        joined = np.empty((last - first, row_columns(self.columns.width, self.hops)), dtype=np.float32)
         for hop in range(self.hops + 1):
             for place, inside in enumerate(self.columns.slices):
                 name = f"{self.graph}-hop-{hop}/" + slice_name(hop, place, number, len(self.ranges) - 1)
                 start = hop * self.columns.width
                 joined[:, start + inside.start : start + inside.stop] = block.load(name)
-        joined *= roots[:, None]
+        joined[:, :-1] *= np.sqrt(degrees)[:, None]
+        joined[:, -1] = np.log(degrees)
         block.save("rows", joined)
         block.counts["operations"] += joined.size
         return block.made()

@@ -19,43 +19,69 @@ MODELS = ("linear-gae", "refined-gae")
 
 @final
 class HopEncoder(nn.Module):
-    """z = sum over k of h_k W_k, where h_k is row k of H with length 1, times a learned gain a column.
+    """z = sum over k of h_k W_k + c log(degree + 1) + b, where h_k is row k of H, of length 1, times a learned gain a column.
 
     A row of P^k X grows with the degree of its node; of length 1, the products of rows say what their nodes have in common.
+    The degree stands beside them. Features and table are normalised each for itself.
 
     Args:
         width: columns of each hop.
+        num_features: the first of these, which are features; the others are a random table.
         hops: K.
         num_outputs: columns of W.
-        dropout: on h, while training.
-        has_features: then rows have length `ROW_LENGTH`, as in memory.
+        dropout: on all inputs, while training.
+        mean_degree: whose logarithm counts as 0.
         rng: source of the initial weights, on the CPU: one orthogonal matrix for all hops, so that z begins as the sum of
             all h_k, turned.
     """
 
     def __init__(
-        self, width: int, hops: int, num_outputs: int, dropout: float, *, has_features: bool, rng: torch.Generator
+        self,
+        width: int,
+        num_features: int,
+        hops: int,
+        num_outputs: int,
+        dropout: float,
+        *,
+        mean_degree: float,
+        rng: torch.Generator,
     ) -> None:
         super().__init__()
-        first = torch.empty(width, num_outputs)
-        nn.init.orthogonal_(first, generator=rng)
-        scale = math.sqrt(num_outputs / width) if num_outputs < width else 1.0
-        self.weights = nn.Parameter((first * scale).repeat(hops + 1, 1, 1))
+        self.groups = [each for each in (num_features, width - num_features) if each]
+        first = torch.cat([_turned(each, num_outputs, rng) for each in self.groups])
+        self.weights = nn.Parameter(first.repeat(hops + 1, 1, 1))
         self.gains = nn.Parameter(torch.ones(hops + 1, width))
+        self.degree = nn.Parameter(torch.zeros(num_outputs))
+        self.shift = nn.Parameter(torch.zeros(num_outputs))
         self.dropout = dropout
-        self.length = ROW_LENGTH if has_features else 1.0
+        self.lengths = [ROW_LENGTH, 1.0] if num_features else [1.0]
+        self._typical = math.log(mean_degree + 1)
 
     def forward(self, rows: Tensor, noise: torch.Generator | None) -> Tensor:
         """Shape (rows, outputs) from rows of H; `noise` draws the dropout, None is the mean network without any."""
         hops, width = self.gains.shape
-        inputs = F.normalize(rows.view(len(rows), hops, width), dim=2, eps=1e-12) * (self.length * self.gains)
+        parts = torch.split(rows[:, :-1].reshape(len(rows), hops, width), self.groups, dim=2)
+        normal = [
+            F.normalize(part, dim=2, eps=1e-12) * length for part, length in zip(parts, self.lengths, strict=True)
+        ]
+        inputs, degrees = torch.cat(normal, dim=2) * self.gains, rows[:, -1:] - self._typical
         if noise is not None:
-            inputs = drop(inputs, self.dropout, noise)
-        return inputs.view(len(rows), hops * width) @ self.weights.view(hops * width, -1)
+            inputs, degrees = drop(inputs, self.dropout, noise), drop(degrees, self.dropout, noise)
+        return (
+            inputs.view(len(rows), hops * width) @ self.weights.view(hops * width, -1)
+            + degrees * self.degree
+            + self.shift
+        )
 
     def paces(self) -> list[Pace]:
         """See `Encoder.paces`."""
-        return [Pace([self.weights]), Pace([self.gains], weight_decay=0.0)]
+        return [Pace([self.weights]), Pace([self.gains, self.degree, self.shift], weight_decay=0.0)]
+
+
+def _turned(num_inputs: int, num_outputs: int, rng: torch.Generator) -> Tensor:
+    """Shape (inputs, outputs): an orthogonal matrix, scaled so that rows keep their length on average."""
+    result = nn.init.orthogonal_(torch.empty(num_inputs, num_outputs), generator=rng)
+    return result * (math.sqrt(num_outputs / num_inputs) if num_outputs < num_inputs else 1.0)
 
 
 @final
@@ -65,9 +91,10 @@ class DecoupledAutoencoder(nn.Module):
     Args:
         name: one of `MODELS`.
         width: columns of each hop.
+        num_features: see `HopEncoder`.
         hops: K.
         config: hidden, dim, dropout and decoder, as `FitConfig.of_model` gives them.
-        has_features: see `HopEncoder`.
+        mean_degree: see `HopEncoder`.
         effective_odds: O_eff of the objective.
         rng: source of the initial weights.
     """
@@ -78,10 +105,11 @@ class DecoupledAutoencoder(nn.Module):
         self,
         name: str,
         width: int,
+        num_features: int,
         hops: int,
         config: FitConfig,
         *,
-        has_features: bool,
+        mean_degree: float,
         effective_odds: float,
         rng: torch.Generator,
     ) -> None:
@@ -89,7 +117,8 @@ class DecoupledAutoencoder(nn.Module):
         config = config.of_model(name)
         assert config.dim is not None
         assert config.hidden is not None
-        self.encoder = HopEncoder(width, hops, config.dim, config.dropout, has_features=has_features, rng=rng)
+        sizes_of_rows = width, num_features, hops, config.dim
+        self.encoder = HopEncoder(*sizes_of_rows, config.dropout, mean_degree=mean_degree, rng=rng)
         if config.decoder == "hadamard":
             sizes = config.dim, config.hidden, config.dropout
             self.decoder = PairNetwork(*sizes, common_neighbors=None, effective_odds=effective_odds, rng=rng)

@@ -20,9 +20,19 @@ from linkodds.features import Features, Scaling, read_features, scale_features
 from linkodds.pairs import Pairs
 from linkodds.sharded.batches import Batch, Layout, Unpack, find_files, layout_of, plan_batches
 from linkodds.sharded.engine import Engine
-from linkodds.sharded.hops import Columns, Hop, JoinHops, MakeTable
+from linkodds.sharded.hops import Columns, Hop, JoinHops, MakeTable, row_columns
 from linkodds.sharded.numbering import COARSE, FindFirst, ListIds, NumberEdges, RankFirst, coarse_size, ends_of
-from linkodds.sharded.rows import FULL, OPEN, PERMUTED, DealEdges, MakeRows, SortEdges, TurnEdges, cut_ranges
+from linkodds.sharded.rows import (
+    FULL,
+    MOST_FOLDS,
+    PERMUTED,
+    DealEdges,
+    MakeRows,
+    SortEdges,
+    TurnEdges,
+    cut_ranges,
+    open_graph,
+)
 from linkodds.sharded.sizes import Blocks
 from linkodds.sharded.store import Block, Header, Made, Store
 
@@ -30,6 +40,8 @@ Say = Callable[[str], None]
 _MOST_NODES = 1 << 30
 MOST_FEATURES = 1024
 """Columns of features, at most."""
+FOLDED = 16_000_000_000
+"""Bytes of H in all open message graphs, about, that decide how many folds there are where nobody says it."""
 _CHECKED = 1 << 22
 _MIN_CYCLES = 10  # see `linkodds.assembling`
 
@@ -46,11 +58,12 @@ class Preparation:
         delimiter: None detects it.
         bipartite: False takes all pairs as candidates without a look at the graph; None looks.
         shares: of train, validation, calibration and test edges.
-        supervision: share of the train edges that is kept out of the inputs and ranked while training.
+        supervision: share of the train edges that is kept out of the inputs and ranked while training, in each fold.
+        folds: of supervision edges, each with a message graph of its own; None takes `folds_of`.
         seed: of the fit.
-        width: columns of the random table; with features their number counts.
+        width: columns of the random table.
         hops: K.
-        features: a file of node features, that are X; None: the random table. They are read into memory.
+        features: a file of node features, that stand in X before the random table. They are read into memory.
         feature_scaling: see `linkodds.features.scale_features`.
     """
 
@@ -62,6 +75,7 @@ class Preparation:
     bipartite: bool | None = None
     shares: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1)
     supervision: float = 0.125
+    folds: int | None = None
     seed: int = 0
     width: int = 64
     hops: int = 2
@@ -119,9 +133,10 @@ class Prepared:
         columns: of X.
         hops: K.
         sizes: edges of train (supervision edges not among them), validation, calibration, test and supervision.
+        folds: of supervision edges.
         batches: how many.
         said: what reading found, as `linkodds.assembling` counts it: rows, loops, repeats, reversed.
-        has_features: whether X are features.
+        num_features: columns of X that are features, the first ones.
     """
 
     folder: Path
@@ -131,9 +146,15 @@ class Prepared:
     columns: Columns
     hops: int
     sizes: dict[str, int]
+    folds: int
     batches: int
     said: dict[str, int]
-    has_features: bool = False
+    num_features: int = 0
+
+    @property
+    def has_features(self) -> bool:
+        """Whether there are any."""
+        return self.num_features > 0
 
     @property
     def num_edges(self) -> int:
@@ -152,10 +173,10 @@ class Prepared:
         """Shape (edges, 2): validation, calibration or test edges, in the order of the split."""
         return Block(self.folder, "", 0).load(f"split/0.{part}")
 
-    def supervision(self) -> Pairs:
-        """Shape (edges, 2): the supervision edges."""
+    def supervision(self, fold: int) -> Pairs:
+        """Shape (edges, 2): the supervision edges of a fold."""
         block = Block(self.folder, "", 0)
-        parts = [block.load(f"rows/{part}.supervision") for part in range(len(self.edges))]
+        parts = [block.load(f"rows/{part}.supervision-{fold}") for part in range(len(self.edges))]
         return np.concatenate(parts).astype(np.int64)
 
     def all_edges(self) -> tuple[Pairs, NDArray[np.uint8]]:
@@ -177,7 +198,7 @@ class Prepared:
 
 
 def prepare(
-    what: Preparation, folder: Path, engine: Engine, blocks: Blocks, say: Say, *, graphs: tuple[str, ...] = (OPEN, FULL)
+    what: Preparation, folder: Path, engine: Engine, blocks: Blocks, say: Say, *, graphs: tuple[str, ...] | None = None
 ) -> tuple[Store, Prepared]:
     """Do what is not done yet.
 
@@ -187,7 +208,7 @@ def prepare(
         engine: does the blocks.
         blocks: sizes of blocks.
         say: called with one line a stage.
-        graphs: message graphs that H is wanted for.
+        graphs: message graphs that H is wanted for; None: for all.
     Raises:
         DataError: edge lists that cannot be read or used.
         OptionError: options that do not fit, or too little memory.
@@ -221,14 +242,16 @@ def prepare(
     arcs = store.run(engine.map, numbering, "arcs", range(len(batches)), say)
     store.drop("ids", "firsts", "ranks")
 
-    width = what.width
+    num_features = 0
     if what.features is not None:
         aligning = AlignFeatures(folder, len(batches), what.features, what.feature_scaling)
         (aligned,) = store.run(engine.map, aligning, "features", range(1), say)
-        nodes, width = aligned.counts["nodes"], aligned.counts["width"]
+        nodes, num_features = aligned.counts["nodes"], aligned.counts["width"]
     block = Block(folder, "", 0)
     ends = sum(block.load(f"arcs/{batch}.ends") for batch in range(len(batches)))
-    row_bytes = 4 * width * (what.hops + 1)
+    width = num_features + what.width
+    folds = folds_of(nodes, width, what.hops) if what.folds is None else what.folds
+    row_bytes = row_columns(width, what.hops) * 4
     coarse = coarse_size(nodes)
     if coarse != coarse_size(ranked.counts["nodes"]):  # parts of other nodes: no more is known than that all are alike
         ends = np.full(COARSE, np.asarray(ends).sum() / COARSE)
@@ -245,21 +268,33 @@ def prepare(
         blocks.refuse_split(sum(edges))
     split_seed = np.random.SeedSequence(what.seed).spawn(4)[0]
     seed = (what.seed, tuple(int(each) for each in split_seed.spawn_key))
-    dealing = DealEdges(folder, edges, what.shares, what.supervision, seed)
+    dealing = DealEdges(folder, edges, what.shares, what.supervision, folds, seed)
     (dealt,) = store.run(engine.map, dealing, "split", range(1), say)
     store.run(engine.map, TurnEdges(folder, edges), "turned", numbers, say)
-    store.run(engine.map, MakeRows(folder, edges, ranges), "rows", numbers, say)
+    store.run(engine.map, MakeRows(folder, edges, ranges, folds), "rows", numbers, say)
     store.drop("turned")
     columns = Columns(width, blocks.slice_columns(nodes, width))
-    for graph in graphs:
+    for graph in (*map(open_graph, range(folds)), FULL) if graphs is None else graphs:
         propagate(store, engine, graph, ranges, columns, what, say)
     proper, loops = (sum(made.counts[name] for made in arcs) for name in ("proper", "loops"))
     num_arcs = sum(made.counts["arcs"] for made in sorting)
     said = {"rows": rows, "loops": loops, "repeats": proper - num_arcs, "reversed": num_arcs - sum(edges)}
     sizes = {name: dealt.counts[name] for name in ("train", "validation", "calibration", "test", "supervision")}
     return store, Prepared(
-        folder, nodes, edges, ranges, columns, what.hops, sizes, len(batches), said, what.features is not None
+        folder, nodes, edges, ranges, columns, what.hops, sizes, folds, len(batches), said, num_features
     )
+
+
+def folds_of(nodes: int, width: int, hops: int) -> int:
+    """Folds of supervision edges: as many as H of their message graphs may take about `FOLDED` bytes, from 1 to `MOST_FOLDS`.
+
+    They follow from the graph alone, so that memory and workers change no result.
+
+    Example:
+        >>> [folds_of(nodes, 128, 3) for nodes in (10**5, 2 * 10**6, 10**7)]
+        [7, 3, 1]
+    """
+    return max(1, min(MOST_FOLDS, FOLDED // (4 * nodes * row_columns(width, hops))))
 
 
 def propagate(

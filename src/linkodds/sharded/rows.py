@@ -1,7 +1,7 @@
-"""Rows: from arcs to distinct edges by ranges of nodes, the split of the edges, and the rows of two message graphs.
+"""Rows: from arcs to distinct edges by ranges of nodes, the split of the edges, and the rows of the message graphs.
 
-The full message graph has all train edges, as everywhere in linkodds. Of the other one a share of the train edges, the
-supervision edges, is left out: a model learns to rank these, and never sees in its inputs that they are edges.
+The full message graph has all train edges, as everywhere in linkodds. Each open one lacks a share of them, a fold of
+supervision edges: a model learns to rank these, and never sees in its inputs that they are edges.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,24 @@ from linkodds.sharded.numbering import Keys, coarse_size, ends_of, sorted_distin
 from linkodds.sharded.store import Block, Made
 
 TRAIN, VALIDATION, CALIBRATION, TEST, SUPERVISION = range(5)
-"""Labels of edges; supervision edges are train edges too."""
+"""Labels of edges; those of fold f of the supervision edges, which are train edges too, have label SUPERVISION + f."""
+MOST_FOLDS = 7
+"""Folds of supervision edges, at most."""
 PERMUTED = 1 << 27
 """Up to so many edges are dealt out by a permutation, as `split_edges` does it; more by a hash of each."""
-FULL, OPEN = "full", "open"
-"""The two message graphs: all train edges; those that are no supervision edges."""
+FULL = "full"
+"""The message graph of all train edges."""
+_NODE, _FOLD = 30, 3  # bits of a node and of a fold in the key of an entry, 0 where the edge is in no fold
+
+
+def open_graph(fold: int) -> str:
+    """The message graph that the supervision edges of a fold are left out of.
+
+    Example:
+        >>> open_graph(2)
+        'open-2'
+    """
+    return f"open-{fold}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,8 @@ class DealEdges:
         folder: of the store.
         edges: in each range.
         shares: of train, validation, calibration and test edges.
-        supervision: share of the train edges.
+        supervision: share of the train edges in each fold.
+        folds: of supervision edges.
         seed: entropy and spawn key of the split.
         stage: its name.
     """
@@ -77,6 +91,7 @@ class DealEdges:
     edges: tuple[int, ...]
     shares: tuple[float, float, float, float]
     supervision: float
+    folds: int
     seed: tuple[int, tuple[int, ...]]
     stage: str = "split"
 
@@ -92,14 +107,15 @@ class DealEdges:
             keys, inside = block.load(f"edges/{part}.keys"), labels[start : start + count]
             if total > PERMUTED:
                 _hashed(keys, self.shares, int(salt[1]), inside)
-            is_drawn = uniform_of(keys, int(salt[0])) < self.supervision
-            inside[is_drawn & (inside == TRAIN)] = SUPERVISION
+            fold = np.floor(uniform_of(keys, int(salt[0])) / self.supervision)
+            is_drawn = (fold < self.folds) & (inside == TRAIN)
+            inside[is_drawn] = SUPERVISION + fold[is_drawn].astype(np.uint8)
             start += count
-        sizes = np.bincount(labels, minlength=5)
+        sizes = self._sizes(labels)
         if not sizes[SUPERVISION] or not sizes[TRAIN]:  # a handful of edges: the first train edge is one
-            first = np.flatnonzero((labels == TRAIN) | (labels == SUPERVISION))[:2]
+            first = np.flatnonzero((labels == TRAIN) | (labels >= SUPERVISION))[:2]
             labels[first[:1]], labels[first[1:]] = SUPERVISION, TRAIN
-            sizes = np.bincount(labels, minlength=5)
+            sizes = self._sizes(labels)
         for label, name in ((VALIDATION, "validation"), (CALIBRATION, "calibration"), (TEST, "test")):
             places = held_out[label] if held_out else np.flatnonzero(labels == label)
             block.save(name, self._pairs(block, places))
@@ -107,6 +123,12 @@ class DealEdges:
         block.counts["operations"] += total
         names = ("train", "validation", "calibration", "test", "supervision")
         return block.made(**{name: int(size) for name, size in zip(names, sizes, strict=True)})
+
+    @staticmethod
+    def _sizes(labels: NDArray[np.uint8]) -> list[int]:
+        """Edges of each part; all folds of supervision edges are one."""
+        sizes: list[int] = np.bincount(labels, minlength=SUPERVISION + MOST_FOLDS).tolist()
+        return [*sizes[:SUPERVISION], sum(sizes[SUPERVISION:])]
 
     def _permuted(self, labels: NDArray[np.uint8]) -> dict[int, Keys]:
         order = np.random.default_rng(np.random.SeedSequence(self.seed[0], spawn_key=self.seed[1])).permutation(
@@ -132,7 +154,7 @@ class DealEdges:
 
 @dataclass(frozen=True)
 class TurnEdges:
-    """Stage: the train edges of a range sorted by their larger end, as keys v * 2**32 + u, times two, plus one for supervision.
+    """Stage: the train edges of a range sorted by their larger end, as entries (v, u, fold + 1), 0 for no fold.
 
     Args:
         folder: of the store.
@@ -147,9 +169,8 @@ class TurnEdges:
     def __call__(self, number: int) -> Made:
         """Turn one range."""
         block = Block(self.folder, self.stage, number)
-        keys, is_supervision = _train(block, self.edges, number)
-        u, v = ends_of(keys)
-        turned = (v << 32 | u) << 1 | is_supervision
+        u, v, fold = _train(block, self.edges, number)
+        turned = (v << _NODE | u) << _FOLD | fold
         turned.sort()
         block.save("keys", turned)
         block.counts["operations"] += len(turned)
@@ -158,29 +179,33 @@ class TurnEdges:
 
 @dataclass(frozen=True)
 class MakeRows:
-    """Stage: a range of rows of both message graphs, symmetric, as CSR without values; and the supervision edges of the range.
+    """Stage: a range of rows of all message graphs, symmetric, as CSR without values; and the supervision edges of the range.
 
     Args:
         folder: of the store.
         edges: in each range.
         ranges: first node of each range, and the number of nodes at the end.
+        folds: of supervision edges.
         stage: its name.
     """
 
     folder: Path
     edges: tuple[int, ...]
     ranges: tuple[int, ...]
+    folds: int
     stage: str = "rows"
 
     def __call__(self, number: int) -> Made:
         """Make one range."""
         block = Block(self.folder, self.stage, number)
         first, last = self.ranges[number : number + 2]
-        keys, is_supervision = _train(block, self.edges, number)
-        block.save("supervision", np.column_stack(ends_of(keys[is_supervision])).astype(np.int32))
-        parts = [keys << 1 | is_supervision]
-        del keys
-        borders = np.array([first, last], dtype=np.int64) << 33
+        u, v, fold = _train(block, self.edges, number)
+        for each in range(self.folds):
+            inside = fold == each + 1
+            block.save(f"supervision-{each}", np.column_stack([u[inside], v[inside]]).astype(np.int32))
+        parts = [(u << _NODE | v) << _FOLD | fold]
+        del u, v, fold
+        borders = np.array([first, last], dtype=np.int64) << (_NODE + _FOLD)
         for part in range(len(self.edges)):
             turned = block.mapped(f"turned/{part}.keys")
             start, stop = np.searchsorted(turned, borders)
@@ -188,15 +213,15 @@ class MakeRows:
         entries = np.concatenate(parts)
         del parts
         entries.sort()
-        block.counts["operations"] += len(entries)
         nnz = len(entries)
-        for name in (FULL, OPEN):
-            if name == OPEN:
-                entries = entries[(entries & 1) == 0]
-            starts = np.searchsorted(entries, np.arange(first, last + 1, dtype=np.int64) << 33)
-            index = np.int32 if len(entries) < 2**31 else np.int64
+        for each in range(self.folds + 1):
+            kept = entries[(entries & ((1 << _FOLD) - 1)) != each] if each else entries
+            block.counts["operations"] += len(kept)
+            starts = np.searchsorted(kept, np.arange(first, last + 1, dtype=np.int64) << (_NODE + _FOLD))
+            index = np.int32 if len(kept) < 2**31 else np.int64
+            name = open_graph(each - 1) if each else FULL
             block.save(f"{name}-starts", starts.astype(index))
-            block.save(f"{name}-columns", ((entries >> 1) & 0xFFFFFFFF).astype(index))
+            block.save(f"{name}-columns", ((kept >> _FOLD) & ((1 << _NODE) - 1)).astype(index))
         return block.made(entries=nnz)
 
 
@@ -256,10 +281,11 @@ def _hashed(keys: Keys, shares: tuple[float, float, float, float], salt: int, la
     labels[:] = np.searchsorted(np.cumsum(shares)[:3], uniform, side="right")
 
 
-def _train(block: Block, edges: tuple[int, ...], number: int) -> tuple[Keys, NDArray[np.bool_]]:
-    """Keys of the train edges of a range, and which are supervision edges."""
+def _train(block: Block, edges: tuple[int, ...], number: int) -> tuple[Keys, Keys, Keys]:
+    """Both ends of the train edges of a range, and fold + 1 of each, 0 for no fold."""
     start = sum(edges[:number])
     labels = block.took(block.mapped("split/0.labels")[start : start + edges[number]])
     keys = block.load(f"edges/{number}.keys")
-    chosen = (labels == TRAIN) | (labels == SUPERVISION)
-    return keys[chosen], labels[chosen] == SUPERVISION
+    is_train = (labels == TRAIN) | (labels >= SUPERVISION)
+    fold = np.maximum(labels[is_train].astype(np.int64) - (SUPERVISION - 1), 0)
+    return *ends_of(keys[is_train]), fold

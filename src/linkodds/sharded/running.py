@@ -29,7 +29,8 @@ from linkodds.sharded.torchrun import TorchCrew, is_restarted, is_started_by_tor
 from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
 
 DEFAULT_MEMORY = "4GB"
-WIDTH, HOPS = 128, 3
+WIDTH, WIDTH_BESIDE, HOPS = 128, 64, 3
+"""Columns of the random table, without features and beside them, and K."""
 
 
 def fit_sharded(
@@ -100,7 +101,7 @@ def fit_sharded(
         bipartite=reading.bipartite,
         shares=config.split,
         seed=config.seed,
-        width=WIDTH,
+        width=WIDTH if reading.features is None else WIDTH_BESIDE,
         hops=HOPS,
         features=None if reading.features is None else reading.features.absolute(),
         feature_scaling=config.feature_scaling,

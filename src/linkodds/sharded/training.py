@@ -1,7 +1,8 @@
 """Training of decoupled autoencoders: minibatches of supervision edges over H, in steps that any number of workers share.
 
-While it is trained, a model sees H of the open message graph, which the supervision edges are not in: no edge tells of itself,
-and nothing has to be hidden in each step. Validation and everything after it take H of the full message graph.
+While it learns the supervision edges of a fold, a model sees H of the message graph that lacks them: no edge tells of itself,
+and nothing has to be hidden in each step. Validation and everything after it take H of the full message graph. A step is of
+one fold; an epoch goes through all folds, their steps in random order.
 
 A step is cut into `GRADIENT_PARTS` parts, however many workers there are. Each part gives its share of the loss and of the
 gradient, computed on one thread in float32 with noise of its own; they are added up in float64, in their order.
@@ -35,7 +36,7 @@ from linkodds.scoring import InnerProductScorer
 from linkodds.sharded.crew import Crew, Part
 from linkodds.sharded.model import DecoupledAutoencoder
 from linkodds.sharded.prepare import Prepared
-from linkodds.sharded.rows import FULL, OPEN
+from linkodds.sharded.rows import FULL, open_graph
 from linkodds.split import Split, adjacency
 from linkodds.training import TrainedModel, Validator, best_ap, is_over, torch_rng
 
@@ -87,6 +88,17 @@ class HopRows:
             pages: Any = getattr(rows, "_mmap", None)
             if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _batches(sizes: Sequence[int], batch_edges: int, rng: np.random.Generator) -> list[tuple[int, NDArray[np.int64]]]:
+    """Fold and edges of each step of an epoch: the edges of each fold in random order, all steps in random order."""
+    batches = [
+        (fold, batch)
+        for fold, size in enumerate(sizes)
+        if size
+        for batch in np.array_split(rng.permutation(size), math.ceil(size / batch_edges))
+    ]
+    return [batches[place] for place in rng.permutation(len(batches))]
 
 
 class _Given(torch.autograd.Function):
@@ -170,15 +182,23 @@ class DecoupledTrainer:
         model = DecoupledAutoencoder(
             name,
             prepared.columns.width,
+            prepared.num_features,
             prepared.hops,
             config,
-            has_features=prepared.has_features,
+            mean_degree=2 * (prepared.sizes["train"] + prepared.sizes["supervision"]) / prepared.nodes,
             effective_odds=odds,
             rng=torch_rng(weight_seed, torch.device("cpu")),
         )
-        opened, full = (HopRows(prepared.rows(each), prepared.ranges, self.memory) for each in (OPEN, FULL))
-        edges, known = prepared.supervision(), KnownPairs(split.space, split.train)
-        num_batches = max(1, math.ceil(len(edges) / config.batch_edges))
+        full = HopRows(prepared.rows(FULL), prepared.ranges, self.memory)
+        opened = [
+            HopRows(prepared.rows(open_graph(fold)), prepared.ranges, self.memory // prepared.folds)
+            for fold in range(prepared.folds)
+        ]
+        edges, known = (
+            [prepared.supervision(fold) for fold in range(prepared.folds)],
+            KnownPairs(split.space, split.train),
+        )
+        num_edges = sum(map(len, edges))
         assert config.learning_rate is not None
         assert config.validate_every is not None
         guard = Safeguard(
@@ -195,7 +215,7 @@ class DecoupledTrainer:
         weights, no_kl = list(model.parameters()), torch.zeros(())
         sizes = [each.numel() for each in weights]
 
-        def step(epoch: int, number: int, batch: Pairs) -> Tensor:
+        def step(epoch: int, number: int, fold: int, batch: Pairs) -> Tensor:
             ranks = rng.integers(0, known.num_absent, size=len(batch) * config.zeros_per_edge)
             zeros = known.absent_pairs(ranks)
             parts = list(zip(np.array_split(batch, GRADIENT_PARTS), np.array_split(zeros, GRADIENT_PARTS), strict=True))
@@ -208,7 +228,7 @@ class DecoupledTrainer:
                 if not len(pairs):
                     return np.zeros(1 + sum(sizes), dtype=np.float32)
                 nodes, places = np.unique(pairs, return_inverse=True)
-                embeddings = model.encoder(torch.from_numpy(opened.of(nodes)), noise)
+                embeddings = model.encoder(torch.from_numpy(opened[fold].of(nodes)), noise)
                 logits = model.decoder(embeddings, places.reshape(pairs.shape), None, noise)
                 loss = F.softplus(-logits[: len(some)]).sum() / len(batch)
                 loss = loss + F.softplus(logits[len(some) :]).sum() / (odds * len(zeros))
@@ -228,10 +248,12 @@ class DecoupledTrainer:
             while not (is_done or is_over(history, guard, config) or (guard.kept_epoch and should_stop())):
                 epoch, start = len(history) + 1, time.perf_counter()
                 losses, event = [], ""
-                for number, batch in enumerate(np.array_split(rng.permutation(len(edges)), num_batches)):
-                    loss = step(epoch, number, edges[batch])
+                for number, (fold, batch) in enumerate(
+                    _batches([len(each) for each in edges], config.batch_edges, rng)
+                ):
+                    loss = step(epoch, number, fold, edges[fold][batch])
                     event = guard.step(loss, no_kl, epoch=epoch)
-                    losses.append(loss.item() * len(batch) / len(edges))
+                    losses.append(loss.item() * len(batch) / num_edges)
                     if event:
                         break
                 seconds = time.perf_counter() - start
