@@ -23,6 +23,11 @@ class Crew(Protocol):
         """Whether this process writes what is written."""
         ...
 
+    @property
+    def sent(self) -> int:
+        """Bytes that this process has sent to others."""
+        ...
+
     def gathered(self, work: Callable[[int], Part], count: int) -> list[Part]:
         """work(0), ..., work(count - 1), in order, in every process; all of one shape.
 
@@ -50,6 +55,11 @@ class LocalCrew:
     def is_first(self) -> bool:
         """See `Crew.is_first`."""
         return True
+
+    @property
+    def sent(self) -> int:
+        """See `Crew.sent`."""
+        return 0
 
     def gathered(self, work: Callable[[int], Part], count: int) -> list[Part]:
         """See `Crew.gathered`."""

@@ -13,6 +13,7 @@ from linkodds.findings import Finding
 from linkodds.fit import OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch
+from linkodds.model_fitting import Trainer
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import ReadingOptions, fit_graph
 from linkodds.record import PartialRun, Run
@@ -22,6 +23,8 @@ from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.model import MODELS
 from linkodds.sharded.prepare import Preparation, Prepared, prepare
 from linkodds.sharded.ray_engine import ENGINES, started
+from linkodds.sharded.ray_training import RayTrainer
+from linkodds.sharded.rows import FULL
 from linkodds.sharded.scoring import PREFIX, StoredTallies
 from linkodds.sharded.sizes import Blocks, parse_memory
 from linkodds.sharded.store import Store
@@ -80,9 +83,9 @@ def fit_sharded(
         raise OptionError(f"--engine takes {' or '.join(ENGINES)}, not {name!r}.")
     crew = TorchCrew.joined() if is_started_by_torchrun() else None
     is_first = crew is None or crew.is_first
+    if (crew is not None or name == "ray") and config.time_budget is not None:
+        raise OptionError("--time-budget: a clock of one process cannot end a training of several; leave it out.")
     if crew is not None:
-        if config.time_budget is not None:
-            raise OptionError("--time-budget: a clock of one process cannot end a training of several; leave it out.")
         resume = resume or (is_restarted() and out.with_name(out.name + ".partial").exists())
     if not is_first:
         progress, on_start, on_epoch = None, None, None
@@ -123,6 +126,11 @@ def fit_sharded(
             if value is not None and (option, value) != ("directed", False)
         }
         followed = None if left is None or is_first else left.path / "checkpoints"
+        trains = DecoupledTrainer(prepared, crew or LocalCrew(workers), blocks.working // 2, followed)
+        trainer: Trainer = trains
+        if crew is None and name == "ray":
+            of_ray = RayTrainer.of(prepared, workers, blocks.working // 2, folder / "ray")
+            trainer, trains = of_ray, of_ray.here
         try:
             run = fit_graph(
                 graph,
@@ -135,13 +143,17 @@ def fit_sharded(
                 on_start=on_start,
                 on_epoch=on_epoch,
                 runner=StoredTallies(store, maker, lambda _: None),
-                trainer=DecoupledTrainer(prepared, crew or LocalCrew(workers), blocks.working // 2, followed),
+                trainer=trainer,
             )
         except OnlyTrained:
             return None
         finally:
             if crew is not None:
                 crew.leave()
+    took = trains.counts
+    say(
+        f"training: {took['read']:,} bytes read and {took['sent']:,} sent by the first process in {took['steps']:,} steps"
+    )
     for stage, total in counted(store).items():
         say(
             f"{stage}: {total['read']:,} bytes read, {total['written']:,} written, {total['operations']:,} operations in "
@@ -154,11 +166,12 @@ def fit_sharded(
 def counted(store: Store) -> dict[str, dict[str, int]]:
     """Stage -> bytes read and written, operations and blocks, of all that the store's manifest names.
 
-    All scoring is one stage; its operations are pairs.
+    All scoring is one stage, whose operations are pairs, and so are all hops of all message graphs.
     """
     result: dict[str, dict[str, int]] = {}
     for stage, total in store.totals().items():
-        name = "score" if stage.startswith(PREFIX) else stage
+        is_hop = stage.startswith((f"{FULL}-hop", "open-"))
+        name = "score" if stage.startswith(PREFIX) else "hops" if is_hop else stage
         before = result.setdefault(name, dict.fromkeys(total, 0))
         result[name] = {key: before[key] + value for key, value in total.items()}
     return result

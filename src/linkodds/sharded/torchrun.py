@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -31,10 +31,12 @@ class TorchCrew:
     Args:
         rank: of this process.
         world: how many there are.
+        sizes: bytes that this process sent, each time.
     """
 
     rank: int
     world: int
+    sizes: list[int] = field(default_factory=list, compare=False, repr=False)
 
     @staticmethod
     def joined() -> "TorchCrew":
@@ -54,6 +56,11 @@ class TorchCrew:
         """See `Crew.is_first`."""
         return self.rank == 0
 
+    @property
+    def sent(self) -> int:
+        """See `Crew.sent`."""
+        return sum(self.sizes)
+
     def wait(self) -> None:
         """Until every process is here."""
         dist.barrier()
@@ -70,4 +77,5 @@ class TorchCrew:
         sent = torch.from_numpy(np.stack(mine))
         received = [torch.empty_like(sent) for _ in range(self.world)]
         dist.all_gather(received, sent)
+        self.sizes.append(sent.nbytes * (self.world - 1))
         return [part for of_rank in received for part in of_rank.numpy()][:count]

@@ -10,9 +10,10 @@ gradient, computed on one thread in float32 with noise of its own; they are adde
 
 import math
 import mmap
+import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,9 @@ class HopRows:
     def __init__(self, rows: Sequence[NDArray[np.float32]], ranges: Sequence[int], memory: int) -> None:
         self._rows, self._ranges, self._memory = rows, np.array(ranges), memory
         self._touched = 0
+        self.read = 0
+        """Bytes of rows that were asked for."""
+        self._lock = threading.Lock()
 
     @property
     def num_nodes(self) -> int:
@@ -76,10 +80,13 @@ class HopRows:
             for part, (start, stop) in enumerate(pairwise(borders.tolist()))
             if stop > start
         ]
-        self._touched += len(nodes) * _TOUCHED
-        if self._touched > self._memory:
-            self._forget()
-        return np.concatenate(parts)
+        result = np.concatenate(parts)
+        with self._lock:
+            self.read += result.nbytes
+            self._touched += len(nodes) * _TOUCHED
+            if self._touched > self._memory:
+                self._forget()
+        return result
 
     def _forget(self) -> None:
         """Give mapped pages back; they stay in the system's cache as long as there is room."""
@@ -127,12 +134,14 @@ class DecoupledTrainer:
         crew: does the parts of each step.
         memory: bytes of mapped pages to keep at most, about.
         followed: the checkpoints of the first process, where this is another one and training goes on from them.
+        counts: gets what the training took in this process: steps, and bytes read and sent.
     """
 
     prepared: Prepared
     crew: Crew
     memory: int
     followed: Path | None = None
+    counts: dict[str, int] = field(default_factory=dict)
 
     def __call__(
         self,
@@ -198,7 +207,7 @@ class DecoupledTrainer:
             [prepared.supervision(fold) for fold in range(prepared.folds)],
             KnownPairs(split.space, split.train),
         )
-        num_edges = sum(map(len, edges))
+        num_edges, num_steps = sum(map(len, edges)), 0
         assert config.learning_rate is not None
         assert config.validate_every is not None
         guard = Safeguard(
@@ -253,6 +262,7 @@ class DecoupledTrainer:
                 ):
                     loss = step(epoch, number, fold, edges[fold][batch])
                     event = guard.step(loss, no_kl, epoch=epoch)
+                    num_steps += 1
                     losses.append(loss.item() * len(batch) / num_edges)
                     if event:
                         break
@@ -275,6 +285,8 @@ class DecoupledTrainer:
         recorder.after_training(history)
         guard.restore()
         scorer = self._scorer(model, full, split.space)
+        read = sum(each.read for each in (full, *opened))
+        self.counts.update(steps=num_steps, read=read, sent=self.crew.sent)
         if not self.crew.is_first:
             raise OnlyTrained
         return TrainedModel(
