@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,7 +38,7 @@ from linkodds.sharded.running import fit_sharded
 from linkodds.sharded.scoring import StoredTallies
 from linkodds.sharded.sizes import Blocks, parse_memory
 from linkodds.sharded.store import MANIFEST, Block, Header, Store
-from linkodds.sharded.volumes import volumes_of
+from linkodds.sharded.volumes import Volumes, volumes_of
 from linkodds.split import adjacency, split_edges
 
 WIDTH, HOPS = 12, 2
@@ -504,6 +505,23 @@ def test_tasks_of_ray_make_the_run_of_threads_and_raise_the_errors_of_the_stages
         assert (tmp_path / "lost").exists()
         with pytest.raises(BadFeatures, match="^number 3 is refused$"):
             list(engine_of_ray.map(refuse_three, [1, 2, 3, 5]))
+
+
+def test_training_counts_what_it_reads_and_says_what_it_holds(tmp_path: Path) -> None:
+    path = communities(tmp_path / "edges.tsv")
+    config, said = FitConfig(model="linear-gae", epochs=5, dim=8, batch_edges=60, threads=1), []
+    fit_sharded(path, tmp_path / "run", config, reading=ReadingOptions(bipartite=False), progress=said.append)
+    (line,) = [each for each in said if each.startswith("training: ")]
+    read, sent, steps = (int(each.replace(",", "")) for each in re.findall(r"\d[\d,]*", line))
+    run = load_run(tmp_path / "run")
+    nodes, train, folds = 240, len(run.split.train), 7
+    # A fold has an eighth of the train edges, in steps of at most 60; validation once an epoch at the fifth, and the end.
+    assert steps == pytest.approx(5 * folds * np.ceil(train / 8 / 60), abs=5 * folds)
+    volumes = Volumes(0, 0, nodes, 1, 1.0, 0, 1, 1, 1, 1, 1, 128, 0, 3, folds)
+    batch = 5 * folds * train / 8 / steps
+    assert read == pytest.approx(steps * volumes.step(batch, 5, 8) + 2 * 4 * nodes * 513, rel=0.1)
+    assert sent == 0
+    assert not any("--memory bounds" in each for each in said)  # 4 GB are plenty here
 
 
 def test_an_engine_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,8 +41,8 @@ SAME_BYTES = (
     "scores.npz",
     "split.npz",
 )
-OPTIONS = {"model": "refined-gae", "dim": 16, "hidden": 8, "batch_edges": 200, "patience": 50, "checkpoint_every": 2}
-EPOCHS = 8
+OPTIONS = {"model": "refined-gae", "dim": 16, "hidden": 8, "batch_edges": 400, "patience": 50, "checkpoint_every": 2}
+EPOCHS = 6
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def main() -> None:
     print(f"{sum(row['same'] for row in rows)} of {len(rows)} ended in the undisturbed answer")
 
 
-def communities(path: Path, nodes: int = 1200, groups: int = 30) -> Path:
+def communities(path: Path, nodes: int = 260, groups: int = 10) -> Path:
     """Edges within groups mostly."""
     rng = np.random.default_rng(0)
     u, v = np.triu_indices(nodes, 1)

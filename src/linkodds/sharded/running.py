@@ -26,7 +26,7 @@ from linkodds.sharded.ray_engine import ENGINES, started
 from linkodds.sharded.ray_training import RayTrainer
 from linkodds.sharded.rows import FULL
 from linkodds.sharded.scoring import PREFIX, StoredTallies
-from linkodds.sharded.sizes import Blocks, parse_memory
+from linkodds.sharded.sizes import Blocks, held, parse_memory
 from linkodds.sharded.store import Store
 from linkodds.sharded.torchrun import TorchCrew, is_restarted, is_started_by_torchrun
 from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
@@ -60,7 +60,7 @@ def fit_sharded(
         out: RUN.
         config: all options of the fit.
         reading: how to read the files.
-        memory: what the process may hold while it prepares, such as 4GB.
+        memory: what the process may hold while it prepares, such as 4GB; what it takes later is said where it is more.
         engine: local, or ray; None is local.
         force: replace an existing run.
         resume: go on with what an interrupted fit left in RUN.partial.
@@ -118,6 +118,10 @@ def fit_sharded(
             store, prepared = prepare(what, folder, maker, blocks, say)
         if crew is not None and is_first:
             crew.wait()
+        dim = config.of_model(config.model).dim
+        assert dim is not None
+        if (needed := held(prepared.nodes, prepared.num_edges, dim)) > blocks.memory:
+            say(f"--memory bounds the preparation; from here on edges, ids and embeddings take about {needed:,} bytes")
         with costs.stage("reading"):
             graph = _graph(prepared, config)
         given: dict[str, Any] = {"edges": str(edges), "engine": name} | {

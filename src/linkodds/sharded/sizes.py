@@ -15,6 +15,8 @@ PER_ID = 200
 """Bytes of memory for a listed id of a bucket."""
 PER_ENTRY = 40
 """Bytes of memory for an entry of a range of rows while it is sorted."""
+HELD_EDGE, HELD_NODE = 100, 100
+"""Bytes of memory for an edge, and for a node beside its embedding, from the training on; estimates."""
 _MOST_ROWS, _LEAST_ROWS = 1 << 22, 16
 _UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12, "kib": 2**10, "mib": 2**20, "gib": 2**30}
 
@@ -32,6 +34,16 @@ def parse_memory(text: str) -> int:
     if found is None or (found[2] or "") not in _UNITS:
         raise OptionError(f"--memory takes a size such as 4GB or 512MB, not {text!r}.")
     return int(float(found[1]) * _UNITS[found[2] or ""])
+
+
+def held(nodes: int, edges: int, dim: int) -> int:
+    """Bytes that training, scoring and the report hold, about: edges, ids and embeddings, none of which is out of core yet.
+
+    Example:
+        >>> held(10**6, 10**7, 64)
+        2288000000
+    """
+    return BASE + HELD_EDGE * edges + (HELD_NODE + 3 * 4 * dim) * nodes
 
 
 @dataclass(frozen=True)

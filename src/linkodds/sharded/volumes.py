@@ -103,7 +103,7 @@ class Volumes:
         rows = 2 * 4 * self.train * self.edges * graphs
         return graphs * hops + hops + rows + 8 * self.rows + 9 * self.edges + self.nodes * self.id_bytes
 
-    def step(self, batch: int, zeros: int, parts: int) -> float:
+    def step(self, batch: float, zeros: int, parts: int) -> float:
         """Bytes of H that a step of training reads: the distinct nodes of each of its parts, were all pairs drawn alike.
 
         Args:
