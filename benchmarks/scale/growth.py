@@ -3,9 +3,10 @@
 Random edges, ten for each node, in a Parquet file of integers; one message graph, 64 columns, two hops, one thread. Each size
 runs in a process of its own whose private memory the kernel limits (RLIMIT_DATA) to the cap and 15 %, so more than that
 would end it. Counters are held against `linkodds.sharded.volumes`. One JSON a size in benchmarks/results/scale/growth/;
-what is there is skipped. What `--fit` adds are whole fits at sizes where the rest of a fit has the memory for it.
+what is there is skipped. `--scaled` gives the larger sizes a cap that grows with the edges, so that blocks are as many and it can be told what
+comes of the edges and what of a tighter cap. `--fit` makes whole fits, for what the rest of a fit holds.
 
-    python benchmarks/scale/growth.py [--edges N ...] [--folder FOLDER] [--fit]
+    python benchmarks/scale/growth.py [--edges N ...] [--folder FOLDER] [--scaled | --fit]
 """
 
 import argparse
@@ -28,8 +29,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "scale" / "growth"
 EDGES = (100_000, 1_000_000, 4_000_000, 10_000_000)
 MEMORY = {100_000: "700MB", 1_000_000: "700MB", 4_000_000: "1GB", 10_000_000: "1GB", 100_000_000: "4GB"}
-CACHE_EDGE = 2_000_000
-"""Edges below which 64 columns of all nodes fit a cache of 32 MB at least nearly."""
+SCALED = {4_000_000: "1540MB", 10_000_000: "3220MB"}
 WIDTH, HOPS = 64, 2
 
 
@@ -38,14 +38,18 @@ def main() -> None:
     parser.add_argument("--edges", type=int, nargs="*", default=EDGES)
     parser.add_argument("--folder", type=Path, help="where shards lie; kept and gone on with, if it is given")
     parser.add_argument("--fit", action="store_true")
+    parser.add_argument("--scaled", action="store_true")
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        one(arguments.one, arguments.edges[0], arguments.fit)
+        edges = arguments.edges[0]
+        one(
+            arguments.one, edges, SCALED.get(edges, MEMORY[edges]) if arguments.scaled else MEMORY[edges], arguments.fit
+        )
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
     for edges in arguments.edges:
-        path = RESULTS / f"{'fit-' * arguments.fit}{edges}.json"
+        path = RESULTS / f"{'fit-' * arguments.fit}{'scaled-' * arguments.scaled}{edges}.json"
         if path.exists():
             continue
         with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
@@ -55,7 +59,7 @@ def main() -> None:
             command = [sys.executable, __file__, "--one", str(folder), "--edges", str(edges)]
             threads = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
             done = subprocess.run(
-                command + ["--fit"] * arguments.fit,
+                command + ["--fit"] * arguments.fit + ["--scaled"] * arguments.scaled,
                 check=False,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -79,7 +83,7 @@ def draw(path: Path, edges: int) -> None:
     new.rename(path)
 
 
-def one(folder: Path, edges: int, with_fit: bool) -> None:
+def one(folder: Path, edges: int, cap: str, with_fit: bool) -> None:
     """Measure one size; print one line of JSON."""
     from linkodds.sharded.engine import LocalEngine
     from linkodds.sharded.prepare import Preparation, prepare
@@ -87,7 +91,7 @@ def one(folder: Path, edges: int, with_fit: bool) -> None:
     from linkodds.sharded.sizes import Blocks, parse_memory
     from linkodds.sharded.volumes import volumes_of
 
-    memory = parse_memory(MEMORY[edges])
+    memory = parse_memory(cap)
     base = resident("VmRSS")
     start, wall = time.process_time(), time.perf_counter()
     begun: list[tuple[str, float]] = []
@@ -99,7 +103,7 @@ def one(folder: Path, edges: int, with_fit: bool) -> None:
         begun.append((line.partition(":")[0], time.process_time()))
 
     if with_fit:
-        print(json.dumps(whole_fit(folder, edges, MEMORY[edges], say)))
+        print(json.dumps(whole_fit(folder, edges, cap, say)))
         return
     limit = int(1.15 * memory)
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
@@ -179,22 +183,30 @@ def resident(what: str) -> int:
 
 
 def report() -> None:
-    """Sizes and slopes, as a table on docs/scale.md."""
-    rows = sorted((json.loads(path.read_text()) for path in RESULTS.glob("[0-9]*.json")), key=lambda row: row["edges"])
+    """Sizes and slopes, for docs/scale.md."""
     print("| edges | `--memory` | peak resident | seconds of processor, in hops | bytes read | written | operations |")
     print("|---|---|---|---|---|---|---|")
-    for row in rows:
-        sizes = f"{row['read'] / 1e9:.3g} GB | {row['written'] / 1e9:.3g} GB | {row['operations'] / 1e9:.3g}e9"
-        spent = f"{row['cpu_seconds']:.1f}, {row['propagating']:.1f}"
-        print(f"| {row['edges']:,} | {row['memory'] / 1e6:,.0f} MB | {row['peak'] / 1e6:,.0f} MB | {spent} | {sizes} |")
-    for one_row, other in pairwise(rows):
-        if (one_row["edges"] < CACHE_EDGE) == (other["edges"] < CACHE_EDGE):
+    found = []
+    for pattern in ("[0-9]*.json", "scaled-*.json"):
+        rows = [json.loads(path.read_text()) for path in RESULTS.glob(pattern)]
+        found.append(sorted(rows, key=lambda row: row["edges"]))
+        for row in found[-1]:
+            sizes = f"{row['read'] / 1e9:.3g} GB | {row['written'] / 1e9:.3g} GB | {row['operations'] / 1e9:.3g}e9"
+            spent = f"{row['cpu_seconds']:.1f}, {row['propagating']:.1f}"
+            print(
+                f"| {row['edges']:,} | {row['memory'] / 1e6:,.0f} MB | {row['peak'] / 1e6:,.0f} MB | {spent} | {sizes} |"
+            )
+    furthest = max(
+        (row["furthest_from_formula"] for rows in found for row in rows), key=lambda pair: abs(math.log(pair[1]))
+    )
+    print("furthest from its formula:", furthest)
+    of_scaled = [row for row in found[0] if row["edges"] == 1_000_000] + found[1]
+    for rows in (found[0], of_scaled):
+        for one_row, other in pairwise(rows):
             by = math.log(other["edges"] / one_row["edges"])
-            slopes = {
-                name: round(math.log(other[name] / one_row[name]) / by, 3)
-                for name in ("read", "written", "operations", "cpu_seconds", "propagating")
-            }
-            print(f"{one_row['edges']:,} to {other['edges']:,}: slopes {slopes}")
+            names = ("read", "written", "operations", "cpu_seconds", "propagating")
+            slopes = {name: round(math.log(other[name] / one_row[name]) / by, 3) for name in names}
+            print(f"{one_row['edges']:,} to {other['edges']:,} at {other['memory'] / 1e6:,.0f} MB: slopes {slopes}")
 
 
 if __name__ == "__main__":

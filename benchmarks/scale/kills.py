@@ -18,6 +18,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -33,6 +34,7 @@ from linkodds.sharded.running import fit_sharded
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "scale" / "kills"
 STAGES = ("prepare", "fit", "score")
+NAMES = {b"p": "prepare", b"f": "fit", b"s": "score", b"e": "end"}
 SAME_BYTES = (
     "evaluation.json",
     "model.safetensors",
@@ -56,8 +58,8 @@ def main() -> None:
         for engine in ("local", "ray") if arguments.engine is None else (arguments.engine,):
             todo = [
                 (stage, number)
-                for stage in STAGES
                 for number in range(arguments.kills)
+                for stage in STAGES
                 if not (RESULTS / f"{engine}-{stage}-{number}.json").exists()
             ]
             if todo:
@@ -137,7 +139,7 @@ class Child:
         word = os.read(self._file, 1)
         if not word:
             return False
-        name = {b"p": "prepare", b"f": "fit", b"s": "score", b"e": "end"}[word]
+        name = NAMES[word]
         self.since.setdefault(name, time.monotonic())
         self.stage = name
         return True
@@ -199,31 +201,50 @@ def kill_local(edges: Path, folder: Path, todo: list[tuple[str, int]]) -> None:
 
 
 def kill_ray(edges: Path, folder: Path, todo: list[tuple[str, int]]) -> None:
-    """Ray runs once for all; the fit is a child, which joins it."""
+    """Ray and the process that fits stay; a thread watches the stages and kills workers."""
     folder.mkdir()
     expected, _ = undisturbed(edges, folder)
-    with started("ray", 2):
-        import ray
-
-        os.environ["RAY_ADDRESS"] = ray.get_runtime_context().gcs_address
+    with started("ray", 2):  # no process is forked from here on: Ray does not take that
         for stage, number in todo:
-            draw = random.Random(f"{stage} {number}")
             out = folder / f"run-{stage}-{number}"
-            child = Child(folder / "log", edges, out, "ray", workers=2)
-            child.wait_for(stage)
-            time.sleep(draw.uniform(0, 0.3))
-            name, killed = {"prepare": "_do", "fit": "TrainWorker", "score": "_do"}[stage], None
-            end = time.monotonic() + 300
-            while killed is None and time.monotonic() < end and child.stage == stage:
-                killed = kill_worker(name, os.getpid())
-                child.hear(0.01)
-            code = child.ended()
-            same = killed is not None and code == 0 and digest(out) == expected
-            row = {"engine": "ray", "stage": stage, "killed": killed, "code": code, "same": same}
+            ours, theirs = os.pipe()
+            killer = Killer(ours, stage, random.Random(f"{stage} {number}").uniform(0, 0.3))
+            killer.start()
+            error = ""
+            try:
+                fit(edges, out, "ray", theirs, workers=2)
+            except Exception as caught:
+                error = f"{type(caught).__name__}: {caught}"
+            os.close(theirs)
+            killer.join()
+            os.close(ours)
+            same = not error and digest(out) == expected
+            row = {"engine": "ray", "stage": stage, "killed": killer.killed, "error": error, "same": same}
             print(row, flush=True)
             shutil.rmtree(out, ignore_errors=True)
-            if killed is not None or code:
+            if killer.killed is not None:  # else it was over before a worker was seen
                 (RESULTS / f"ray-{stage}-{number}.json").write_text(json.dumps(row) + "\n")
+
+
+class Killer(threading.Thread):
+    """Kills one worker in a stage, once; what it was is `killed`."""
+
+    def __init__(self, file: int, stage: str, after: float) -> None:
+        super().__init__()
+        self.killed: str | None = None
+        self._file, self._stage, self._after = file, stage, after
+
+    def run(self) -> None:
+        name, at, end = {"prepare": "_do", "fit": "TrainWorker", "score": "_do"}[self._stage], "", 0.0
+        while True:
+            if select.select([self._file], [], [], 0.005)[0]:
+                word = os.read(self._file, 1)
+                if not word:
+                    return
+                if NAMES[word] != at:
+                    at, end = NAMES[word], time.monotonic() + self._after
+            if at == self._stage and self.killed is None and time.monotonic() > end:
+                self.killed = kill_worker(name, os.getpid())
 
 
 def kill_worker(name: str, ancestor: int) -> str | None:
