@@ -1,33 +1,38 @@
-"""Models of a user's own on real graphs: gae and gae through the seam, PyG's GCN, GraphSAGE and GAT, a user's function.
+"""Models of a user's own on real graphs: gae and gae through the seam, PyG's GCN, GraphSAGE and GAT, a function, a score file.
 
-Writes one JSON a graph and model to benchmarks/results/own/ and skips what is there; docs/own-models.md has the table.
+Each is a whole run, saved with its report. Writes one JSON a graph and model to benchmarks/results/own/ and skips what is there; docs/own-models.md has the table.
 seal_celegans was for choosing, by validation average precision, whether outputs that no module scales itself are scaled.
 
-    python benchmarks/own_models.py --data FOLDER [--only GRAPH] [--threads N] [--print]
+    python benchmarks/own_models.py [--data FOLDER] [--only GRAPH] [--threads N] [--print]
 """
 
 import argparse
 import json
+import tempfile
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sp
 import torch
 from torch import nn
 
-from linkodds import Graph, OwnEncoder, OwnScorer
+from linkodds import Graph, LinkPredictor, OwnEncoder, OwnScorer
 from linkodds.config import FitConfig
 from linkodds.encoder import GraphEncoder
 from linkodds.pipeline import fit_graph
 from linkodds.propagation import SparseMatrix, normalized_adjacency
+from linkodds.record import PartialRun, Run
+from linkodds.score_file import evaluate_file, read_scores
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
     from torch_geometric.nn import GAT, GCN, GraphSAGE
 
-RESULTS = Path(__file__).parent / "results" / "own"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "own"
 CHOSEN_ON = "seal_celegans"
 GRAPHS = ("seal_yeast", "cora")
 
@@ -84,11 +89,14 @@ def scaled(make):
 
 
 KINDS = {"GCN": pyg(GCN), "SAGE": pyg(GraphSAGE), "GAT": pyg(GAT, heads=4)}
-MODELS: dict[str, OwnEncoder | OwnScorer | None] = {
+FILE = "score file"
+"""The values of common_neighbors for all candidates, read from a file."""
+MODELS: dict[str, OwnEncoder | OwnScorer | str | None] = {
     "gae": None,
     "gae through the seam": OwnEncoder(lambda columns, nodes: OurGae(columns or nodes, nodes), table=None, name="ours"),
     **{name: OwnEncoder(make, table=128, name=name) for name, make in KINDS.items()},
     "common_neighbors": OwnScorer(fit=common_neighbors),
+    FILE: FILE,
 }
 CHOICE = {
     **{name: OwnEncoder(make, table=128, name=name) for name, make in KINDS.items()},
@@ -96,12 +104,44 @@ CHOICE = {
 }
 
 
-def measure(folder: Path, graph_name: str, own: OwnEncoder | OwnScorer | None, threads: int) -> dict:
+def measure(folder: Path, graph_name: str, own: OwnEncoder | OwnScorer | str | None, threads: int) -> dict:
     features = folder / graph_name / "features.npz"
     graph = Graph.from_edges(folder / graph_name / "edges.csv.gz", features=features if features.exists() else None)
     model = {OwnEncoder: "own-encoder", OwnScorer: "own-scorer"}.get(type(own), "gae")
-    start, said = time.perf_counter(), []
-    run = fit_graph(graph, FitConfig(model=model, threads=threads), own=own, progress=said.append)
+    said = []
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch) / "run"
+        if own == FILE:
+            named = written_scores(graph, Path(scratch))
+        start = time.perf_counter()
+        partial = PartialRun(place, force=False)
+        if own == FILE:
+            file = read_scores(named[0], graph, named[1])
+            run = evaluate_file(file, FitConfig(threads=threads), partial=partial, progress=said.append)
+        else:
+            config = FitConfig(model=model, threads=threads)
+            run = fit_graph(graph, config, own=own, partial=partial, progress=said.append)
+        seconds = time.perf_counter() - start
+        report = (place / "report.html").stat().st_size
+    return {**summary(run, said, model), "seconds": round(seconds, 1), "report_bytes": report}
+
+
+def written_scores(graph: Graph, folder: Path) -> tuple[Path, Path]:
+    """What common_neighbors says of all pairs but the train edges, and the edges that it did not have."""
+    train = LinkPredictor(OwnScorer(fit=common_neighbors), seed=0).parts(graph).train
+    u, v = np.triu_indices(graph.num_nodes, 1)
+    pairs = np.column_stack([u, v])[~graph.space.contains(train, np.column_stack([u, v]))]
+    knowing = Graph(graph.ids, train, graph.space)
+    hidden = graph.edges[~graph.space.contains(train, graph.edges)]
+    scores, held_out = folder / "scores.parquet", folder / "held-out.csv"
+    ends = {"source": graph.ids[pairs[:, 0]].tolist(), "target": graph.ids[pairs[:, 1]].tolist()}
+    pl.DataFrame({**ends, "score": common_neighbors(knowing)(pairs)}).write_parquet(scores)
+    ends = {"source": graph.ids[hidden[:, 0]].tolist(), "target": graph.ids[hidden[:, 1]].tolist()}
+    pl.DataFrame(ends).write_csv(held_out)
+    return scores, held_out
+
+
+def summary(run: Run, said: list[str], model: str) -> dict:
     evaluation = run.evaluation
     metrics = evaluation["metrics"]
     validated = next((each for each in said if each.startswith(f"{model}: validation")), "")
@@ -112,7 +152,6 @@ def measure(folder: Path, graph_name: str, own: OwnEncoder | OwnScorer | None, t
         "num_parameters": evaluation["model"]["num_parameters"],
         "metrics": {name: metrics[name] for name in names},
         "best_baseline": max((each["average_precision"], name) for name, each in evaluation["baselines"].items()),
-        "seconds": round(time.perf_counter() - start, 1),
         "seconds_of_training": round(run.cost.get("training", {}).get("seconds", 0.0), 1),
         "digest": digest({**evaluation, "model": {**evaluation["model"], "name": ""}}),
     }
@@ -126,7 +165,7 @@ def digest(evaluation: dict) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path)
+    parser.add_argument("--data", type=Path, default=HERE.parents[1] / "shared" / "data")
     parser.add_argument("--only")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--print", action="store_true")
@@ -136,7 +175,7 @@ def main() -> None:
     plan += [(graph, name, own) for graph in GRAPHS for name, own in MODELS.items()]
     for graph, name, own in plan:
         path = RESULTS / f"{graph}-{name.replace(' ', '-')}.json"
-        if arguments.data and not path.exists() and arguments.only in (None, graph):
+        if not arguments.print and not path.exists() and arguments.only in (None, graph):
             result = measure(arguments.data, graph, own, arguments.threads)
             path.write_text(json.dumps(result, indent=1) + "\n")
             print(path.name, flush=True)

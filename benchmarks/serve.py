@@ -27,9 +27,10 @@ import networkx as nx
 import numpy as np
 
 from linkodds.config import FitConfig
-from linkodds.inference import Assumption, score_pairs
+from linkodds.inference import score_pairs
 from linkodds.pipeline import fit_run
 from linkodds.record import Run, load_run
+from linkodds.restating import Assumption
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "serve"

@@ -12,6 +12,7 @@ import httpx
 import numpy as np
 import pytest
 
+from database_places import anywhere, postgres  # noqa: F401 - fixtures
 from linkodds.graph import Graph
 from linkodds.pairs import PairSpace
 from linkodds.serving.served import ServedRun
@@ -126,7 +127,7 @@ def saved_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 @pytest.fixture(scope="session")
 def live(saved_runs: tuple[Path, ...]) -> Iterator[LiveServer]:
     """The runs of `saved_runs` under a band of 20 to 80 missing links, served without a token; lists are ready."""
-    from linkodds.inference import Assumption
+    from linkodds.restating import Assumption
     from linkodds.serving.api import guarded_app
     from linkodds.serving.guard import Access
     from linkodds.serving.served import open_runs

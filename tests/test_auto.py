@@ -21,11 +21,12 @@ from linkodds.fit import Fit
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.hidden_edges import StackOptions
-from linkodds.inference import Assumption, find_links
+from linkodds.inference import find_links
 from linkodds.metrics import average_precision
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, load_run
+from linkodds.restating import Assumption
 from linkodds.scoring import InnerProductScorer
 from linkodds.split import split_edges
 from linkodds.stack import fit_stack

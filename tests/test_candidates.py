@@ -20,13 +20,14 @@ from linkodds.features import Features
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.hidden_edges import StackOptions
-from linkodds.inference import Assumption, find_links, find_run
+from linkodds.inference import find_links, find_run
 from linkodds.link_files import partial_path
 from linkodds.listing import ALL_PAIRS, LinkSearch, NotExhaustive, Scope
 from linkodds.nearby import GivenPairs
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.partners import find_partners
 from linkodds.pipeline import fit_graph
+from linkodds.restating import Assumption
 from linkodds.scoring import DegreeAwareScorer, InnerProductScorer
 from linkodds.screening import ScreenedPairs
 from linkodds.search import ALL, Ends, PairSearch, find_pairs

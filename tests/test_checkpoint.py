@@ -62,6 +62,7 @@ def broken_at(epoch: int, after: int, honest=AllPairs.__call__):
         ("communities", "gae", {"weight_decay": 1e-3, "schedule": "linear"}, 0),
         ("communities", "gae", {"objective": "subgraph", "subgraph_nodes": 60}, 0),
         ("communities", "signed-gae", {"validate_every": 4}, 0),
+        ("communities", "signed-vgae", {"validate_every": 4}, 0),
         ("directed_ring", "linear-vgae", {}, 0),
         ("two_sides", "vgae", OUT_OF_PATIENCE, 0),
         ("directed_ring", "vgae", {"schedule": "cosine"}, 7),  # a retreat before the second checkpoint
@@ -70,6 +71,7 @@ def broken_at(epoch: int, after: int, honest=AllPairs.__call__):
         "gae",
         "gae, subgraph",
         "signed-gae",
+        "signed-vgae",
         "linear-vgae",
         "vgae, sampled, out of patience",
         "vgae, after a retreat",

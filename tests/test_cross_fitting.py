@@ -16,11 +16,12 @@ from linkodds.decision import decide, parse_rule
 from linkodds.estimator import LinkPredictor
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption, decision_of, find_links
+from linkodds.inference import find_links
 from linkodds.metrics import calibration_line
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import load_run
+from linkodds.restating import Assumption, decision_of
 from linkodds.scoring import InnerProductScorer, MeanScorer, mean_inner_product
 from linkodds.search import find_pairs
 

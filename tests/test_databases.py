@@ -1,113 +1,22 @@
-"""Databases: what is read from PostgreSQL, SQLite and DuckDB, what is written, and that no password is ever shown."""
+"""Databases: what is read from PostgreSQL, SQLite and DuckDB, and that a URL never shows its password."""
 
 import contextlib
-import hashlib
-import importlib.util
-import json
-import os
-import signal
 import sqlite3
 import sys
-import threading
-import time
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
-from typer.testing import CliRunner, Result
 
-from linkodds.cli import app
-from linkodds.database_tables import DatabaseTable
+from command_line import run_cli
+from database_places import HOSTILE, Anywhere, killed, servers, statements
 from linkodds.database_urls import database_of, is_database_url
-from linkodds.doctor import examine
 from linkodds.errors import DatabaseError, DataError, LinkoddsError, MalformedFile, OptionError
-from linkodds.estimator import LinkPredictor
 from linkodds.graph import Graph
-from linkodds.reading import read_edges, read_pairs
-from linkodds.record import load_run
-
-ROOT = Path(__file__).parents[1]
-_spec = importlib.util.spec_from_file_location("linkodds_server", ROOT / "benchmarks" / "sources" / "server.py")
-assert _spec is not None
-assert _spec.loader is not None
-servers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(servers)
-
-HOSTILE = "x'); DROP TABLE edges; --"
-LINKS = pl.DataFrame({"source": ["a", HOSTILE], "target": ["b", "c"], "logit": [1.5, None], "known": [0, 1]})
-
-
-def run_cli(*arguments: object) -> Result:
-    return CliRunner(env={"COLUMNS": "200", "NO_COLOR": "1"}).invoke(app, [str(argument) for argument in arguments])
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Any]:
-    """A server of our own; where PostgreSQL is not installed its tests are skipped, in CI they fail."""
-    programs = servers.find_programs()
-    if programs is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("PostgreSQL is missing, and CI must have it")
-        pytest.skip("needs PostgreSQL (initdb and postgres)")
-    with servers.running_server(programs) as server:
-        yield server
-
-
-def statements(url: str, *texts: str) -> None:
-    """Run statements on a PostgreSQL or DuckDB database, and keep what they do."""
-    from adbc_driver_manager import dbapi
-
-    if url.startswith("postgresql"):
-        from adbc_driver_postgresql.dbapi import connect
-
-        connection = connect(url.split("?")[0])
-    else:
-        import adbc_driver_duckdb
-
-        path = url.split("?")[0].removeprefix("duckdb:///")
-        connection = dbapi.connect(
-            driver=adbc_driver_duckdb.driver_path(), entrypoint="duckdb_adbc_init", db_kwargs={"path": path}
-        )
-    with connection, connection.cursor() as cursor:
-        for text in texts:
-            cursor.execute(text)
-        connection.commit()
-
-
-class Anywhere:
-    """A database of one of the three systems, empty at first."""
-
-    def __init__(self, base: str) -> None:
-        self.base = base
-
-    def run(self, *texts: str) -> None:
-        if self.base.startswith("sqlite"):
-            with contextlib.closing(sqlite3.connect(self.base.removeprefix("sqlite:///"))) as connection:
-                for text in texts:
-                    connection.execute(text)
-                connection.commit()
-        else:
-            statements(self.base, *texts)
-
-    def url(self, table: str) -> str:
-        return f"{self.base}?table={table}"
-
-    def rows(self, query: str) -> list[list[str]]:
-        return [list(row) for row in zip(*read_pairs(self.base, query=query), strict=True)]
-
-
-@pytest.fixture(params=["postgresql", "sqlite", "duckdb"])
-def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Anywhere]:
-    if request.param != "postgresql":
-        yield Anywhere(f"{request.param}:///{tmp_path / 'file.db'}")
-        return
-    server = request.getfixturevalue("postgres")
-    statements(server.url(), "DROP SCHEMA public CASCADE", "CREATE SCHEMA public")
-    yield Anywhere(server.url())
+from linkodds.reading import read_edges
 
 
 def links_of(graph: Graph) -> set[frozenset[str]]:
@@ -151,6 +60,47 @@ class TestUrls:
         result = run_cli("fit", url, "--out", "nowhere")
         assert result.exit_code == 2
         assert "S3cr" not in result.output
+
+    @pytest.mark.parametrize("url", ["postgresql:/ann:S3cr@db/bio?table=e", "postgres:ann:S3cr@db/bio", "SQLITE:/x.db"])
+    def test_one_with_a_slash_too_few_is_no_file(self, url: str) -> None:
+        assert is_database_url(url)
+        for command in ("fit", "doctor", "predict"):
+            arguments = ["run", url] if command == "predict" else [url]
+            result = run_cli(command, *arguments, *([] if command == "doctor" else ["--out", "nowhere.csv"]))
+            assert result.exit_code == 2
+            assert "its form is" in result.output
+            assert "S3cr" not in result.output
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ["fit", "edges.csv", "--out", "URL"],
+            ["fit", "edges.csv", "--out", "run", "--nodes", "URL"],
+            ["find", "run", "--out", "URL"],
+            ["export", "run", "--out", "URL"],
+            ["report", "URL"],
+            ["serve", "run", "URL"],
+            ["evaluate", "--scores", "URL", "--edges", "edges.csv"],
+        ],
+        ids=" ".join,
+    )
+    def test_one_in_the_place_of_a_file_is_neither_shown_nor_made(
+        self, arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        url = "postgresql://ann:S3cr@db/bio.cx2"
+        result = run_cli("--traceback", *(url if each == "URL" else each for each in arguments))
+        assert result.exit_code == 2
+        assert "not a URL" in result.output
+        assert "S3cr" not in result.output
+        assert not any(tmp_path.iterdir())
+
+    def test_what_else_stands_behind_the_question_mark_is_named_without_its_value(self) -> None:
+        with pytest.raises(OptionError, match="nothing like 'tabel'") as caught:
+            database_of("sqlite:///bio.db?tabel=S3cr")
+        assert "S3cr" not in str(caught.value)
+        with pytest.raises(OptionError, match="no URL of a database"):
+            database_of("links.csv")
 
     def test_files_and_tables(self) -> None:
         assert str(database_of("sqlite:///bio.db?table=e").path) == "bio.db"
@@ -197,6 +147,71 @@ class TestReading:
             read_edges(anywhere.url("e%20d%22x"), source="Form")
         with pytest.raises(OptionError, match="delimiter: for tables only, a database has no use for it"):
             read_edges(anywhere.url("e%20d%22x"), delimiter=",")
+
+    def test_times_weights_and_kinds_are_columns_of_a_table_or_a_query_and_stay_with_their_edges(
+        self, anywhere: Anywhere, tmp_path: Path
+    ) -> None:
+        rng = np.random.default_rng(5)
+        rows = [
+            (
+                f"n{u}",
+                f"n{v}",
+                f"20{rng.integers(10, 20)}-01-02",
+                int(rng.integers(1, 9)),
+                "xy"[int(rng.random() < 0.3)],
+            )
+            for u, v in rng.integers(40, size=(300, 2)).tolist()
+        ]
+        values = [
+            ", ".join(f"('{u}', '{v}', '{day}', {w}, '{kind}')" for u, v, day, w, kind in some)
+            for some in (rows, rows[::-1])
+        ]
+        columns = "(a text, b text, day date, w integer, kind text)"
+        for name, listed in zip(("there", "back"), values, strict=True):
+            anywhere.run(f"CREATE TABLE {name} {columns}", f"INSERT INTO {name} VALUES {listed}")
+        path = tmp_path / "e.csv"
+        pl.DataFrame(rows, schema=["a", "b", "day", "w", "kind"], orient="row").write_csv(path)
+        options = {"time": "day", "relation": "kind", "predict_kind": "x", "bipartite": False}
+        half = 'SELECT a, b, day AS "when", w / 10.0 AS sure, kind FROM back'
+
+        def facts(graph: Graph) -> Any:
+            ids, others = graph.ids, graph.others
+            weights = np.zeros(graph.num_edges) if graph.weights is None else graph.weights.values
+            times = np.zeros(graph.num_edges) if graph.times is None else graph.times.values
+            return (
+                {
+                    frozenset(ids[e]): (t, w)
+                    for e, t, w in zip(graph.edges, times.tolist(), weights.tolist(), strict=True)
+                },
+                None
+                if others is None
+                else {frozenset(ids[e]): t for e, t in zip(others.pairs, others.times.tolist(), strict=True)},
+            )
+
+        read = [Graph.from_edges(each, **options) for each in (path, anywhere.url("there"), anywhere.url("back"))]
+        assert facts(read[0]) == facts(read[1]) == facts(read[2])
+        assert np.array_equal(read[1].others.pairs, read[2].others.pairs)
+        assert np.array_equal(read[1].times.values, read[2].times.values)
+        sums = [
+            Graph.from_edges(each, weight="w", weight_as="strength", time="day", bipartite=False)
+            for each in (path, anywhere.url("there"), anywhere.url("back"))
+        ]
+        assert facts(sums[0]) == facts(sums[1])
+        assert sums[1].weights.values.tolist() == sums[2].weights.values.tolist()
+        asked = Graph.from_edges(
+            anywhere.base, query=half, weight="sure", weight_as="confidence", bipartite=False, time="when"
+        )
+        assert asked.weights.values.max() == 0.8
+        assert np.array_equal(asked.times.values, sums[2].times.values)
+        with pytest.raises(MalformedFile, match=r"row \d+, column 'w': \d is no confidence.*at most 1. Divide scores"):
+            Graph.from_edges(anywhere.url("there"), weight="w", weight_as="confidence")
+        with pytest.raises(MalformedFile, match="no column 'year' for --time; the columns are 'a', 'b', 'day'"):
+            Graph.from_edges(anywhere.url("there"), time="year")
+        unused = [
+            each for each in Graph.from_edges(anywhere.url("there")).findings if "looks like times" in each.message
+        ]
+        assert len(unused) == 1
+        assert not any("looks like" in each.message for each in read[1].findings)
 
     def test_a_query_selects_in_its_own_order_and_cannot_write(self, anywhere: Anywhere) -> None:
         anywhere.run(
@@ -274,11 +289,17 @@ class TestReading:
     ) -> None:
         (tmp_path / "text.db").write_text("source,target\na,b\n" * 100)
         for system in ("sqlite", "duckdb"):
-            with pytest.raises(DatabaseError, match="not a (valid DuckDB )?database"):
+            with pytest.raises(
+                DatabaseError, match=r"(is not a database\. Name|no file of DuckDB; name) .* text or Parquet"
+            ):
                 read_edges(f"{system}:///{tmp_path / 'text.db'}?table=e")
             with pytest.raises(MalformedFile, match="there is no such file"):
                 read_edges(f"{system}:///{tmp_path / 'none.db'}?table=e")
             assert not (tmp_path / "none.db").exists()
+        with contextlib.closing(sqlite3.connect(tmp_path / "lite.db")) as connection:
+            connection.execute("CREATE TABLE e (a text)")
+        with pytest.raises(DatabaseError, match="use sqlite:///"):
+            read_edges(f"duckdb:///{tmp_path / 'lite.db'}?table=e")
         monkeypatch.setitem(sys.modules, "adbc_driver_postgresql", None)
         with pytest.raises(OptionError, match=r"pip install 'linkodds\[sql\]'"):
             read_edges("postgresql://db/bio?table=e")
@@ -301,227 +322,3 @@ class TestReading:
         ):
             read_edges(postgres.url(), query=slow)
         assert servers.PASSWORD not in "".join(traceback.format_exception(caught.value))
-
-
-@contextlib.contextmanager
-def killed(postgres: Any, doing: str) -> Iterator[None]:
-    """SIGKILL to the backend that is at work on a statement like this, once it has been for a moment."""
-    found: list[int] = []
-
-    def strike() -> None:
-        query = (
-            "SELECT pid::text AS a, query AS b FROM pg_stat_activity WHERE state = 'active' AND pid <> pg_backend_pid() "
-            f"AND query LIKE '%{doing}%' AND clock_timestamp() - query_start > interval '0.3 s'"
-        )
-        for _ in range(600):
-            with contextlib.suppress(DataError):  # nobody is
-                found.append(int(read_pairs(postgres.url(), query=query)[0][0]))
-                os.kill(found[0], signal.SIGKILL)
-                return
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=strike)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()
-        time.sleep(0.1)  # the server notices, and ends all other connections
-        postgres.wait()
-        assert found
-
-
-class TestWriting:
-    def test_a_table_is_made_added_to_and_refused(self, anywhere: Anywhere) -> None:
-        table = database_of(anywhere.url("links%22%3B"))
-        DatabaseTable(table, "run1").refuse_unusable()
-        DatabaseTable(table, "run1").write(LINKS)
-        for use in (DatabaseTable(table, "run2").refuse_unusable, lambda: DatabaseTable(table, "run2").write(LINKS)):
-            with pytest.raises(DatabaseError, match="the table is there already. Pass --append"):
-                use()
-        DatabaseTable(table, "run2", append=True).refuse_unusable()
-        DatabaseTable(table, "run2", append=True).write(LINKS)
-        ends = anywhere.rows('SELECT source, target FROM "links"";" ORDER BY run_id, source')
-        assert ends == [["a", "b"], [HOSTILE, "c"]] * 2
-        known = anywhere.rows('SELECT source, known FROM "links"";" WHERE logit IS NULL')
-        assert known == [[HOSTILE, "1"]] * 2
-        runs = anywhere.rows('SELECT run_id, written_at FROM "links"";" ORDER BY run_id')
-        assert [row[0] for row in runs] == ["run1", "run1", "run2", "run2"]
-        year = time.gmtime().tm_year
-        assert all(row[1].startswith((f"{year}-", f"{year + 1}-")) for row in runs)
-
-    def test_other_columns_are_refused_and_nothing_is_written(self, anywhere: Anywhere) -> None:
-        anywhere.run("CREATE TABLE links (source text, target text)", "INSERT INTO links VALUES ('a', 'b')")
-        with pytest.raises(DatabaseError, match=r"has no column 'logit' \(of source, target, logit, .* it has 2\)"):
-            DatabaseTable(database_of(anywhere.url("links")), "run", append=True).write(LINKS)
-        assert anywhere.rows("SELECT source, target FROM links") == [["a", "b"]]
-        if anywhere.base.startswith("sqlite"):
-            return  # where a column takes anything
-        anywhere.run("DROP TABLE links")
-        anywhere.run(
-            "CREATE TABLE links (written_at date, run_id text, source text, target text, logit text, known int)"
-        )
-        with pytest.raises(DatabaseError, match=r"column 'logit' is (text|VARCHAR), and has to be (double|DOUBLE)"):
-            DatabaseTable(database_of(anywhere.url("links")), "run", append=True).write(LINKS)
-
-    def test_a_row_that_the_database_refuses_takes_all_others_with_it(self, anywhere: Anywhere) -> None:
-        anywhere.run(
-            "CREATE TABLE links (source text, target text CHECK (target <> 'c'), logit double precision, "
-            "known smallint, run_id text, written_at timestamp with time zone)"
-        )
-        with pytest.raises(DatabaseError, match=r"(?i)check.*Nothing was written"):
-            DatabaseTable(database_of(anywhere.url("links")), "run", append=True).write(LINKS)
-        with pytest.raises(DataError, match="has no row"):
-            anywhere.rows("SELECT source, target FROM links")
-
-    def test_a_file_that_cannot_be_is_refused_and_none_is_left(self, tmp_path: Path) -> None:
-        for system in ("sqlite", "duckdb"):
-            missing = database_of(f"{system}:///{tmp_path / 'no' / 'file.db'}?table=links")
-            with pytest.raises(DatabaseError, match="there is no directory"):
-                DatabaseTable(missing, "run").refuse_unusable()
-            fresh = database_of(f"{system}:///{tmp_path / 'fresh.db'}?table=links")
-            DatabaseTable(fresh, "run").refuse_unusable()
-            assert not any(tmp_path.iterdir())
-        with pytest.raises(OptionError, match="which table"):
-            DatabaseTable(database_of("sqlite:///file.db"), "run")
-
-    def test_a_server_that_goes_away_while_it_writes_is_one_message_and_no_half_table(self, postgres: Any) -> None:
-        statements(
-            postgres.url(),
-            "DROP TABLE IF EXISTS slow",
-            "CREATE TABLE slow (source text, target text, logit double precision, known smallint, run_id text, "
-            "written_at timestamptz)",
-            "CREATE OR REPLACE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN PERFORM pg_sleep(0.01); RETURN NEW; END $$",
-            "CREATE TRIGGER slow BEFORE INSERT ON slow FOR EACH ROW EXECUTE FUNCTION wait()",
-        )
-        many = pl.concat([LINKS] * 5000)  # 100 s of it
-        table = DatabaseTable(database_of(postgres.url("?table=slow")), "run", append=True)
-        with (
-            pytest.raises(
-                DatabaseError, match="the connection was lost while writing .* Nothing was written"
-            ) as caught,
-            killed(postgres, "COPY"),
-        ):
-            table.write(many)
-        assert servers.PASSWORD not in "".join(traceback.format_exception(caught.value))
-        with pytest.raises(DataError, match="has no row"):
-            read_pairs(postgres.url("?table=slow"))
-
-
-@pytest.fixture(scope="module")
-def edges(postgres: Any) -> str:
-    """Three rings of 20 nodes, each node joined to the next four."""
-    pairs = [
-        (20 * ring + i, 20 * ring + (i + step) % 20) for ring in range(3) for i in range(20) for step in (1, 2, 3, 4)
-    ]
-    values = ", ".join(f"('g{u}', 'g{v}')" for u, v in pairs)
-    statements(
-        postgres.url(),
-        "DROP SCHEMA IF EXISTS bio CASCADE",
-        "CREATE SCHEMA bio",
-        "CREATE TABLE bio.edges (source text, target text)",
-        f"INSERT INTO bio.edges VALUES {values}",
-    )
-    return str(postgres.url("?schema=bio&table=edges"))
-
-
-@pytest.fixture(scope="module")
-def fitted(edges: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    return out, run_cli("fit", edges, "--out", out, "--model", "adamic-adar")
-
-
-class TestCommands:
-    def test_a_run_holds_the_url_but_no_password(self, fitted: tuple[Path, Result], edges: str) -> None:
-        out, result = fitted
-        assert result.exit_code == 0, result.output
-        shown = str(database_of(edges))
-        assert shown in (out / "config.yaml").read_text()
-        secrets = [word.encode() for word in (servers.PASSWORD, servers.PASSWORD.replace("%", "%25"))]
-        for path in [*out.rglob("*"), None]:
-            data = (
-                (result.output + result.stderr).encode()
-                if path is None
-                else path.read_bytes()
-                if path.is_file()
-                else b""
-            )
-            assert not any(secret in data for secret in secrets), path
-
-    def test_nor_does_any_failure_show_it_with_its_traceback(self, edges: str, postgres: Any, tmp_path: Path) -> None:
-        wrong = edges.replace("pl%25nted", "pl%25nt3d")
-        for arguments in (
-            ["fit", edges + "x", "--out", tmp_path / "run"],
-            ["fit", wrong, "--out", tmp_path / "run"],
-            ["fit", edges.replace("pl%25nted", "pl%nted"), "--out", tmp_path / "run"],
-            ["fit", edges.replace(str(postgres.port), "1"), "--out", tmp_path / "run"],
-            ["fit", edges, "--out", tmp_path / "run", "--source", "nope"],
-            ["doctor", edges + "x"],
-            ["compare", edges, "--query", "SELECT 1", "--models", "degree", "--out", tmp_path / "c"],
-        ):
-            result = run_cli("--traceback", *arguments)
-            assert result.exit_code in (1, 2)
-            assert "error" in result.output.lower()
-            assert "nted-" not in result.output
-            assert "nt3d-" not in result.output
-
-    def test_the_password_comes_from_the_environment(
-        self, fitted: tuple[Path, Result], postgres: Any, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        assert fitted
-        monkeypatch.setenv("PGPASSWORD", servers.PASSWORD)
-        url = postgres.url("?schema=bio&table=edges", password=False)
-        assert Graph.from_edges(url).num_edges == 240
-        monkeypatch.setenv("PGPASSWORD", "wrong")
-        with pytest.raises(DatabaseError, match="no connection: .*password authentication failed"):
-            Graph.from_edges(url)
-
-    def test_find_and_predict_write_tables_that_name_the_run(
-        self, fitted: tuple[Path, Result], anywhere: Anywhere, tmp_path: Path
-    ) -> None:
-        out, _ = fitted
-        run_id = hashlib.sha256((out / "evaluation.json").read_bytes()).hexdigest()[:16]
-        found = run_cli("find", out, "--top", 7, "--to", anywhere.url("links"), "--json")
-        assert found.exit_code == 0, found.output
-        said = json.loads(found.stdout)
-        assert (said["run_id"], said["to"]) == (run_id, str(database_of(anywhere.url("links"))))
-        run_cli("find", out, "--top", 7, "--out", tmp_path / "links.csv")
-        of_file = pl.read_csv(tmp_path / "links.csv")
-        rows = anywhere.rows("SELECT source, target FROM links ORDER BY logit DESC, source, target")
-        assert sorted(map(tuple, rows)) == sorted(of_file.select("source", "target").rows())
-        assert {row[0] for row in anywhere.rows("SELECT run_id, evidence FROM links")} == {run_id}
-
-        again = run_cli("find", out, "--top", 7, "--to", anywhere.url("links"))
-        assert again.exit_code == 1
-        assert "Pass --append" in again.output
-        query = "SELECT source, target FROM links ORDER BY source, target"
-        arguments = ["predict", out, anywhere.base, "--query", query]
-        answered = run_cli(*arguments, "--to", anywhere.url("answers"))
-        assert answered.exit_code == 0, answered.output
-        assert f"7 pairs, with run_id {run_id}" in answered.output
-        assert run_cli(*arguments, "--to", anywhere.url("answers"), "--append").exit_code == 0
-        assert len(anywhere.rows("SELECT source, target FROM answers WHERE known = 0")) == 14
-        assert servers.PASSWORD not in found.output + again.output + answered.output
-
-    def test_both_places_none_and_a_resumed_search_are_wrong_usage(
-        self, fitted: tuple[Path, Result], tmp_path: Path
-    ) -> None:
-        to = ["--to", f"sqlite:///{tmp_path / 'file.db'}?table=links"]
-        for options in (
-            [],
-            ["--out", tmp_path / "x.csv", *to],
-            ["--out", tmp_path / "x.csv", "--append"],
-            [*to, "--resume"],
-        ):
-            assert run_cli("find", fitted[0], "--top", 3, *options).exit_code == 2
-        assert not any(tmp_path.iterdir())
-
-    def test_the_doctor_and_python_read_them_too(self, edges: str) -> None:
-        findings = examine(edges, load_run=load_run)
-        assert any("First edge as read" in finding.message for finding in findings)
-        query = "SELECT target AS a, source AS b FROM bio.edges"
-        base = edges.split("?")[0]
-        assert [f.id for f in examine([base], load_run=load_run, query=query)] == [f.id for f in findings]
-        predictor = LinkPredictor(model="adamic-adar").fit(edges)
-        assert predictor.evaluation_.graph["num_edges"] == 240

@@ -13,7 +13,7 @@ from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
 from linkodds.degree_term import DegreeTerm, choose_degree_term, preferred
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption, score_pairs
+from linkodds.inference import score_pairs
 from linkodds.joint_counts import JointCounts, count_jointly
 from linkodds.logistic import fit_plane
 from linkodds.metrics import degree_bins, degree_relative_ece
@@ -22,6 +22,7 @@ from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, load_run, write_results
 from linkodds.report import write_report
+from linkodds.restating import Assumption
 from linkodds.scoring import DegreeAwareScorer, InnerProductScorer
 from linkodds.surface import Broken, Surface
 

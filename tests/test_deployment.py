@@ -7,9 +7,9 @@ from linkodds.deployment import LinkRate, assume_missing, assumed_value, fit_lin
 from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
+from linkodds.restating import Assumption
 
 SIZES = {"num_non_edges": 99_000, "num_test_edges": 100, "num_edges": 1000}
 

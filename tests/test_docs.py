@@ -26,6 +26,8 @@ from unittest import mock
 
 import pytest
 from markdown_it import MarkdownIt
+from pygments.lexers import get_lexer_by_name
+from pygments.token import Error
 from sybil import Document, Example
 from sybil.parsers.markdown import CodeBlockParser
 
@@ -204,6 +206,17 @@ def test_every_block_runs_or_says_that_it_does_not() -> None:
         assert not unknown, f"{name(page)}: fences of {unknown}; those that are not run are called text"
     for page in RUN_ELSEWHERE:
         assert set(fences(page)) <= {"python", "text"}
+
+
+def test_every_block_can_be_coloured() -> None:
+    """What `make docs` refuses: a line of output that begins with # is a command to the lexer, and one quote in it an error."""
+    for page in PAGES:
+        for token in MarkdownIt().parse(page.read_text(encoding="utf-8")):
+            if token.type == "fence" and token.info.strip() in RUN:
+                kinds = [kind for kind, _ in get_lexer_by_name(token.info.strip()).get_tokens(token.content)]
+                assert Error not in kinds, (
+                    f"{name(page)}: a block of {token.info.strip()} cannot be read: {token.content}"
+                )
 
 
 def headings_and_anchors(page: Path) -> set[str]:

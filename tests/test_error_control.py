@@ -20,10 +20,10 @@ from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.estimator import LinkPredictor
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import Run, load_run
+from linkodds.restating import Assumption
 
 NODES = 300
 U, V = np.triu_indices(NODES, k=1)

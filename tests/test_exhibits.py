@@ -10,10 +10,11 @@ from linkodds.config import FitConfig
 from linkodds.embedding_map import EmbeddingMap, map_embeddings
 from linkodds.exhibits import TopLinks, exhibits_of
 from linkodds.graph import Graph
-from linkodds.inference import Assumption, find_links
+from linkodds.inference import find_links
 from linkodds.pipeline import fit_graph
 from linkodds.record import Run
 from linkodds.report import render_report
+from linkodds.restating import Assumption
 
 
 def grouped(num_nodes: int) -> tuple[np.ndarray, np.ndarray]:

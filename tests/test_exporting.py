@@ -17,9 +17,10 @@ from linkodds.errors import OptionError, RunError
 from linkodds.estimator import LinkPredictor
 from linkodds.exporting import EXPORTS, export_run, faiss_of
 from linkodds.graph import Graph
-from linkodds.inference import Assumption, find_links
+from linkodds.inference import find_links
 from linkodds.pipeline import fit_graph
 from linkodds.record import Run
+from linkodds.restating import Assumption
 
 pytestmark = pytest.mark.filterwarnings("ignore:builtin type .wig:DeprecationWarning")  # faiss, on import
 
@@ -170,6 +171,25 @@ def test_what_cannot_be_written_is_refused(run: Run, graph: Graph, tmp_path: Pat
         with pytest.raises(OptionError, match=rf"pip install 'linkodds\[{module}\]'"):
             export_run(run, tmp_path / f"run.{suffix}", deployment)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["run.cx2", "run.faiss"])
+def test_interrupted_while_writing_it_leaves_what_was_there(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """An index and its arrays belong together: neither is replaced before both are written."""
+    deployment = Assumption().deployment(run)
+    paths = export_run(run, tmp_path / name, deployment).paths
+    before = [path.read_bytes() for path in paths]
+
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(*((Path, "write_bytes") if name == "run.cx2" else (np, "savez")), interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        export_run(run, tmp_path / name, deployment, top=3)
+    assert sorted(tmp_path.iterdir()) == sorted(paths)
+    assert [path.read_bytes() for path in paths] == before
 
 
 def test_lists_of_links_and_commands_write_them_too(run: Run, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:

@@ -16,9 +16,10 @@ from linkodds.estimator import LinkPredictor
 from linkodds.features import Features, read_features, scale_features, scaled_like
 from linkodds.graph import Graph
 from linkodds.inductive import with_new_nodes
-from linkodds.inference import Assumption, links_of_new_nodes, score_new_pairs
+from linkodds.inference import links_of_new_nodes, score_new_pairs
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, load_run, write_results
+from linkodds.restating import Assumption
 from linkodds.scoring import MeanOddsScorer
 
 CONFIG = FitConfig(

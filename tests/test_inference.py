@@ -7,8 +7,9 @@ import pytest
 
 from linkodds.config import FitConfig
 from linkodds.errors import OptionError, RunError, UnkeptPromise
-from linkodds.inference import Assumption, decision_of, evaluate_run, find_links, find_run, predict_run
+from linkodds.inference import find_links, find_run, predict_run
 from linkodds.pipeline import fit_graph
+from linkodds.restating import Assumption, decision_of, evaluate_run
 
 
 @pytest.fixture(params=["gae", "adamic-adar"])

@@ -1,6 +1,7 @@
 """Lists of new links: restricted, interrupted and gone on with, in every format."""
 
 import json
+from pathlib import Path
 
 import networkx as nx
 import polars as pl
@@ -8,10 +9,11 @@ import pytest
 
 from linkodds.config import FitConfig
 from linkodds.errors import MalformedFile, OptionError, RunError, UnknownNode
-from linkodds.inference import Assumption, find_links, find_run, link_table
+from linkodds.inference import find_links, find_run, link_table
 from linkodds.link_files import partial_path
 from linkodds.listing import ALL_PAIRS, LinkSearch, Scope
 from linkodds.pipeline import fit_graph
+from linkodds.restating import Assumption
 
 
 @pytest.fixture
@@ -72,6 +74,27 @@ def test_the_files_hold_the_same_links(run, tmp_path):
     graph = nx.read_graphml(tmp_path / "links.graphml")
     edges = {(u, v): data["logit"] for u, v, data in graph.edges(data=True)}
     assert edges == {(row["source"], row["target"]): row["logit"] for row in whole.to_dicts()}
+
+
+def test_interrupted_while_writing_it_leaves_the_list_and_the_notes_of_before(run, tmp_path, monkeypatch):
+    out, held = tmp_path / "links.csv", Path.write_bytes
+
+    def interrupt(path, *given):
+        if path.name == "links.csv.new":
+            held(path, b"source,tar")
+            raise KeyboardInterrupt
+        return held(path, *given)
+
+    for before in (False, True):
+        if before:
+            find_run(run, out, top=10)
+        files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+        assert set(files) == ({"links.csv", "links.csv.json"} if before else set())
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "write_bytes", interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                find_run(run, out, top=3)
+        assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == files
 
 
 def test_restricted_lists_hold_what_is_asked_for_and_all_of_it(run, communities, tmp_path):

@@ -3,6 +3,7 @@
 import math
 import shutil
 import sys
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,10 @@ def test_what_cannot_be_logged_to_is_said_before_the_fit(uri: str, monkeypatch: 
         mlflow_log("nonsense://x", "fit", print),
     ):
         pass
+    secret = "nonsense://ann:s3cret@x"
+    with pytest.raises(OptionError, match=r"ann:\*\*\*@x") as caught, mlflow_log(secret, "fit", print):
+        pass
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value)).replace(secret, "")
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(OptionError, match=r"pip install 'linkodds\[track\]'"), mlflow_log(uri, "fit", print):
         pass

@@ -239,10 +239,62 @@ class Flat(nn.Module):
         return x.sum(dim=1)
 
 
-@pytest.mark.parametrize(("module", "match"), [(Noisy(), "two different results"), (Flat(), "shape .150, dim.")])
+class Detached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def encode(self, x, _):
+        return self.linear(x).detach()
+
+
+class Whole(nn.Module):
+    def encode(self, x, _):
+        return x.round().long()
+
+
+class OneSided(nn.Module):
+    """A decoder that tells (u, v) from (v, u)."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+
+    def encode(self, x, _):
+        return self.linear(x)
+
+    def decode(self, z, pairs):
+        return (z[pairs[0]][:, :2] * z[pairs[1]][:, 2:]).sum(dim=1)
+
+
+@pytest.mark.parametrize(
+    ("module", "match"),
+    [
+        (Noisy(), "two different results"),
+        (Flat(), "shape .150, dim."),
+        (Detached(), "has no gradient"),
+        (Whole(), "encode returned torch.int64"),
+    ],
+)
 def test_encoders_that_are_none_are_refused(module, match):
     with pytest.raises(ModelError, match=match):
         LinkPredictor(model=OwnEncoder(module, table=4), **QUICK).fit(planted_groups())
+
+
+def test_a_module_with_nothing_to_call_is_refused_and_a_fixed_one_is_taken():
+    with pytest.raises(OptionError, match="neither encode nor forward"):
+        LinkPredictor(model=OwnEncoder(nn.Module(), table=4), **QUICK).fit(planted_groups())
+    groups = torch.eye(6)[torch.arange(150) // 25]
+    fixed = OwnEncoder(nn.Embedding.from_pretrained(groups), table=None, name="fixed")
+    fixed.module.encode = lambda _x, _edges: fixed.module.weight
+    assert LinkPredictor(model=fixed, **QUICK).fit(planted_groups()).evaluation_.metrics["roc_auc"].value > 0.8
+
+
+def test_a_decoder_that_knows_directions_does_not_pass():
+    with pytest.raises(AssertionError, match="the order of the ends changes a value"):
+        check_encoder(OwnEncoder(OneSided(), table=4), epochs=5)
+    with pytest.raises(AssertionError, match="OwnEncoder.function."):
+        check_encoder(lambda _features, _nodes: OneSided())
 
 
 def test_the_given_module_is_not_trained_in_place_and_torchs_generator_is_left_alone():

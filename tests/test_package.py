@@ -45,6 +45,7 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
         "given_again",
         "own_encoder",
         "testing",
+        "future",
         "latent",
         "mean_of_folds",
         "model_fitting",

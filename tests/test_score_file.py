@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from linkodds.cli import app
 from linkodds.config import FitConfig
-from linkodds.errors import DataError, MalformedFile, OptionError
+from linkodds.errors import DataError, MalformedFile, OptionError, UnknownNode
 from linkodds.graph import Graph
 from linkodds.metrics import average_precision
 from linkodds.record import load_run
@@ -60,6 +60,7 @@ def test_all_candidates_give_a_run_and_a_sample_of_them_agrees(graph, held_out, 
     assert (len(file.known), file.num_candidates) == (graph.num_edges - 200, len(pairs))
     run = evaluate_file(file, CONFIG)
     assert run.test.num_edges == 200 - 1 - 66
+    assert not any("(u, v) and (v, u)" in each["message"] for each in run.evaluation["findings"])  # a pair has one row
     non_edges = pairs[~graph.space.contains(graph.edges, pairs)]
     above = score(run.split.test)[:, None] - score(non_edges)[None, :]
     oracle = ((above > 0) + 0.5 * (above == 0)).mean()
@@ -126,6 +127,7 @@ def test_values_of_known_edges_change_nothing(graph, held_out, tmp_path):
 @pytest.mark.parametrize(
     ("lines", "match"),
     [
+        ("source,target,score", "no row below it. It needs rows"),
         ("source,target\nnode0,node1", "needs source, target and one of probability, logit, score"),
         ("source,target,score\nnode0,node1,nan", "row 1: score"),
         ("source,target,score\nnode0,node0,1", "row 1: score"),
@@ -140,7 +142,21 @@ def test_what_cannot_be_read_is_named_with_its_row(graph, tmp_path, lines, match
         read_scores(path, graph)
 
 
-def test_the_command_line(graph, held_out, tmp_path):
+def test_an_unknown_id_is_named_with_its_row(graph, held_out, tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("source,target,score\nnode0,node1,1\nnode1,nobody,1\n")
+    with pytest.raises(UnknownNode, match=r"scores.csv, row 2: 'nobody' is no node of --edges, which have 150"):
+        read_scores(path, graph)
+    good = write(tmp_path / "good.csv", graph, candidates(graph, held_out))
+    with pytest.raises(UnknownNode, match=r"--held-out .*scores.csv, row 2: 'nobody'"):
+        read_scores(good, graph, path)
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_the_command_line(graph, held_out, tmp_path, monkeypatch):
     edges = write_edges(tmp_path / "edges.csv", graph, graph.edges)
     hidden = write_edges(tmp_path / "hidden.csv", graph, held_out)
     pairs = candidates(graph, held_out)
@@ -156,6 +172,15 @@ def test_the_command_line(graph, held_out, tmp_path):
     assert evaluation["model"]["name"] == "all.csv"
     assert load_run(tmp_path / "run").evaluation == evaluation
     assert "all.csv" in (tmp_path / "run" / "report.html").read_text()
+    again = ("--scores", all_of_them, "--edges", edges, "--out", tmp_path / "run")
+    assert call(*again).exit_code == 1
+    with monkeypatch.context() as patched:
+        patched.setattr("linkodds.pipeline.write_report", _interrupt)
+        stopped = call(*again, "--force")
+    assert stopped.exit_code == 130
+    assert "and may be deleted" in stopped.stderr  # evaluate has nothing that goes on
+    assert load_run(tmp_path / "run").evaluation == evaluation
+    assert call(*again, "--force").exit_code == 0
     done = call("--scores", best, "--edges", edges, "--held-out", hidden, "--scored", "top")
     assert done.exit_code == 0, done.output
     assert "first 100: precision" in done.stdout

@@ -26,11 +26,12 @@ from typer.testing import CliRunner
 from linkodds.cli import app as command_line
 from linkodds.config import FitConfig
 from linkodds.errors import OptionError
-from linkodds.inference import Assumption, evaluate_run, find_links, find_run, predict_run
+from linkodds.inference import find_links, find_run, predict_run
 from linkodds.listing import Scope
 from linkodds.nearby import NearPairs
 from linkodds.pipeline import fit_graph
 from linkodds.record import load_run
+from linkodds.restating import Assumption, evaluate_run
 from linkodds.search import PairSearch
 from linkodds.serving.api import build_app, guarded_app
 from linkodds.serving.guard import COOKIE, Access

@@ -428,6 +428,9 @@ def test_what_sharded_fits_do_not_take_is_refused(tmp_path: Path) -> None:
         (FitConfig(), ReadingOptions(directed=True), "--directed"),
         (FitConfig(folds=5), ReadingOptions(), "--folds"),
         (FitConfig(), ReadingOptions(query="SELECT 1"), "--query"),
+        (FitConfig(), ReadingOptions(time="year"), "--time"),
+        (FitConfig(), ReadingOptions(weight="w", weight_as="strength"), "--weight"),
+        (FitConfig(), ReadingOptions(relation="kind"), "--relation"),
     ):
         with pytest.raises(OptionError, match=message):
             fit_sharded(path, tmp_path / "run", config, reading=reading)

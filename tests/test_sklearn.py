@@ -129,3 +129,5 @@ def test_embeddings_of_nodes_are_columns_in_a_pipeline():
     assert table.columns == [f"embedding{k}" for k in range(8)]
     with pytest.raises(OptionError, match="resource-allocation has no embeddings"):
         NodeEmbedding(LinkPredictor(model="resource-allocation"), graph).fit(nodes)
+    with pytest.raises(DataError, match=r"shape .rows,. or .rows, 1., not .1, 2."):
+        pipeline[:-2].transform([["node0", "node1"]])

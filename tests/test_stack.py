@@ -8,39 +8,23 @@ import pytest
 from linkodds import model_fitting
 from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, OptionError
-from linkodds.features import Features
 from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
 from linkodds.hidden_edges import PRIOR_EDGES, HiddenEdges, Rows, StackOptions, cut_off_offset, training_rows
-from linkodds.metrics import roc_auc
-from linkodds.non_edges import NonEdges
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, load_run
 from linkodds.split import Split, split_edges
 from linkodds.stack import GROUPS, StackedModel, StackScorer, _groups, _less_hidden_edges, fit_stack, fit_trees
 from linkodds.trees import BinaryTree, Forest, forests_text, read_forests
-
-
-def blocks(directed: bool, sides: tuple[int, int] | None) -> Graph:
-    """60 nodes in three groups by number; a pair is an edge with probability 0.5 in a group and 0.03 across."""
-    rng = np.random.default_rng(2)
-    u, v = np.nonzero(~np.eye(60, dtype=bool))
-    space = PairSpace(60, directed, sides)
-    pairs = np.column_stack([u, v])
-    pairs = pairs[(directed | (u < v)) & space.is_admissible(pairs)]
-    edges = pairs[rng.random(len(pairs)) < np.where(pairs[:, 0] % 3 == pairs[:, 1] % 3, 0.5, 0.03)]
-    return Graph(np.array([f"n{i}" for i in range(60)], dtype=object), edges, space)
-
+from planted_blocks import KINDS, above_chance, blocks, check_bits, check_same_arrays, check_same_logits, group_features
 
 SMALL = StackOptions(folds=4, zeros=400, broad_rounds=5, close_rounds=12)
-KINDS = {"undirected": (False, None), "directed": (True, None), "bipartite": (False, (30, 30))}
 
 
 @cache
 def fitted(kind: str, threads: int = 1) -> tuple[Split, StackedModel]:
     split = split_edges(blocks(*KINDS[kind]), rng=np.random.default_rng(0))
-    features = Features(np.eye(3, dtype=np.float32)[np.arange(60) % 3], "none") if kind == "undirected" else None
+    features = group_features() if kind == "undirected" else None
     return split, fit_stack(split, features, seeds=np.random.SeedSequence(1), options=SMALL, threads=threads)
 
 
@@ -51,48 +35,32 @@ def kind(request) -> str:
 
 def test_blocks_and_pairs_have_the_same_bits_and_both_orders_too(kind):
     split, model = fitted(kind)
-    scorer, n = model.scorer, split.space.num_nodes
-    pairs = np.argwhere(np.ones((n, n), dtype=bool))
-    whole = scorer.block(slice(0, n), slice(0, n))
-    np.testing.assert_array_equal(scorer.logits(pairs).astype(np.float32), whole.ravel())
-    np.testing.assert_array_equal(scorer.block(slice(7, 9), slice(20, n)), whole[7:9, 20:])
-    shuffled = np.random.default_rng(0).permutation(len(pairs))[:200]
-    np.testing.assert_array_equal(scorer.logits(pairs[shuffled]).astype(np.float32), whole.ravel()[shuffled])
-    if not split.space.directed:
-        np.testing.assert_array_equal(whole, whole.T)
+    check_bits(model.scorer, split)
 
 
 def test_it_finds_what_was_planted(kind):
     """Chance is 0.5; the control is the random graph below."""
     split, model = fitted(kind)
-    non_edges = NonEdges(split.recorded())
-    logits = np.concatenate([chunk for chunk, _ in non_edges.stream(model.scorer)])
-    edges = np.concatenate([split.validation, split.calibration, split.test])
-    auc = roc_auc(HeldOut.from_logits(model.scorer.logits(edges), logits, non_edges.num_non_edges))
-    # The deviation of the AUC of m edges without a signal is 0.29 / sqrt(m); four of them above chance.
-    assert auc > 0.5 + 4 * 0.29 / np.sqrt(len(edges))
+    found, chance = above_chance(model.scorer, split)
+    assert found > chance
 
 
 def test_nothing_is_found_in_a_random_graph():
-    """The control: edges that no count foretells. Four deviations around chance, 0.29 / sqrt(m) each without a signal."""
+    """The control: edges that no count foretells. Four deviations around chance."""
     rng = np.random.default_rng(0)
     u, v = np.triu_indices(80, k=1)
     edges = np.column_stack([u, v])[rng.random(len(u)) < 0.2]
     graph = Graph(np.array([str(i) for i in range(80)], dtype=object), edges, PairSpace(80))
     split = split_edges(graph, rng=rng)
     scorer = fit_stack(split, None, seeds=np.random.SeedSequence(0), options=SMALL, threads=1).scorer
-    non_edges = NonEdges(split.recorded())
-    logits = np.concatenate([chunk for chunk, _ in non_edges.stream(scorer)])
-    held_out = np.concatenate([split.validation, split.calibration, split.test])
-    auc = roc_auc(HeldOut.from_logits(scorer.logits(held_out), logits, non_edges.num_non_edges))
-    assert abs(auc - 0.5) < 4 * 0.29 / np.sqrt(len(held_out))
+    found, chance = above_chance(scorer, split)
+    assert abs(found) < chance
 
 
 def test_the_number_of_threads_does_not_change_a_byte():
     one, two = (fitted("undirected", threads)[1].scorer for threads in (1, 2))
     assert forests_text(one.forests) == forests_text(two.forests)
-    for name, array in one.to_arrays().items():
-        np.testing.assert_array_equal(array, two.to_arrays()[name], err_msg=name)
+    check_same_arrays(one.to_arrays(), two.to_arrays())
 
 
 def test_rows_hide_every_train_edge_once_and_zeros_stand_for_all_other_pairs(kind):
@@ -110,22 +78,16 @@ def test_rows_hide_every_train_edge_once_and_zeros_stand_for_all_other_pairs(kin
 
 def test_a_train_edge_has_the_logit_it_had_while_hidden():
     split, model = fitted("undirected")
-    rows = training_rows(split, fitted_features(), np.random.SeedSequence(1).spawn(2)[0].spawn(2)[1], SMALL)
+    rows = training_rows(split, group_features(), np.random.SeedSequence(1).spawn(2)[0].spawn(2)[1], SMALL)
     expected = model.scorer.of_inputs(rows.inputs[rows.is_edge])
     np.testing.assert_array_equal(model.scorer.logits(rows.pairs[rows.is_edge]), expected)
-
-
-def fitted_features() -> Features:
-    return Features(np.eye(3, dtype=np.float32)[np.arange(60) % 3], "none")
 
 
 def test_arrays_and_text_give_the_same_scorer(kind):
     split, model = fitted(kind)
     text = forests_text(model.scorer.forests)
     again = StackScorer.from_arrays(split, model.weights, read_forests(text))
-    n = split.space.num_nodes
-    everything = slice(0, n), slice(0, n)
-    np.testing.assert_array_equal(again.block(*everything), model.scorer.block(*everything))
+    check_same_logits(again, model.scorer)
 
 
 @pytest.mark.parametrize(
@@ -162,8 +124,7 @@ def test_a_saved_run_gives_the_same_logits_and_a_spoilt_one_is_refused(tmp_path,
     config = FitConfig(model="stack", folds=1, threads=1)
     run = fit_graph(blocks(False, None), config, partial=PartialRun(tmp_path / "run", force=False))
     loaded = load_run(tmp_path / "run")
-    everything = slice(0, 60), slice(0, 60)
-    np.testing.assert_array_equal(loaded.scorer.block(*everything), run.scorer.block(*everything))
+    check_same_logits(loaded.scorer, run.scorer)
     assert loaded.evaluation["model"]["name"] == "stack"
     assert loaded.embeddings is None
     text = (tmp_path / "run" / "trees.txt").read_text()

@@ -9,37 +9,17 @@ from threadpoolctl import threadpool_limits
 from linkodds import model_fitting
 from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, OptionError
-from linkodds.features import Features
-from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
 from linkodds.hidden_edges import StackOptions, training_rows
 from linkodds.history import Epoch
-from linkodds.metrics import roc_auc
-from linkodds.non_edges import NonEdges
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph, fit_run
 from linkodds.record import PartialRun, load_run
 from linkodds.scoring import InnerProductScorer
 from linkodds.split import Split, split_edges
 from linkodds.structural_gae import SHARES, StructuralModel, StructuralScorer, fit_structural
+from planted_blocks import KINDS, above_chance, blocks, check_bits, check_same_arrays, check_same_logits, group_features
 
 SMALL = StackOptions(folds=4, zeros=400)
-KINDS = {"undirected": (False, None), "directed": (True, None), "bipartite": (False, (30, 30))}
-
-
-def blocks(directed: bool, sides: tuple[int, int] | None) -> Graph:
-    """60 nodes in three groups by number; a pair is an edge with probability 0.5 in a group and 0.03 across."""
-    rng = np.random.default_rng(2)
-    u, v = np.nonzero(~np.eye(60, dtype=bool))
-    space = PairSpace(60, directed, sides)
-    pairs = np.column_stack([u, v])
-    pairs = pairs[(directed | (u < v)) & space.is_admissible(pairs)]
-    edges = pairs[rng.random(len(pairs)) < np.where(pairs[:, 0] % 3 == pairs[:, 1] % 3, 0.5, 0.03)]
-    return Graph(np.array([f"n{i}" for i in range(60)], dtype=object), edges, space)
-
-
-def some_features() -> Features:
-    return Features(np.eye(3, dtype=np.float32)[np.arange(60) % 3], "none")
 
 
 def some_table(directed: bool, seed: int = 0) -> InnerProductScorer:
@@ -51,7 +31,7 @@ def some_table(directed: bool, seed: int = 0) -> InnerProductScorer:
 @cache
 def fitted(kind: str, threads: int = 1) -> tuple[Split, StructuralModel]:
     split = split_edges(blocks(*KINDS[kind]), rng=np.random.default_rng(0))
-    features = some_features() if kind == "undirected" else None
+    features = group_features() if kind == "undirected" else None
     with threadpool_limits(threads, user_api="blas"):
         scorer, odds, finding = fit_structural(
             split,
@@ -71,31 +51,19 @@ def kind(request) -> str:
 
 def test_blocks_and_pairs_have_the_same_bits_and_both_orders_too(kind):
     split, model = fitted(kind)
-    scorer, n = model.scorer, split.space.num_nodes
-    pairs = np.argwhere(np.ones((n, n), dtype=bool))
-    whole = scorer.block(slice(0, n), slice(0, n))
-    np.testing.assert_array_equal(scorer.logits(pairs).astype(np.float32), whole.ravel())
-    np.testing.assert_array_equal(scorer.block(slice(7, 9), slice(20, n)), whole[7:9, 20:])
-    shuffled = np.random.default_rng(0).permutation(len(pairs))[:200]
-    np.testing.assert_array_equal(scorer.logits(pairs[shuffled]).astype(np.float32), whole.ravel()[shuffled])
-    if not split.space.directed:
-        np.testing.assert_array_equal(whole, whole.T)
+    check_bits(model.scorer, split)
 
 
 def test_it_finds_what_was_planted_beside_a_table_that_knows_nothing(kind):
     split, model = fitted(kind)
-    non_edges = NonEdges(split.recorded())
-    logits = np.concatenate([chunk for chunk, _ in non_edges.stream(model.scorer)])
-    edges = np.concatenate([split.validation, split.calibration, split.test])
-    auc = roc_auc(HeldOut.from_logits(model.scorer.logits(edges), logits, non_edges.num_non_edges))
-    # The deviation of the AUC of m edges without a signal is 0.29 / sqrt(m); four of them above chance.
-    assert auc > 0.5 + 4 * 0.29 / np.sqrt(len(edges))
+    found, chance = above_chance(model.scorer, split)
+    assert found > chance
 
 
 def test_the_logit_is_the_mean_of_both_parts_and_a_train_edge_has_the_one_it_had_while_hidden():
     split, model = fitted("undirected")
     scorer = model.scorer
-    rows = training_rows(split, some_features(), np.random.SeedSequence(1).spawn(4)[0].spawn(2)[1], SMALL)
+    rows = training_rows(split, group_features(), np.random.SeedSequence(1).spawn(4)[0].spawn(2)[1], SMALL)
     expected = scorer.of_inputs(rows.inputs[rows.is_edge]).astype(np.float32)
     np.testing.assert_array_equal(scorer.logits(rows.pairs[rows.is_edge]), expected)
     of_table = scorer.table.logits(split.test).astype(np.float32).astype(np.float64)
@@ -122,15 +90,13 @@ def test_a_table_that_knows_the_answer_gets_more_than_the_smallest_share(knows, 
 
 def test_the_number_of_threads_does_not_change_a_byte():
     one, two = (fitted("undirected", threads)[1].weights for threads in (1, 2))
-    for name, array in one.items():
-        np.testing.assert_array_equal(array, two[name], err_msg=name)
+    check_same_arrays(one, two)
 
 
 def test_arrays_give_the_same_scorer(kind):
     split, model = fitted(kind)
     again = StructuralScorer.from_arrays(split, model.weights)
-    everything = slice(0, 60), slice(0, 60)
-    np.testing.assert_array_equal(again.block(*everything), model.scorer.block(*everything))
+    check_same_logits(again, model.scorer)
     assert model.num_parameters > again.table.source.size * (1 + split.space.directed)
 
 
@@ -194,8 +160,7 @@ def test_a_saved_run_gives_the_same_logits_and_embeddings(tmp_path, monkeypatch)
     config = FitConfig(model="structural-gae", epochs=20, dim=6, threads=1)
     run = fit_graph(blocks(False, None), config, partial=PartialRun(tmp_path / "run", force=False))
     loaded = load_run(tmp_path / "run")
-    everything = slice(0, 60), slice(0, 60)
-    np.testing.assert_array_equal(loaded.scorer.block(*everything), run.scorer.block(*everything))
+    check_same_logits(loaded.scorer, run.scorer)
     assert loaded.evaluation["model"]["name"] == "structural-gae"
     assert loaded.embeddings is not None
     assert loaded.embeddings[0].shape == (60, 6)

@@ -120,6 +120,21 @@ def test_the_weight_decay_follows_the_penalty_where_it_is_left_open(communities)
     assert fit("signed-gae", communities, epochs=5, weight_decay=0.25)[1].weight_decay == 0.25
 
 
+def test_the_prior_of_a_variational_table_is_its_penalty(communities):
+    """The KL weighs what the L2 penalty weighs, whatever beta is; first the means are near 0 and the deviations exp(-2)."""
+    model = fit("signed-vgae", communities, epochs=1, weight_decay=1e-6, beta=7.0)[1]
+    nats = (
+        np.exp(-4) - 1 + 4
+    ) / 2 + 0.1**2 / 2  # of each number of the table: deviations that start at -2, means of size 0.1
+    expected = 1e-6 * nats * communities.num_nodes * 8
+    assert model.history[0].kl == pytest.approx(expected, rel=0.1)  # the head of the deviations starts at 0.1 as well
+    weak, strong = (
+        np.square(fit("signed-vgae", communities, epochs=60, weight_decay=decay)[1].scorer.source).mean()
+        for decay in (1e-4, 1e-2)
+    )
+    assert strong < 0.2 * weak
+
+
 def test_choices_by_size_and_device():
     assert choose_objective(FitConfig(objective="sampled"), PairSpace(10)) == "sampled"
     assert choose_objective(FitConfig(), PairSpace(19_717)) == "sampled"

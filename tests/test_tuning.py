@@ -34,6 +34,7 @@ class TestSpace:
         assert "beta" in space_of("vgae")
         assert "beta" not in space_of("gae")
         assert set(space_of("signed-gae")) == {"learning_rate", "dim", "penalty", "with_features"}
+        assert set(space_of("signed-vgae")) == set(space_of("signed-gae"))  # beta has nothing to weigh there
         assert "positive_weight" not in search_space("gae", FitConfig(), is_all_pairs=False, has_features=True)
 
     def test_a_given_option_is_kept_even_at_its_default(self):

@@ -23,11 +23,11 @@ import numpy as np
 from linkodds.config import FitConfig
 from linkodds.expectation import expected_links
 from linkodds.graph import Graph
-from linkodds.inference import Assumption, held_out_of
 from linkodds.listing import ALL_PAIRS, LinkSearch
 from linkodds.pairs import Pairs
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, Run, load_run
+from linkodds.restating import Assumption, held_out_of
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "search" / "promise"

@@ -12,6 +12,7 @@ benchmarks/results/postgres.json, which skips what is there, then a table to doc
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -162,7 +163,7 @@ def measure(results: dict[str, Any], save: Any, num_edges: int, kills: int) -> N
             edges_of(ids, num_edges).write_parquet(path)
             statement(server, f"DROP TABLE IF EXISTS {ids}", frame=pl.read_parquet(path), table=ids)
             for key in wanted:
-                entry = {}
+                entry: dict[str, Any] = {"load": os.getloadavg()[0]}
                 for name, place in (("parquet", str(path)), ("postgresql", server.url(f"?table={ids}"))):
                     before = server.cpu_seconds()
                     done = subprocess.run(
@@ -196,6 +197,12 @@ def page(results: dict[str, Any]) -> str:
             peaks = [each[name]["peak_bytes"] for each in entries if each[name]["peak_bytes"] is not None]
             cells.append(f"{max(peaks) / 1e6:.0f} MB" if peaks else "not measured")
         lines.append(f"| {' | '.join(cells)} |")
+    loads = [each["load"] for each in results["reading"].values() if "load" in each]
+    if loads:
+        lines += [
+            "",
+            f"Load average of the {os.cpu_count()} cores while this was read: {min(loads):.1f} to {max(loads):.1f}.",
+        ]
     kills = list(results["kills"].values())
     states = {state: sum(each["state"] == state for each in kills) for state in ("as before", "complete", "HALF")}
     lines += [

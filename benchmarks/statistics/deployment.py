@@ -31,9 +31,9 @@ from scipy.stats import t as student
 
 from linkodds.config import FitConfig
 from linkodds.graph import Graph
-from linkodds.inference import Assumption
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
+from linkodds.restating import Assumption
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "statistics"

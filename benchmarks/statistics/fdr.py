@@ -41,12 +41,12 @@ from linkodds.deployment import longest_list
 from linkodds.error_control import audit_run, share_of_other_degrees
 from linkodds.errors import UnkeptPromise
 from linkodds.graph import Graph
-from linkodds.inference import Assumption
 from linkodds.non_edges import NUM_CLASSES, DegreeClasses
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.record import Run
+from linkodds.restating import Assumption
 from linkodds.scoring import InnerProductScorer
 from linkodds.selection import ErrorControl, PairCounts, Treatment
 from linkodds.split import adjacency

@@ -36,11 +36,11 @@ from linkodds.decision import decide, parse_rule
 from linkodds.errors import UnkeptPromise
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
-from linkodds.inference import decision_of
 from linkodds.metrics import calibration_line, log_loss, log_loss_of_constant, reliability
 from linkodds.non_edges import NonEdges
 from linkodds.pipeline import fit_graph
 from linkodds.record import Run
+from linkodds.restating import decision_of
 from linkodds.scoring import InnerProductScorer
 
 ROOT = Path(__file__).parents[2]

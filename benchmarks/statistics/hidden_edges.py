@@ -38,11 +38,12 @@ from numpy.typing import NDArray
 
 from linkodds.config import FitConfig
 from linkodds.graph import Graph
-from linkodds.inference import Assumption, find_links
+from linkodds.inference import find_links
 from linkodds.intervals import poisson_interval
 from linkodds.pairs import Pairs
 from linkodds.pipeline import fit_graph
 from linkodds.record import PartialRun, Run, load_run
+from linkodds.restating import Assumption
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "statistics" / "hidden_edges"

@@ -7,11 +7,14 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.sparse import csgraph
 
+from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import BadFeatures, DataError, OptionError, UnknownNode
 from linkodds.features import Features, FeatureTable, Scaling, scale_features
 from linkodds.findings import Finding
 from linkodds.interop import EdgeList
 from linkodds.pairs import Pairs, PairSpace
+from linkodds.relations import OtherEdges, joined_kinds
+from linkodds.times import EdgeTimes
 
 _MIN_CYCLES = 10  # independent cycles, all of even length, that are no accident
 
@@ -25,6 +28,9 @@ class Assembled:
     space: PairSpace
     features: Features | None
     findings: tuple[Finding, ...]
+    times: EdgeTimes | None = None
+    weights: EdgeWeights | None = None
+    others: OtherEdges | None = None
 
 
 def assemble(
@@ -62,19 +68,21 @@ def assemble(
         bipartite = edges.bipartite
     if edges.directed and bipartite:
         raise OptionError("--directed and --bipartite exclude each other: leave one out.")
-    ids, pairs = _join_nodes(edges, nodes)
+    ids, pairs, others = _join_all(edges, nodes)
     row_of_node = np.zeros(0, dtype=np.int64)
-    rows = FeatureTable("features", features.matrix) if isinstance(features, Features) else features
-    if rows is not None:
-        row_ids = _ids_of_rows(rows, edges, nodes)
-        rows.refuse_not_finite(row_ids)
-        ids, row_of_node = _join_features(ids, rows, row_ids, closed=nodes is not None)
+    table = FeatureTable("features", features.matrix) if isinstance(features, Features) else features
+    if table is not None:
+        row_ids = _ids_of_rows(table, edges, nodes)
+        table.refuse_not_finite(row_ids)
+        ids, row_of_node = _join_features(ids, table, row_ids, closed=nodes is not None)
     findings = [_first_edge(edges), *edges.findings] if len(pairs) else list(edges.findings)
+    rows = pairs
     pairs, dropped = _drop_repeats(pairs, len(ids), edges.directed)
     findings += dropped
     num_isolated = int((np.bincount(pairs.ravel(), minlength=len(ids)) == 0).sum())
     if num_isolated:
-        message = f"{num_isolated} of {len(ids)} nodes are isolated: no edge touches them. They are kept."
+        of_kind = "" if edges.others is None else f" of kind {edges.others.predicted!r}"
+        message = f"{num_isolated} of {len(ids)} nodes are isolated: no edge{of_kind} touches them. They are kept."
         findings.append(
             Finding("reading", "info", message, "Only features can say anything about them.", float(num_isolated))
         )
@@ -89,12 +97,22 @@ def assemble(
             order = np.argsort(side, kind="stable")
             place = np.empty(len(ids), dtype=np.int64)
             place[order] = np.arange(len(ids))
-            ids, pairs = ids[order], place[pairs]
+            ids, pairs, rows = ids[order], place[pairs], place[rows]
+            others = place[others]
             row_of_node = row_of_node if features is None else row_of_node[order]
             findings.append(_sides_finding(sides, len(ids), told=bool(bipartite)))
     space = PairSpace(len(ids), directed=edges.directed, sides=sides)
     pairs = space.canonical(pairs)
     pairs = pairs[np.argsort(space.keys(pairs))]
+    times = None
+    if edges.times is not None:
+        times, about_times = _first_times(edges.times, rows, pairs, space)
+        findings += about_times
+    other_edges = None
+    if edges.others is not None:
+        other_edges, about_others = joined_kinds(edges.others, others, pairs, space)
+        findings += about_others
+    weights = None if edges.weights is None else _joined_weights(edges.weights, rows, pairs, space)
 
     scaled = None
     if isinstance(features, Features):
@@ -102,7 +120,7 @@ def assemble(
     elif features is not None:
         scaled, said = scale_features(features.matrix[row_of_node], feature_scaling, features.names)
         findings += said
-    return Assembled(ids, pairs, space, scaled, tuple(findings))
+    return Assembled(ids, pairs, space, scaled, tuple(findings), times, weights, other_edges)
 
 
 def align_features(ids: NDArray[np.object_], features: FeatureTable) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
@@ -130,6 +148,16 @@ def _first_edge(edges: EdgeList) -> Finding:
     message = f"First edge as read: {source!r} - {target!r}, {edges.where(0)}{layout}; {len(edges.pairs)} rows."
     remedy = "If that is no edge, pass --source, --target, --no-header or --delimiter."
     return Finding("reading", "info", message, remedy, float(len(edges.pairs)))
+
+
+def _join_all(edges: EdgeList, nodes: NDArray[np.object_] | None) -> tuple[NDArray[np.object_], Pairs, Pairs]:
+    """All ids, and the ends of the edges and of those of other kinds as places in them."""
+    if edges.others is None:
+        return *_join_nodes(edges, nodes), np.empty((0, 2), dtype=np.int64)
+    everything = replace(edges, pairs=np.concatenate([edges.pairs, edges.others.pairs]))
+    ids, pairs = _join_nodes(everything, nodes)
+    count = len(edges.pairs)
+    return ids, pairs[:count], pairs[count:]
 
 
 def _join_nodes(edges: EdgeList, nodes: NDArray[np.object_] | None) -> tuple[NDArray[np.object_], Pairs]:
@@ -247,6 +275,33 @@ def _drop_repeats(pairs: Pairs, num_nodes: int, directed: bool) -> tuple[Pairs, 
         if count:
             findings.append(Finding("reading", "warning", f"{count} {what}.", cure, float(count)))
     return proper, findings
+
+
+def _first_times(times: EdgeTimes, rows: Pairs, edges: Pairs, space: PairSpace) -> tuple[EdgeTimes, list[Finding]]:
+    """The first time of every edge among its rows, and how many rows came at another time."""
+    proper = rows[:, 0] != rows[:, 1]
+    place = np.searchsorted(space.keys(edges), space.keys(space.canonical(rows[proper])))
+    values = times.values[proper]
+    first = np.full(len(edges), values.max(initial=0), dtype=values.dtype)
+    np.minimum.at(first, place, values)
+    num_later = int((values > first[place]).sum())
+    findings = []
+    if num_later:
+        message = f"{num_later} row(s) repeat an edge at a later time: the first time of each edge counts."
+        findings.append(
+            Finding("reading", "info", message, "Nothing to do, unless a repeat is a new event.", float(num_later))
+        )
+    return EdgeTimes(first, times.kind, times.column), findings
+
+
+def _joined_weights(weights: EdgeWeights, rows: Pairs, edges: Pairs, space: PairSpace) -> EdgeWeights:
+    """Of rows that repeat an edge the highest confidence, or the sum of the strengths."""
+    proper = rows[:, 0] != rows[:, 1]
+    keys = space.keys(edges)
+    place = np.searchsorted(keys, space.keys(space.canonical(rows[proper])))
+    joined = np.zeros(len(edges))
+    (np.maximum if weights.role == "confidence" else np.add).at(joined, place, weights.values[proper])
+    return EdgeWeights(joined, keys, weights.role, weights.column)
 
 
 def _first_of_each(pairs: Pairs, compared: Pairs, num_nodes: int) -> Pairs:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from linkodds.config import VARIATIONAL, FitConfig
+from linkodds.config import TABLES, VARIATIONAL, FitConfig
 from linkodds.decoder import InnerProduct, half_negative
 from linkodds.encoder import Encoder, GraphEncoder, LinearEncoder, TableEncoder, input_matrix
 from linkodds.features import Features, input_scale
@@ -51,9 +51,9 @@ def encoder_inputs(features: Features | None, device: torch.device | str) -> Spa
 class Autoencoder(nn.Module):
     """A graph autoencoder or, when variational, a variational one: encoder, heads and inner product.
 
-    gae and vgae have two graph convolutions, linear-gae and linear-vgae one linear propagation, signed-gae a free table
-    with linear smoothed features beside it. The encoder's outputs are, side by side, the means and, when variational, the
-    log deviations; in a directed graph each of them has a half for a node as source and a half for it as target.
+    gae and vgae have two graph convolutions, linear-gae and linear-vgae one linear propagation, the signed ones a
+    free table with linear smoothed features beside it. The encoder's outputs are, side by side, the means and, when
+    variational, the log deviations; in a directed graph each of them has a half for a node as source and a half for it as target.
 
     Args:
         name: of the model.
@@ -88,12 +88,12 @@ class Autoencoder(nn.Module):
         self.dim = config.dim
         self.variational = name in VARIATIONAL
         self.free_bits = config.free_bits
-        self.initial_size = INITIAL_TABLE if name == "signed-gae" else INITIAL_EMBEDDING
+        self.initial_size = INITIAL_TABLE if name in TABLES else INITIAL_EMBEDDING
         num_outputs = self.width * (2 if self.variational else 1)
         num_inputs = num_nodes if num_features is None else num_features
         if encoder is not None:
             self.encoder = encoder
-        elif name == "signed-gae":
+        elif name in TABLES:
             self.encoder = TableEncoder(num_nodes, num_features, num_outputs, rng)
         elif name in ("linear-gae", "linear-vgae"):
             self.encoder = LinearEncoder(num_inputs, num_outputs, config.dropout, rng)

@@ -8,7 +8,7 @@ edges is ranked with lines of the other four.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -200,8 +200,7 @@ class _Logits:
 
 
 def _line(held_out: HeldOut, kept: NDArray[np.bool_], prevalence: float) -> tuple[float, float] | None:
-    some = replace(held_out, edge_logits=held_out.edge_logits[kept], edge_classes=held_out.edge_classes[kept])
-    line = fit_platt(weighted_points([some], prevalence))
+    line = fit_platt(weighted_points([held_out.of(kept)], prevalence))
     if line is None or not line.slope > 0 or not np.isfinite([line.slope, line.intercept]).all():
         return None
     return float(f"{line.slope:.{DIGITS}g}"), float(f"{line.intercept:.{DIGITS}g}")

@@ -131,8 +131,17 @@ def compare_models(
         What comparison.json holds.
     Raises:
         RunExists: DIR is there and `force` is False, or it or DIR.partial is something else than a comparison.
-        OptionError: DIR.partial is of another comparison.
+        OptionError: DIR.partial is of another comparison, or the graph has times: a comparison is over random splits.
     """
+    if graph.weights is not None or graph.others is not None:
+        raise OptionError(
+            "a comparison counts every edge the same. Read the graph without weight=, or fit each model on it."
+        )
+    if graph.times is not None:
+        raise OptionError(
+            f"a comparison is over random splits, and edges with times (column {graph.times.column!r}) have one split. Read "
+            "the graph without time=, or fit each model on it."
+        )
     say = progress or (lambda _: None)
     fixed = None if plan.protocol_files is None else read_heart(graph, plan.protocol_files)
     partial = _prepared(out, _settings(graph, plan, fixed), force=force, resume=resume)

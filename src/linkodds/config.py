@@ -8,13 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from linkodds.errors import OptionError
 
-AutoencoderName = Literal["gae", "vgae", "linear-gae", "linear-vgae", "signed-gae", "refined-gae", "ncn"]
+AutoencoderName = Literal["gae", "vgae", "linear-gae", "linear-vgae", "signed-gae", "signed-vgae", "refined-gae", "ncn"]
 BaselineName = Literal[
     "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3", "katz", "ppr", "feature-cosine"
 ]
 OwnName = Literal["own-encoder", "own-scorer"]
 AUTOENCODERS: tuple[str, ...] = get_args(AutoencoderName)
-VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae")
+VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae", "signed-vgae")
+TABLES: tuple[str, ...] = ("signed-gae", "signed-vgae")
+"""Autoencoders with a free row for each node, under a prior that is chosen on the validation edges."""
 PAIR_MODELS: tuple[str, ...] = ("refined-gae", "ncn")
 """Autoencoders trained on batches of train edges that are hidden meanwhile, with decoders that look at a pair."""
 DECODERS: dict[str, tuple[str, ...]] = {
@@ -57,14 +59,14 @@ class FitConfig(BaseModel):
         description="auto: of structural-gae, stack, signed-gae, vgae and gae what fits the time budget, and the baselines; the "
         "best by validation average precision, or the mean of the best two or three; or the name of one of them "
         "(structural-gae: a signed-gae beside a small network over counts of short walks, spectral products and features; stack: "
-        "boosted trees over the same counts), or linear-gae, linear-vgae, refined-gae or ncn; own-encoder and own-scorer are a "
-        "user's, given in Python",
+        "boosted trees over the same counts), or linear-gae, linear-vgae, signed-vgae, refined-gae or ncn; own-encoder "
+        "and own-scorer are given in Python",
     )
     decoder: Literal["auto", "inner-product", "signed", "hadamard", "distmult"] = Field(
         "auto",
         description="signed: an inner product in which half of the dimensions count negative; hadamard: a network on the "
-        "elementwise product; distmult: an inner product with a learned weight for each dimension; auto: signed for signed-gae, "
-        "hadamard for refined-gae and ncn, inner-product for the others",
+        "elementwise product; distmult: an inner product with a learned weight for each dimension; auto: signed for signed-gae "
+        "and signed-vgae, hadamard for refined-gae and ncn, inner-product for the others",
     )
     objective: Literal["auto", "all-pairs", "sampled", "subgraph"] = Field(
         "auto",
@@ -74,7 +76,7 @@ class FitConfig(BaseModel):
     positive_weight: Literal["auto", "none", "balanced"] = Field(
         "auto",
         description="of an edge in the all-pairs loss, and of refined-gae and ncn: none is 1, balanced as much as all zeros "
-        "beside it; calibration undoes it; auto: balanced for signed-gae, none for the others",
+        "beside it; calibration undoes it; auto: balanced for signed-gae and signed-vgae, none for the others",
     )
     zeros_per_edge: int = Field(
         5, ge=1, le=1000, description="sampled objective: zeros drawn for each train edge, every epoch anew"
@@ -107,13 +109,14 @@ class FitConfig(BaseModel):
         None,
         ge=1,
         le=2048,
-        description="dimensions of the embedding; null: 128 for signed-gae, 256 for refined-gae and ncn, 64 for the others",
+        description="dimensions of the embedding; null: 128 for signed-gae and signed-vgae, 256 for refined-gae and ncn, 64 for "
+        "the others",
     )
     learning_rate: float | None = Field(
         None,
         gt=0,
         le=1,
-        description="of Adam; null: 0.03 for signed-gae, 0.005 for refined-gae and ncn, 0.01 for the others",
+        description="of Adam; null: 0.03 for signed-gae and signed-vgae, 0.005 for refined-gae and ncn, 0.01 for the others",
     )
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "constant", description="of the learning rate: constant, or falling to 0 at the last of the epochs"
@@ -123,7 +126,7 @@ class FitConfig(BaseModel):
         ge=0,
         lt=1,
         description="on the features (the learned table, where there are none) and on the hidden layer, while training; "
-        "signed-gae has none",
+        "signed-gae and signed-vgae have none",
     )
     beta: float = Field(
         0.05,
@@ -140,18 +143,21 @@ class FitConfig(BaseModel):
     weight_decay: float | None = Field(
         None,
         ge=0,
-        description="L2 penalty of Adam on the encoder's weights, never on scale and bias; null: for signed-gae the best of a "
-        "few by validation average precision, 0 for the others",
+        description="L2 penalty of Adam on the encoder's weights, never on scale and bias; null: for signed-gae and "
+        "signed-vgae the best of a few by validation average precision, 0 for the others; of signed-vgae it weighs the "
+        "KL, in the place of beta",
     )
     epochs: int = Field(300, ge=1, description="at most this many")
     patience: int | None = Field(
         None,
         ge=1,
         description="stop when validation average precision has not risen for this many epochs; the best epoch is kept; null: 40 "
-        "for signed-gae, refined-gae and ncn, 200 for the others",
+        "for signed-gae, signed-vgae, refined-gae and ncn, 200 for the others",
     )
     validate_every: int | None = Field(
-        None, ge=1, description="epochs between two validations; null: 10 for signed-gae, 5 for the others"
+        None,
+        ge=1,
+        description="epochs between two validations; null: 10 for signed-gae and signed-vgae, 5 for the others",
     )
     time_budget: float | None = Field(
         None,
@@ -258,7 +264,7 @@ class FitConfig(BaseModel):
             "hidden": 128,
         }
         taken |= {"patience": 200, "validate_every": 5, "weight_decay": 0.0}
-        if name in ("signed-gae", "structural-gae"):
+        if name in (*TABLES, "structural-gae"):
             taken |= {"decoder": "signed", "positive_weight": "balanced", "dim": 128, "learning_rate": 0.03}
             taken |= {"patience": 40, "validate_every": 10, "weight_decay": None}
         if name in PAIR_MODELS:

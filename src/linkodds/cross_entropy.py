@@ -57,8 +57,8 @@ def entries_cost(
     bias: Tensor,
     *,
     entries: SparseMatrix,
-    as_edges: float = 0.0,
-    as_zeros: float = 0.0,
+    as_edges: float | Tensor = 0.0,
+    as_zeros: float | Tensor = 0.0,
 ) -> Tensor:
     """Sum of as_edges * softplus(-z) + as_zeros * softplus(z) over the stored entries (u, v) of a sparse matrix.
 
@@ -68,8 +68,8 @@ def entries_cost(
         scale: a scalar.
         bias: a scalar.
         entries: shape (nodes, nodes); its values do not matter, and an entry may be there twice.
-        as_edges: weight of an entry as an edge.
-        as_zeros: weight of an entry as a zero.
+        as_edges: weight of an entry as an edge, or shape (entries,) of each, in the order of the entries' values.
+        as_zeros: weight of an entry as a zero, likewise.
     Returns:
         A scalar of the inputs' dtype; summed in float64.
     """
@@ -123,17 +123,23 @@ class _EntriesCost(torch.autograd.Function):
         scale: Tensor,
         bias: Tensor,
         entries: SparseMatrix,
-        as_edges: float,
-        as_zeros: float,
+        as_edges: float | Tensor,
+        as_zeros: float | Tensor,
     ) -> Tensor:
         products = entries.products(source, target)
         logits = products * scale + bias
         total = torch.zeros((), dtype=torch.float64, device=source.device)
         slopes = torch.zeros_like(logits)
-        if as_edges:
+        if isinstance(as_edges, Tensor):
+            total += (as_edges * F.softplus(-logits)).sum()
+            slopes.sub_(as_edges * torch.sigmoid(-logits))
+        elif as_edges:
             total += as_edges * F.softplus(-logits).sum()
             slopes.sub_(torch.sigmoid(-logits), alpha=as_edges)
-        if as_zeros:
+        if isinstance(as_zeros, Tensor):
+            total += (as_zeros * F.softplus(logits)).sum()
+            slopes.add_(as_zeros * torch.sigmoid(logits))
+        elif as_zeros:
             total += as_zeros * F.softplus(logits).sum()
             slopes.add_(torch.sigmoid(logits), alpha=as_zeros)
         weighted = entries.with_values(slopes)

@@ -29,6 +29,8 @@ def choose_folds(asked: int | None, split: Split) -> int:
     """
     if asked is not None:
         return asked
+    if split.times is not None:  # folds would mix the times
+        return 1
     num_edges, pool = len(split.recorded().pairs), len(split.train) + len(split.calibration)
     is_small = len(split.calibration) < SMALL_CALIBRATION and num_edges < SMALL_GRAPH
     return min(POOLED_FOLDS, pool) if is_small else 1

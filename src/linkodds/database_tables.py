@@ -1,23 +1,26 @@
 """Tables of links in databases: made or added to in one transaction, with the run and the time of each row."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import polars as pl
 
+from linkodds.database_failures import driver_errors, failures_explained, is_gone, said_by
 from linkodds.database_urls import Database
-from linkodds.databases import (
-    Session,
-    driver_errors,
-    failures_explained,
-    is_gone,
-    quoted,
-    relation_of,
-    said_by,
-    writing,
-)
+from linkodds.databases import Session, quoted, relation_of, writing
 from linkodds.errors import DatabaseError, LinkoddsError, OptionError
 
+# Columns of every table of links, so that one which is not can be told before a search.
+_ALWAYS: dict[str, pl.DataType] = {
+    "source": pl.String(),
+    "target": pl.String(),
+    "logit": pl.Float64(),
+    "run_id": pl.String(),
+    "written_at": pl.Datetime(),
+}
+_EMPTY_FILE = 12288  # bytes of a DuckDB file without a table
 # What each column is in a table that is made, and what it may be in one that is there: binary rows are not converted.
 _TYPES: dict[type[pl.DataType], dict[str, tuple[str, tuple[str, ...]]]] = {
     pl.String: {
@@ -69,14 +72,15 @@ class DatabaseTable:
         """Raise where the table is there and may not be added to: before a search, not after it.
 
         Raises:
-            DatabaseError: it is there and `append` is False, or the database cannot be reached.
+            DatabaseError: it is there and `append` is False, or is no table of links; or the database cannot be reached.
         """
         if self.database.path is not None and not self.database.path.exists():
             if not self.database.path.absolute().parent.is_dir():
                 raise DatabaseError(f"--to {self}: there is no directory {self.database.path.parent}; make it first.")
             return
         with failures_explained(self.database, "looking for the table"), writing(self.database) as session:
-            self._is_there(session)
+            if self._is_there(session):
+                self._refuse_other_columns(session, _ALWAYS)
 
     def write(self, links: pl.DataFrame) -> None:
         """Write all rows, or none: one transaction, which a server that goes away has never seen.
@@ -93,13 +97,13 @@ class DatabaseTable:
         try:
             with writing(self.database) as session:
                 if self._is_there(session):
-                    self._refuse_other_columns(session, rows)
+                    self._refuse_other_columns(session, rows.schema)
                 else:
                     session.execute(self._create(rows))
                 session.insert(str(self.database.table), self.database.schema, rows)
                 committing = True
                 session.commit()
-        except LinkoddsError:
+        except (LinkoddsError, KeyboardInterrupt):
             _forget(self.database, is_new_file)
             raise
         except driver_errors() as error:
@@ -149,17 +153,17 @@ class DatabaseTable:
     def _types(self, kind: pl.DataType) -> tuple[str, tuple[str, ...]]:
         return _TYPES[kind.base_type()][self.database.system]
 
-    def _refuse_other_columns(self, session: Session, rows: pl.DataFrame) -> None:
+    def _refuse_other_columns(self, session: Session, columns: Mapping[str, pl.DataType]) -> None:
         relation = relation_of(str(self.database.table), self.database.schema)
         there = session.names_of(relation)
-        missing = [name for name in rows.columns if name not in there]
+        missing = [name for name in columns if name not in there]
         if missing:
             raise DatabaseError(
-                f"--to {self}: the table has no column {missing[0]!r} (of {', '.join(rows.columns)} it has "
-                f"{len(rows.columns) - len(missing)}). Add it, or name a table that is not there yet."
+                f"--to {self}: the table has no column {missing[0]!r} (of {', '.join(columns)} it has "
+                f"{len(columns) - len(missing)}). Add it, or name a table that is not there yet."
             )
-        for name, kind in zip(rows.columns, session.types_of(relation, rows.columns), strict=True):
-            accepted = self._types(rows.schema[name])[1]
+        for name, kind in zip(columns, session.types_of(relation, list(columns)), strict=True):
+            accepted = self._types(columns[name])[1]
             if accepted and kind not in accepted:
                 raise DatabaseError(
                     f"--to {self}: column {name!r} is {kind}, and has to be {' or '.join(accepted)}. "
@@ -167,7 +171,7 @@ class DatabaseTable:
                 )
 
     def _explained(self, error: Exception, rows: pl.DataFrame, *, committing: bool) -> DatabaseError:
-        said = said_by(error, self.database)
+        said = re.split(r" LINE \d+:", said_by(error, self.database))[0]
         if committing and is_gone(error):
             return DatabaseError(
                 f"--to {self}: the connection was lost at the very end ({said}), and only the server knows whether it kept "
@@ -182,6 +186,7 @@ class DatabaseTable:
 
 
 def _forget(database: Database, is_new_file: bool) -> None:
-    """Remove an empty file that opening a database made."""
-    if is_new_file and database.path is not None and database.path.is_file() and database.path.stat().st_size == 0:
-        database.path.unlink()
+    """Remove a file without any table that opening a database made."""
+    path, most = database.path, _EMPTY_FILE if database.system == "duckdb" else 0
+    if is_new_file and path is not None and path.is_file() and path.stat().st_size <= most:
+        path.unlink()

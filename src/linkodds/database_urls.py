@@ -21,7 +21,8 @@ _FORMS = {
     "sqlite": "sqlite:///FILE?table=NAME (sqlite:////FILE from the root)",
     "duckdb": "duckdb:///FILE?table=NAME (duckdb:////FILE from the root)",
 }
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.]*)://")
+# With a slash too few a URL is still no file: its message would show the password.
+_URL = re.compile(rf"[A-Za-z][A-Za-z0-9+.]*://|({'|'.join(_SYSTEMS)}):", re.I)
 _HOST = r"(\[[0-9A-Fa-f:.%]+\]|[^@:/?#\[\],\s]*)(:\d+)?"
 _AUTHORITY = re.compile(rf"(?:(?P<user>[^@:/?#]*)(?::(?P<password>[^@:/?#]*))?@)?(?P<hosts>{_HOST}(?:,{_HOST})*)")
 _SECRET = re.compile(r"passw|secret|token|sslkey")
@@ -89,10 +90,41 @@ def is_database_url(text: str) -> bool:
     """Whether this is the URL of something, not the name of a file.
 
     Example:
-        >>> is_database_url("postgresql://db/bio?table=edges"), is_database_url("edges.csv")
-        (True, False)
+        >>> is_database_url("postgresql://db/bio?table=edges"), is_database_url("postgresql:/db"), is_database_url("a.csv")
+        (True, True, False)
     """
     return _URL.match(text) is not None
+
+
+def without_password(text: str, url: str) -> str:
+    """The text with *** for the password of any URL, one of a database or of a server.
+
+    Example:
+        >>> without_password("no answer from http://ann:s3cret@host:5000/", "http://ann:s3cret@host:5000")
+        'no answer from http://ann:***@host:5000/'
+    """
+    before, at, _ = url.partition("://")[2].rpartition("@")
+    password = before.partition(":")[2]
+    if not at or not password:
+        return text
+    for secret in (password, unquote(password)):
+        text = text.replace(f":{secret}@", ":***@")
+        if len(secret) > 2:
+            text = text.replace(secret, "***")
+    return text
+
+
+def shows_a_url(path: Path) -> bool:
+    """Whether a URL was given where a file was meant: it may hold a password, so it should be neither shown nor made.
+
+    Example:
+        >>> shows_a_url(Path("postgresql://ann:s3cret@db/bio")), shows_a_url(Path("runs/bio"))
+        (True, False)
+    """
+    first = path.parts[0] if path.parts else ""
+    return (
+        len(path.parts) > 1 and re.fullmatch(r"[A-Za-z][A-Za-z0-9+.]+:", first) is not None and not Path(first).exists()
+    )
 
 
 def place_of(text: str | Path) -> Path | Database:
@@ -121,12 +153,15 @@ def database_of(url: str) -> Database:
         >>> database_of("sqlite:////data/bio.db?table=edges").path
         PosixPath('/data/bio.db')
     """
-    scheme = url.split("://")[0]
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        if is_database_url(url):
+            raise OptionError(_unreadable(_SYSTEMS[url.split(":")[0].lower()]))
+        raise OptionError(f"no URL of a database; such a one is {', '.join(_FORMS.values())}.")
     if scheme.lower() not in _SYSTEMS:
         shown = scheme if re.fullmatch(r"[A-Za-z0-9+.]{1,30}", scheme) else "that"
         raise OptionError(f"{shown}:// is no database that linkodds reads; use {', '.join(_FORMS.values())}.")
     system = _SYSTEMS[scheme.lower()]
-    rest = url[len(scheme) + 3 :]
     where, _, query = rest.partition("?")
     authority, slash, path = where.partition("/")
     parts = _AUTHORITY.fullmatch(authority)
@@ -151,10 +186,12 @@ def database_of(url: str) -> Database:
         options = "&".join(f"{name}={value}" for name, value in kept)
         uri = f"postgresql://{authority}{slash}{path}" + (f"?{options}" if options else "")
         return replace(database, uri=uri, secrets=secrets)
-    if authority or not path or kept:
-        raise OptionError(
-            f"{system}: a file is named as {_FORMS[system]}, three slashes and nothing else in the query."
-        )
+    if kept:
+        names = " and ".join(repr(name) for name, _ in kept)
+        schema = " and schema=NAME" if system == "duckdb" else ""
+        raise OptionError(f"{system}: after the ? stands table=NAME{schema}, and nothing like {names}.")
+    if authority or not path:
+        raise OptionError(f"{system}: a file is named as {_FORMS[system]}, with three slashes.")
     return replace(database, path=Path(unquote(path)))
 
 

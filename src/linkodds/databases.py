@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from linkodds.database_failures import failures_explained, missing_driver, no_id
 from linkodds.database_urls import Database
 from linkodds.errors import DatabaseError, DataError, OptionError
 from linkodds.tables import Table, require_file
@@ -29,11 +30,6 @@ _AS_IT_IS = {
     *("tinyint", "utinyint", "usmallint", "uinteger", "ubigint", "varchar", "float", "double"),
 }
 _NO_ID = re.compile(r"bytea|blob|bit\b.*|json.*|xml|record|variant|tsvector|hstore|.*\]|(struct|map|union)\b.*", re.I)
-_GONE = re.compile(
-    r"server closed the connection|terminating connection|connection (to server|not open|reset|has been closed)"
-    r"|no connection to the server|could not (receive|send) data|server terminated|the database system is",
-    re.I,
-)
 
 
 class Session(ABC):
@@ -70,7 +66,7 @@ class Session(ABC):
             if _NO_ID.fullmatch(kind):
                 first = self.fetch(f"SELECT CAST({quoted(name)} AS text) AS value FROM {relation} LIMIT 1")
                 value = first["value"][0] if first.height else None
-                raise _no_id(place, 1, name, value, kind)
+                raise no_id(place, 1, name, value, kind)
         columns = ", ".join(
             quoted(name) if kind.lower() in _AS_IT_IS else f"CAST({quoted(name)} AS text) AS {quoted(name)}"
             for name, kind in types.items()
@@ -244,42 +240,6 @@ def writing(database: Database) -> Iterator[Session]:
         yield session
 
 
-@contextmanager
-def failures_explained(database: Database, doing: str, query: str | None = None) -> Iterator[None]:
-    """What drivers raise becomes a `DatabaseError`; theirs is left out of it, since it may quote the URL.
-
-    Raises:
-        DatabaseError: with the place and what the driver says.
-    """
-    try:
-        yield
-    except driver_errors() as error:
-        explained = _explained(error, database, doing, query)
-    else:
-        return
-    raise explained from None
-
-
-def driver_errors() -> tuple[type[Exception], ...]:
-    """What drivers raise; one that is not loaded has raised nothing."""
-    module = sys.modules.get("adbc_driver_manager")
-    arrow = () if module is None else (module.Error, module.Warning)
-    return (sqlite3.Error, pl.exceptions.PolarsError, *arrow)
-
-
-def is_gone(error: Exception) -> bool:
-    """Whether a driver's error says that the connection was lost."""
-    return _GONE.search(str(error)) is not None
-
-
-def said_by(error: Exception, database: Database) -> str:
-    """What a driver said, in one line and without secrets."""
-    text = str(error).split("\n\nQuery was")[0]
-    text = re.sub(r"^[A-Z_]+: |\[libpq\] |got external error: |\. SQLSTATE: .*$", "", text, flags=re.S)
-    text = re.sub(r"This probably means.*", "", text, flags=re.S)
-    return " ".join(database.without_secrets(text).split())[:500].rstrip(" .!?")
-
-
 def quoted(name: str) -> str:
     """An identifier, whatever it holds.
 
@@ -299,19 +259,12 @@ def relation_of(table: str, schema: str | None) -> str:
     return quoted(table) if schema is None else f"{quoted(schema)}.{quoted(table)}"
 
 
-def missing_driver(database: Database) -> OptionError:
-    """What to say where the driver is not installed."""
-    return OptionError(
-        f"{database}: the driver of {database.system} is not installed here; pip install 'linkodds[sql]'."
-    )
-
-
 @contextmanager
 def _connected(database: Database, *, writing: bool) -> Iterator[Session]:
+    if database.path is not None:
+        _refuse_other_file(database, writing=writing)
     if database.system == "sqlite":
         assert database.path is not None
-        if not writing:
-            require_file(database.path)
         mode = "rwc" if writing else "ro"
         name = f"file:{quote(str(database.path.absolute()))}?mode={mode}"
         with closing(sqlite3.connect(name, uri=True, timeout=30, isolation_level=None)) as connection:
@@ -336,6 +289,25 @@ def _connected(database: Database, *, writing: bool) -> Iterator[Session]:
             connection.close()
 
 
+def _refuse_other_file(database: Database, *, writing: bool) -> None:
+    """DuckDB opens a CSV file too, as a database in memory, and what is written there is gone."""
+    assert database.path is not None
+    if not writing:
+        require_file(database.path)
+    elif database.path.is_dir():
+        raise DatabaseError(f"{database}: {database.path} is a directory; name a file.")
+    if database.system == "duckdb" and database.path.exists():
+        with database.path.open("rb") as file:
+            head = file.read(16)
+        if head[8:12] != b"DUCK":
+            cure = (
+                "use sqlite:///"
+                if head.startswith(b"SQLite format 3")
+                else "a text or Parquet file needs no duckdb:///"
+            )
+            raise DatabaseError(f"{database}: {database.path} is no file of DuckDB; name one, or {cure}.")
+
+
 def _arrow_connection(database: Database, *, writing: bool) -> Any:
     try:
         if database.system == "postgresql":
@@ -352,43 +324,13 @@ def _arrow_connection(database: Database, *, writing: bool) -> Any:
         mark = "&" if "?" in database.uri else "?"
         return dbapi.connect(database.uri + (mark + "&".join(options) if options else ""))
     assert database.path is not None
-    if not writing:
-        require_file(database.path)
-    options_of = {"path": str(database.path), "access_mode": "AUTOMATIC" if writing else "READ_ONLY"}
+    # A whole path: DuckDB takes some names, such as :memory:, for something else than a file.
+    options_of = {"path": str(database.path.absolute()), "access_mode": "AUTOMATIC" if writing else "READ_ONLY"}
     return dbapi.connect(
         driver=adbc_driver_duckdb.driver_path(),
         entrypoint="duckdb_adbc_init",
         db_kwargs=options_of | {"autoinstall_known_extensions": "false"},
     )
-
-
-def _explained(error: Exception, database: Database, doing: str, query: str | None) -> DatabaseError:
-    said = said_by(error, database)
-    place = str(database) if query is None else f"the query on {database.server}"
-    if isinstance(error, pl.exceptions.DuplicateError):
-        return DatabaseError(f"{place}: two columns have the same name ({said}); give them names of their own with AS.")
-    if "Failed to connect" in str(error):
-        return DatabaseError(f"{place}: no connection: {said.removeprefix('Failed to connect: ')}.")
-    if is_gone(error):
-        return DatabaseError(
-            f"{place}: the connection was lost while {doing} ({said}). Run it again when the server is back."
-        )
-    if query is None:
-        said = re.split(r"[.!?]? (Did you mean|LINE 1:)", said)[0]  # of our own statement
-    cure = ""
-    if query is not None:
-        cure = " --query takes one SELECT, and only reads."
-    elif re.search(r"does not exist|no such table", said) and database.table is not None:
-        cure = _close_names(database)
-    return DatabaseError(f"{place}: {said}.{cure}")
-
-
-def _close_names(database: Database) -> str:
-    """What the user may have meant, best effort: another case, or a schema before a dot."""
-    hint = " A name is taken as it is stored, case and all"
-    if database.schema is None and database.system != "sqlite":
-        hint += "; for a table of a schema that is not searched add schema=S to the URL"
-    return f"{hint}."
 
 
 def _one_row(relation: str) -> str:
@@ -422,12 +364,5 @@ def _as_text(cells: tuple[Any, ...], place: str, num_before: int, name: str) -> 
         return list(cells)
     if bytes in kinds:
         row = next(i for i, cell in enumerate(cells) if isinstance(cell, bytes))
-        raise _no_id(place, num_before + row + 1, name, cells[row][:60], "blob")
+        raise no_id(place, num_before + row + 1, name, cells[row][:60], "blob")
     return ["" if cell is None else str(cell) for cell in cells]
-
-
-def _no_id(place: str, row: int, name: str, value: Any, kind: str) -> DataError:
-    return DataError(
-        f"{place}, row {row}, column {name!r}: {value!r} is of type {kind}; columns of ids hold text or numbers. "
-        "Choose others with --source and --target, or make text of it in a --query."
-    )

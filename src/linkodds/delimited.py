@@ -41,7 +41,12 @@ def is_text_file(path: Path) -> bool:
 
 
 def read_table(
-    path: Path, *, header: bool | None = None, delimiter: str | None = None, ids: Sequence[str | int | None] = (None,)
+    path: Path,
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    ids: Sequence[str | int | None] = (None,),
+    named: Sequence[str | int | None] = (),
 ) -> Table:
     """A delimited text file or a Parquet file as a table.
 
@@ -60,6 +65,7 @@ def read_table(
         header: None detects it.
         delimiter: one character, or "tab", "space", ...; None detects it.
         ids: names of the id columns, None where the default (the first ones) is meant.
+        named: names of other columns that were asked for; None is no name.
     Raises:
         MalformedFile: not there, not text, empty, ragged; with file and line.
         OptionError: a delimiter of more than one character, or an option that the format has no use for.
@@ -70,7 +76,7 @@ def read_table(
                 f"{path.name}: --no-header and --delimiter are for text files; a Parquet file needs neither."
             )
         return read_parquet(path)
-    return table_of_text(path, read_bytes(path), header=header, delimiter=delimiter, ids=ids)
+    return table_of_text(path, read_bytes(path), header=header, delimiter=delimiter, ids=ids, named=named)
 
 
 def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
@@ -117,6 +123,7 @@ def table_of_text(
     header: bool | None = None,
     delimiter: str | None = None,
     ids: Sequence[str | int | None] = (None,),
+    named: Sequence[str | int | None] = (),
     lines_before: int = 0,
 ) -> Table:
     """Delimited text in memory as a table: a whole file, or some of its lines; the rules are in `read_table`.
@@ -127,6 +134,7 @@ def table_of_text(
         header: None detects it.
         delimiter: None detects it.
         ids: names of the id columns.
+        named: names of other columns that were asked for.
         lines_before: lines of the file that come before, so that messages name the right ones.
     Raises:
         MalformedFile: as `read_table`.
@@ -179,15 +187,14 @@ def table_of_text(
             "settle it with --delimiter."
         )
     head = [[cell.strip() for cell in row] for row in head]
-    named = [str(name) for name in ids if name is not None and not str(name).isdigit()]
+    asked = [str(name) for name in (*ids, *named) if name is not None and not str(name).isdigit()]
     if header is None:
-        header = any(name in head[0] for name in named) or looks_like_header(head, num_ids=len(ids))
+        header = any(name in head[0] for name in asked) or looks_like_header(head, num_ids=len(ids))
     names = tuple(head[0]) if header else tuple(str(i + 1) for i in range(width))
     skipped = int(header)
     if len(numbers) == skipped:
-        raise MalformedFile(
-            f"{path.name}: a header line ({', '.join(names[:5])}) and no row below it. Pass --no-header if it is data."
-        )
+        cure = "It needs rows." if asked else "Pass --no-header if it is data."
+        raise MalformedFile(f"{path.name}: a header line ({', '.join(names[:5])}) and no row below it. {cure}")
 
     def load(positions: list[int]) -> pl.DataFrame:
         frame = columns(positions).slice(skipped).select(pl.all().str.strip_chars().fill_null(""))

@@ -80,8 +80,9 @@ def run_demo(
     Raises:
         RunExists: `out` is there and `force` is not given.
     """
-    from linkodds.inference import Assumption, find_run
+    from linkodds.inference import find_run
     from linkodds.pipeline import ReadingOptions, fit_run
+    from linkodds.restating import Assumption
     from linkodds.summary import verdict
 
     if out.exists() and not force:

@@ -49,11 +49,20 @@ class EdgeRows:
         return EdgeRows(self.graph, np.atleast_1d(rows[key]))
 
     def to_graph(self) -> Graph:
-        """These edges, and all nodes and features."""
+        """These edges with their times and weights, and all nodes, features and edges of other kinds."""
         if self.rows is None:
             return self.graph
-        edges = self.graph.edges[np.sort(self.rows)]
-        return Graph(self.graph.ids, edges, self.graph.space, self.graph.features)
+        rows = np.sort(self.rows)
+        times, weights = self.graph.times, self.graph.weights
+        return Graph(
+            self.graph.ids,
+            self.graph.edges[rows],
+            self.graph.space,
+            self.graph.features,
+            times=None if times is None else times.of(rows),
+            weights=None if weights is None else weights.among(rows),
+            others=self.graph.others,
+        )
 
     def ids(self) -> NDArray[np.object_]:
         """Shape (rows, 2): the ends, as the user calls them."""

@@ -20,7 +20,7 @@ from linkodds.deployment import FEWEST_LINKS, Deployment, longest_list, most_pai
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.expectation import expected_links
 from linkodds.held_out import HeldOut
-from linkodds.inference import Assumption, expected_band, held_out_of, link_table
+from linkodds.inference import expected_band, link_table
 from linkodds.intervals import poisson_interval
 from linkodds.listing import ALL_PAIRS, LinkSearch, Scope, Searched
 from linkodds.non_edge_scores import score_non_edges
@@ -28,6 +28,7 @@ from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs
 from linkodds.reading import read_pairs
 from linkodds.record import Run
+from linkodds.restating import Assumption, held_out_of
 from linkodds.search import FoundPairs
 from linkodds.selection import (
     SMALLEST_LIST,

@@ -20,15 +20,7 @@ from linkodds.evaluation import Evaluation
 from linkodds.given_again import given_again, name_of, own_of
 from linkodds.graph import Graph
 from linkodds.inductive import with_new_nodes
-from linkodds.inference import (
-    Assumption,
-    PairTable,
-    decision_of,
-    find_links,
-    links_of_new_nodes,
-    score_new_pairs,
-    score_pairs,
-)
+from linkodds.inference import PairTable, find_links, links_of_new_nodes, score_new_pairs, score_pairs
 from linkodds.listing import NotExhaustive, Scope
 from linkodds.new_edges import average_precision_of
 from linkodds.own_encoder import OwnEncoder
@@ -38,6 +30,7 @@ from linkodds.reading import read_pairs
 from linkodds.record import PartialRun, Run, at_path, load_run, write_results
 from linkodds.rehearsal import Rehearsal
 from linkodds.report import write_report
+from linkodds.restating import Assumption, decision_of
 from linkodds.split import Split
 
 
@@ -45,12 +38,17 @@ class InvalidOption(OptionError, InvalidParameterError):  # type: ignore[misc]  
     """A parameter that `LinkPredictor` does not accept; scikit-learn's own error too, in its words."""
 
 
+_OF_READING = ("time", "weight", "weight_as", "relation", "predict_kind")
+"""Parameters that say how edges are read."""
+
+
 class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types
     """Calibrated link prediction: split, train, calibrate, decide and evaluate in one `fit`.
 
     Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them. `model`
     may also be one of your own: an `OwnEncoder` or a torch module, which is trained here, or an `OwnScorer` or a function
-    of pairs, which is not (docs/own-models.md).
+    of pairs, which is not (docs/own-models.md). `time`, `weight`, `weight_as`, `relation` and `predict_kind` (`--predict` of
+    the command line) are for edges that `fit` reads itself; of a `Graph` that was read with them they are used anyway.
 
     Attributes after fit:
         evaluation_: the `Evaluation`, its metrics with intervals at the true base rate.
@@ -103,6 +101,11 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         seed: int = 0,
         device: str = "auto",
         threads: int | None = None,
+        time: str | int | None = None,
+        weight: str | int | None = None,
+        weight_as: str | None = None,
+        relation: str | int | None = None,
+        predict_kind: str | None = None,
     ) -> None:
         self.model = model
         self.decoder = decoder
@@ -137,6 +140,11 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         self.seed = seed
         self.device = device
         self.threads = threads
+        self.time = time
+        self.weight = weight
+        self.weight_as = weight_as
+        self.relation = relation
+        self.predict_kind = predict_kind
 
     def fit(self, graph: Graph, y: None = None) -> Self:  # noqa: ARG002  (scikit-learn passes y)
         """Learn from a graph; `y` is ignored, the labels are the graph's edges.
@@ -149,7 +157,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             LinkoddsError: as `linkodds fit`, one clear message.
         """
         own = self._validated()
-        self.run_ = fit_graph(_graph_of(graph), self._config(own), own=own)
+        given = self._graph_of(graph)
+        self.run_ = fit_graph(given, self._config(own), reading=self._reading(given), own=own)
         return self
 
     def parts(self, graph: Any) -> Split:
@@ -159,7 +168,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             graph: as for `fit`.
         """
         own = self._validated()
-        given = _graph_of(graph)
+        given = self._graph_of(graph)
         features = None if given.features is None else given.features.matrix.shape[1]
         single = isinstance(own, OwnScorer) or (own is not None and own.decodes(given.num_nodes, features))
         split_seed, sample_seed = np.random.SeedSequence(self.seed).spawn(2)
@@ -495,6 +504,8 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         names = cls().get_params()
         options = FitConfig.from_options(run.config["options"]).model_dump()
         predictor = cls(**{name: value for name, value in options.items() if name in names})
+        for name in _OF_READING:
+            setattr(predictor, name, run.config["reading"].get(name))
         if model is not None:
             predictor.model = model
         predictor.run_ = run
@@ -522,8 +533,30 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         return {
             name: value
             for name, value in self.get_params(deep=False).items()
-            if type(value) is not type(defaults[name]) or value != defaults[name]
+            if name not in _OF_READING and (type(value) is not type(defaults[name]) or value != defaults[name])
         }
+
+    def _graph_of(self, given: Any) -> Graph:
+        if isinstance(given, EdgeRows):
+            return given.to_graph()
+        if isinstance(given, Graph):
+            return given
+        return Graph.from_edges(given, **{name: getattr(self, name) for name in _OF_READING})
+
+    def _reading(self, graph: Graph) -> dict[str, str]:
+        """How the edges of a graph were read, as config.yaml keeps it; what was asked for has to be there."""
+        read = {} if graph.times is None else {"time": graph.times.column}
+        if graph.weights is not None:
+            read |= {"weight": graph.weights.column, "weight_as": graph.weights.role}
+        if graph.others is not None:
+            read |= {"relation": graph.others.column, "predict_kind": graph.others.predicted}
+        for name in _OF_READING:
+            asked = getattr(self, name)
+            if asked is not None and str(asked) != read.get(name):
+                raise OptionError(
+                    f"{name}={asked!r}: this graph was not read so. Read it with Graph.from_edges(..., {name}={asked!r})."
+                )
+        return read
 
     def _run(self) -> Run:
         check_is_fitted(self, "run_")
@@ -535,12 +568,6 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         table = score_pairs(run, source, target, assumption.deployment(run))
         _refuse_blanks(table, source, target)
         return table.logits, table.probabilities
-
-
-def _graph_of(given: Any) -> Graph:
-    if isinstance(given, EdgeRows):
-        return given.to_graph()
-    return given if isinstance(given, Graph) else Graph.from_edges(given)
 
 
 def _refuse_blanks(table: PairTable, source: NDArray[np.object_], target: NDArray[np.object_]) -> None:

@@ -82,6 +82,7 @@ class Evaluation:
         message_graph: hash of the graph that all logits were computed on.
         split: edges in each part, and their fractions.
         calibrator: as calibration.json holds it.
+        time: of a split by time: boundaries, horizons, new nodes, and what a random split would have said.
     """
 
     graph: Mapping[str, Any]
@@ -99,6 +100,7 @@ class Evaluation:
     message_graph: str
     split: Mapping[str, Any]
     calibrator: Mapping[str, Any]
+    time: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values without NaN; the same ones for the same seed."""
@@ -107,6 +109,7 @@ class Evaluation:
             "statement": STATEMENT,
             "graph": dict(self.graph),
             "split": dict(self.split),
+            **({} if self.time is None else {"time": dict(self.time)}),
             "message_graph": self.message_graph,
             "candidates": dict(self.candidates),
             "model": dict(self.model),
@@ -154,6 +157,7 @@ class Evaluation:
                 audit=values["audit"],
                 baselines={name: BaselineResult(**each) for name, each in values["baselines"].items()},
                 findings=[Finding(**each) for each in values["findings"]],
+                time=values.get("time"),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenRun(f"evaluation.json: {type(error).__name__}: {error}. Fit the run again.") from error

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from linkodds.embedding_map import EmbeddingMap, map_embeddings
 from linkodds.errors import LinkoddsError
 from linkodds.evaluation import Evaluation
-from linkodds.inference import Assumption, find_links
+from linkodds.inference import find_links
 from linkodds.nearby import neighbor_matrix
 from linkodds.operating_points import PrecisionBand, precision_band, threshold_json
 from linkodds.record import Run
+from linkodds.restating import Assumption
 
 NUM_LINKS = 25
 MAX_SECONDS = 8.0

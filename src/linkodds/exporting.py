@@ -1,7 +1,7 @@
 """A run as other programs' files: a network with its best new links, AnnData, a faiss index of its embeddings."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from linkodds.database_urls import shows_a_url
 from linkodds.deployment import Deployment
 from linkodds.errors import OptionError, RunError
 from linkodds.graph_objects import adjacency_of, sides_of
@@ -63,6 +64,8 @@ def export_run(run: Run, out: Path, deployment: Deployment, *, top: int = 100) -
         OptionError: a suffix that is no format, a package that is not installed, or a run without embeddings (index).
         RunError: a directory of that name, or no directory to put the file in.
     """
+    if shows_a_url(out):
+        raise OptionError("--out takes the name of a file, not a URL.")
     suffix = out.suffix.lower()
     if suffix not in EXPORTS:
         *most, last = EXPORTS
@@ -81,10 +84,10 @@ def export_run(run: Run, out: Path, deployment: Deployment, *, top: int = 100) -
         notes += [str(each.message) for each in caught if issubclass(each.category, NotExhaustive)]
     if suffix == ".h5ad":
         data = anndata_of(run, links, deployment.assumption)
-        _write_aside(out, lambda aside: data.write_h5ad(aside))
+        _write_aside({out: lambda aside: data.write_h5ad(aside)})
     else:
         network = network_of(run, links, deployment.assumption)
-        _write_aside(out, lambda aside: aside.write_bytes(NETWORK_FORMATS[suffix](network)))
+        _write_aside({out: lambda aside: aside.write_bytes(NETWORK_FORMATS[suffix](network))})
     return Exported((out,), 0 if links is None else len(links), tuple(notes))
 
 
@@ -230,24 +233,26 @@ def _export_index(run: Run, out: Path) -> Exported:
     import faiss
 
     beside = out.with_name(out.name + ".npz")
-    _write_aside(out, lambda aside: faiss.write_index(made.index, str(aside)))
 
     def write_arrays(aside: Path) -> None:
         with aside.open("wb") as file:
             np.savez(file, ids=run.ids.astype(np.str_), queries=made.queries, bias=made.bias)
 
-    _write_aside(beside, write_arrays)
+    _write_aside({out: lambda aside: faiss.write_index(made.index, str(aside)), beside: write_arrays})
     return Exported((out, beside), None, made.notes)
 
 
-def _write_aside(out: Path, write: Callable[[Path], Any]) -> None:
-    """A file is there as a whole, or not at all."""
-    aside = out.with_name(out.name + ".partial")
+def _write_aside(files: Mapping[Path, Callable[[Path], Any]]) -> None:
+    """A file is there as a whole, or not at all; files that belong together come after all are written."""
+    asides = {out: out.with_name(out.name + ".partial") for out in files}
     try:
-        write(aside)
-        aside.replace(out)
+        for out, write in files.items():
+            write(asides[out])
+        for out, aside in asides.items():
+            aside.replace(out)
     finally:
-        aside.unlink(missing_ok=True)
+        for aside in asides.values():
+            aside.unlink(missing_ok=True)
 
 
 def _recorded(run: Run) -> NDArray[np.int64]:

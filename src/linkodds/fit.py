@@ -20,10 +20,12 @@ from linkodds.costs import Costs
 from linkodds.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, diagnose_values, scores_rng
 from linkodds.doctor.model_rules import NUM_PAIRS
+from linkodds.edge_weights import about_weights, tried_by_auto
 from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.function_scoring import FunctionScorer
+from linkodds.future import about_time
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
 from linkodds.history import Epoch, history_columns
@@ -39,6 +41,7 @@ from linkodds.pair_scoring import embeddings_of
 from linkodds.ranks import reciprocal_ranks
 from linkodds.record import Run
 from linkodds.rehearsal import Rehearsal, as_in_blocks
+from linkodds.relations import PROPAGATING, about_kinds
 from linkodds.scoring import DegreeAwareScorer, Scorer
 from linkodds.selection import audit_entries, audit_rng
 from linkodds.settings import settings_of_fit, settings_of_winner
@@ -103,6 +106,7 @@ class Fit:
         self.trainer: Trainer | None = None
         self.features, self.findings = informative_features(graph)
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
+        self.split_seed = split_seed
         self.rehearsal = Rehearsal.of(graph, config, split_seed, sample_seed, single=self.is_single(), split=split)
         self.split = self.rehearsal.split
         self.tuned: Tuned | None = None
@@ -131,9 +135,22 @@ class Fit:
         }
         with self.costs.stage("evaluation"):
             ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
-            evaluation = self.evaluated(measured, ranks, baselines).to_json()
+            evaluated = self.evaluated(measured, ranks, baselines)
         history = history_columns(fitted.history if fitted else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
+        about_future: list[Finding] = []
+        if self.split.weights is not None:
+            about_future.append(about_weights(self.split.weights, winner.name))
+        if self.split.others is not None:
+            about_future.append(about_kinds(self.split.others))
+        if self.split.times is not None:
+            rng = np.random.default_rng(self.split_seed)
+            section, found_of_time = about_time(
+                self.graph, contest, contenders, measured.test, stored.threshold_logit, rng
+            )
+            evaluated = replace(evaluated, time=section)
+            about_future += found_of_time
+        evaluation = evaluated.to_json()
         embeddings = embeddings_of(fitted.scorer) if isinstance(fitted, TrainedModel) else None
         if isinstance(fitted, StructuralModel):
             embeddings = embeddings_of(fitted.scorer.table)
@@ -144,7 +161,9 @@ class Fit:
         )
         evaluation["findings"] = [
             each.to_json()
-            for each in conclude([*seen, *_decision_findings(stored, measured.calibrator), *measured.findings])
+            for each in conclude(
+                [*seen, *about_future, *_decision_findings(stored, measured.calibrator), *measured.findings]
+            )
         ]
         return Run(
             config=self.settings(winner) | contest.fitting.budget_spent,
@@ -173,6 +192,8 @@ class Fit:
             f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
             f"{self.rehearsal.non_edges.num_scored:,} non-edges {_DESIGNS[self.rehearsal.non_edges.design]}."
         )
+        if self.split.times is not None:
+            self.say(self.split.times.sentence())
 
     def contest(self, name: str | None = None) -> Contest:
         """One model, or what auto tries, and baselines on the split.
@@ -181,7 +202,9 @@ class Fit:
             name: of a model or auto; None: the config's.
         """
         name = name or self.config.model
-        asked = LADDER if name == "auto" else (name,)
+        asked = tried_by_auto(LADDER, self.split.weights) if name == "auto" else (name,)
+        if self.split.others is not None and name == "auto":
+            asked = tuple(each for each in asked if each in PROPAGATING)
         names = entries(asked, self.split.space, has_features=self.features is not None)
         fitting = ModelFitting(
             rehearsal=self.rehearsal,

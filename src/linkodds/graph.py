@@ -9,6 +9,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.assembling import assemble
+from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import DegenerateGraph, OptionError, UnknownNode
 from linkodds.features import Features as Features  # part of a Graph, so it is found beside it
 from linkodds.features import Scaling, read_features
@@ -16,11 +17,13 @@ from linkodds.findings import Finding
 from linkodds.graph_objects import adjacency_of, edge_table_of, networkx_of, pyg_arrays_of, with_what_is_ours
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading import read_edges, read_nodes
+from linkodds.relations import OtherEdges
+from linkodds.times import EdgeTimes
 
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """An unweighted graph with the user's ids: every edge once, no self-loops, isolated nodes kept.
+    """A graph with the user's ids: every edge once, no self-loops, isolated nodes kept.
 
     Args:
         ids: shape (nodes,), text ids, no id twice.
@@ -28,6 +31,9 @@ class Graph:
         space: the admissible pairs; says whether the graph is directed or bipartite.
         features: node features, or None.
         findings: what reading dropped, detected or assumed.
+        times: of the edges, in their order, or None; with them a fit splits by time.
+        weights: of the edges, or None: confidences or strengths.
+        others: edges of other kinds, which carry messages; or None.
     Raises:
         DegenerateGraph: fewer than two nodes, no edge, or no non-edge.
     Example:
@@ -42,12 +48,19 @@ class Graph:
     space: PairSpace
     features: Features | None = None
     findings: tuple[Finding, ...] = ()
+    times: EdgeTimes | None = None
+    weights: EdgeWeights | None = None
+    others: OtherEdges | None = None
     _index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_index", {name: i for i, name in enumerate(self.ids)})
         if len(self._index) != len(self.ids) or len(self.ids) != self.space.num_nodes:
             raise ValueError("ids must be unique, one a node")
+        if self.times is not None and len(self.times.values) != len(self.edges):
+            raise ValueError("one time for each edge")
+        if self.weights is not None and not np.array_equal(self.weights.keys, self.space.keys(self.edges)):
+            raise ValueError("one weight for each edge, under its key")
         if self.num_nodes < 2:
             raise DegenerateGraph(
                 f"the graph has {self.num_nodes} node(s); link prediction needs at least two nodes and two edges."
@@ -75,6 +88,11 @@ class Graph:
         bipartite: bool | None = None,
         feature_scaling: Scaling = "auto",
         query: str | None = None,
+        time: str | int | None = None,
+        weight: str | int | None = None,
+        weight_as: str | None = None,
+        relation: str | int | None = None,
+        predict_kind: str | None = None,
     ) -> "Graph":
         """Read a graph; what was dropped, detected or assumed is in its `findings`.
 
@@ -97,6 +115,14 @@ class Graph:
             bipartite: pairs join two sides only; None detects it, unless `to_networkx` or `to_pyg` made the object.
             feature_scaling: "auto", "none", "standard" or "row"; see `linkodds.features.scale_features`.
             query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
+            time: column of a table with integers, floats or ISO dates: edges are split by time. Of an edge that is there
+                more than once the first time counts.
+            weight: column of a table with a weight for each edge.
+            weight_as: "confidence", how sure an edge is, above 0 and at most 1: it weighs the loss and the calibration; of an
+                edge that is there more than once the highest counts. Or "strength", above 0: it weighs the messages; the
+                sum counts.
+            relation: column of a table with the kind of each edge: one kind is predicted, the others carry messages.
+            predict_kind: that kind; default the one with most rows.
         Raises:
             DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
             DatabaseError: a database that cannot be reached or read.
@@ -109,7 +135,18 @@ class Graph:
             ['1 reversed duplicate(s) dropped: (u, v) and (v, u) are one edge.']
         """
         read = read_edges(
-            edges, source=source, target=target, header=header, delimiter=delimiter, directed=directed, query=query
+            edges,
+            source=source,
+            target=target,
+            header=header,
+            delimiter=delimiter,
+            directed=directed,
+            query=query,
+            time=time,
+            weight=weight,
+            weight_as=weight_as,
+            relation=relation,
+            predict_kind=predict_kind,
         )
         read = with_what_is_ours(read, edges)
         given = features if features is not None else read.features
@@ -124,7 +161,16 @@ class Graph:
             bipartite=bipartite,
             feature_scaling=feature_scaling,
         )
-        return Graph(parts.ids, parts.edges, parts.space, parts.features, parts.findings)
+        return Graph(
+            parts.ids,
+            parts.edges,
+            parts.space,
+            parts.features,
+            parts.findings,
+            parts.times,
+            parts.weights,
+            parts.others,
+        )
 
     @property
     def num_nodes(self) -> int:

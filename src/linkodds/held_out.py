@@ -61,6 +61,7 @@ class HeldOut:
         message_graph_hash: of the graph the logits were computed on; scores of two graphs must not be mixed.
         num_models: 1, or how many models scored the edges, each those that it had not seen (`linkodds.cross_fitting`);
             what is promised from them is approximate.
+        confidences: shape (edges,), how sure each edge is, which calibration weighs it by; None: all the same.
     Raises:
         DegenerateGraph: no held-out edge.
         NonFiniteScores: an edge logit is NaN or infinite.
@@ -79,6 +80,7 @@ class HeldOut:
     degree_ranges: NDArray[np.int64] | None = None
     message_graph_hash: str = ""
     num_models: int = 1
+    confidences: Floats | None = None
 
     def __post_init__(self) -> None:
         if len(self.edge_logits) == 0:
@@ -93,6 +95,8 @@ class HeldOut:
             raise ValueError("every edge logit must be an anchor of the non-edge scores")
         if len(self.edge_classes) != len(self.edge_logits):
             raise ValueError("one degree class for each edge")
+        if self.confidences is not None and len(self.confidences) != len(self.edge_logits):
+            raise ValueError("one confidence for each edge")
 
     @staticmethod
     def from_scorer(
@@ -213,6 +217,16 @@ class HeldOut:
         weight = self.num_edges * (1.0 - prevalence) / prevalence
         return replace(self, non_edges=self.non_edges.scaled(weight / self.num_non_edges))
 
+    def of(self, chosen: NDArray[Any]) -> "HeldOut":
+        """Some of the edges, by index or mask, against the same non-edges."""
+        confidences = None if self.confidences is None else self.confidences[chosen]
+        return replace(
+            self,
+            edge_logits=self.edge_logits[chosen],
+            edge_classes=self.edge_classes[chosen],
+            confidences=confidences,
+        )
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Plain arrays to save with `numpy.savez_compressed`; `from_arrays` reads them back.
 
@@ -228,6 +242,7 @@ class HeldOut:
             "degree_ranges": np.empty((0, 2), dtype=np.int64) if self.degree_ranges is None else self.degree_ranges,
             "message_graph_hash": np.array(self.message_graph_hash),
             "num_models": np.array(self.num_models),
+            **({} if self.confidences is None else {"confidences": self.confidences}),
             "anchors": scores.anchors,
             "at_least": scores.at_least,
             "above": scores.above,
@@ -266,6 +281,7 @@ class HeldOut:
             degree_ranges=ranges if len(ranges) else None,
             message_graph_hash=str(arrays["message_graph_hash"]),
             num_models=int(arrays["num_models"]) if "num_models" in arrays else 1,  # runs of before had none
+            confidences=None if "confidences" not in arrays else arrays["confidences"].astype(np.float64),
         )
 
 

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.baselines import CosineScorer
-from linkodds.config import VARIATIONAL
+from linkodds.config import TABLES, VARIATIONAL
 from linkodds.errors import BadFeatures, DataError, OptionError, UnknownNode
 from linkodds.features import Features, FeatureTable, input_scale, read_features, scaled_like
 from linkodds.pairs import Pairs, PairSpace
@@ -179,7 +179,7 @@ def refuse_unless_inductive(run: Run) -> None:
     cure = "Fit again with the new nodes in the graph, or fit --model vgae with --features."
     for name in members:
         whose = f"the mean of this run has {name} in it, and " if run.model == "auto" else f"{name}: "
-        if name == "signed-gae":
+        if name in TABLES:
             raise OptionError(f"{whose}it learns a vector of its own for each node, and has none for a new one. {cure}")
         if name not in INDUCTIVE:
             raise OptionError(f"{whose}it looks at the recorded graph alone, where a new node is not. {cure}")
@@ -296,6 +296,14 @@ def _scorer(run: Run, scorer: Scorer, model: str, weights: Mapping[str, NDArray[
 
 def _features_of(run: Run) -> Features:
     refuse_unless_inductive(run)
+    if run.split.others is not None:
+        raise OptionError(
+            "this run has edges of other kinds, and new nodes have none: fit without --relation for new nodes."
+        )
+    if run.split.strengths() is not None:
+        raise OptionError(
+            "edges of this run have strengths, and those of new nodes have none: fit without --weight for new nodes."
+        )
     assert run.features is not None
     return run.features
 

@@ -8,9 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs
+from linkodds.relations import RowsOfKinds
+from linkodds.times import EdgeTimes
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,9 @@ class EdgeList:
         features: a matrix that came along, one row a node, or None.
         side: shape (nodes,), 0, 1 or 2 (neither), where the source says which side of a bipartite graph a node is on.
         bipartite: what the source says of itself, None where it says nothing.
+        times: one for each row, or None.
+        weights: likewise.
+        others: rows of other kinds, where `pairs` are those of one kind; `where` counts them after these.
     """
 
     ids: NDArray[np.object_]
@@ -42,6 +48,9 @@ class EdgeList:
     features: Any = None
     side: NDArray[np.int64] | None = None
     bipartite: bool | None = None
+    times: EdgeTimes | None = None
+    weights: EdgeWeights | None = None
+    others: RowsOfKinds | None = None
 
 
 def is_networkx(value: Any) -> bool:
@@ -201,11 +210,12 @@ def ignored_columns(names: list[str], kind: str = "columns") -> Finding:
         "Ignored columns: 'weight'; every edge counts the same."
     """
     listed = ", ".join(repr(name) if name else "the one without a name" for name in names)
+    say = "Say with --time, --weight or --relation what they are; or drop" if kind == "columns" else "Drop"
     return Finding(
         "reading",
         "info",
         f"Ignored {kind}: {listed}; every edge counts the same.",
-        "Drop the rows that are no edges (low weights, say) before the fit.",
+        f"{say} the rows that are no edges (low weights, say) before the fit.",
         float(len(names)),
     )
 

@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from linkodds.database_tables import DatabaseTable
+from linkodds.database_urls import shows_a_url
 from linkodds.errors import MalformedFile, OptionError, RunError
 from linkodds.network_files import NETWORK_FORMATS, Network, network_of_links
 from linkodds.record import parquet_bytes
@@ -30,6 +32,8 @@ def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
     if isinstance(out, DatabaseTable):
         out.refuse_unusable()
         return out.write
+    if shows_a_url(out):
+        raise OptionError("--out takes the name of a file, not a URL; a table of a database is written by --to URL.")
     formats: dict[str, Callable[[pl.DataFrame], bytes]] = {
         ".csv": lambda table: _csv(table, ","),
         ".tsv": lambda table: _csv(table, "\t"),
@@ -49,14 +53,16 @@ def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
     to_bytes = formats[out.suffix.lower()]
 
     def write(table: pl.DataFrame) -> None:
-        aside = partial_path(out)
+        aside = out.with_name(out.name + ".new")
         try:
             aside.write_bytes(to_bytes(table))
             aside.replace(out)
-        except OSError:
+        except (OSError, KeyboardInterrupt):
             if aside.is_file():
                 aside.unlink()
             raise
+        if partial_path(out).is_file():  # what a search kept while it ran; until here it can go on
+            partial_path(out).unlink()
 
     return write
 
@@ -71,20 +77,34 @@ def partial_path(out: Path) -> Path:
     return out.with_name(out.name + ".partial")
 
 
-def write_notes(out: Path, notes: dict[str, Any]) -> Path:
-    """Write what a list rests on to `out`.json: a line above the header of a CSV would break readers that expect none.
+@contextmanager
+def notes_beside(out: Path | DatabaseTable, notes: dict[str, Any]) -> Iterator[None]:
+    """Put what a list rests on into `out`.json once the list is written; a list that is not written leaves no notes.
+
+    They are a file of their own, for a line above the header of a CSV would break readers that expect none. A table of a
+    database has none.
 
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     write_notes(Path(folder) / "links.csv", {"assumption": "Probabilities assume ..."}).name
-        'links.csv.json'
+        ...     out = Path(folder) / "links.csv"
+        ...     with notes_beside(out, {"assumption": "Probabilities assume ..."}):
+        ...         _ = out.write_text("source,target\\n")
+        ...     sorted(path.name for path in Path(folder).iterdir())
+        ['links.csv', 'links.csv.json']
     """
+    if isinstance(out, DatabaseTable):
+        yield
+        return
     path = out.with_name(out.name + ".json")
     aside = path.with_name(path.name + ".new")
-    aside.write_text(json.dumps(notes, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    try:
+        aside.write_text(json.dumps(notes, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+        yield
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
     aside.replace(path)
-    return path
 
 
 def write_partial(path: Path, table: pl.DataFrame, share: float, state: dict[str, Any]) -> None:

@@ -95,6 +95,7 @@ def calibration_samples(contest: Contest, winner: Contender, folds: Sequence[Con
         rehearsal.classes.ranges,
         rehearsal.split.message_graph_hash(),
         num_models=len(folds),
+        confidences=rehearsal.split.confidences(np.concatenate(edges)),
     )
     return moved_sample, of_mean
 

@@ -13,7 +13,7 @@ from linkodds.split import Split
 
 @final
 class MessageGraph:
-    """D^-1/2 (A + I) D^-1/2 of the symmetrised train edges, whole or with some train edges hidden.
+    """D^-1/2 (A + I) D^-1/2 of the symmetrised train edges, by their strengths, whole or with some train edges hidden.
 
     A model that is trained to tell an edge which its own messages went over learns to read that edge back, and finds
     nothing where a pair is new. So the edges of a batch are hidden while it is trained on them, in both directions,
@@ -33,13 +33,14 @@ class MessageGraph:
     """
 
     def __init__(self, split: Split, device: torch.device | str) -> None:
-        graph, num_nodes = split.message_graph(), split.space.num_nodes
+        graph, num_nodes = split.propagated_graph(), split.space.num_nodes
         looped = sp.csr_array(graph.maximum(graph.T) + sp.eye_array(num_nodes, dtype=np.float32))
         looped.sort_indices()
         self._device = device
         self._starts = looped.indptr[:-1]
         self._rows = np.repeat(np.arange(num_nodes), np.diff(looped.indptr))
         self._columns = looped.indices
+        self._strengths = looped.data.astype(np.float32)
         self._pattern = SparseMatrix.from_scipy(looped, device)
         keys = self._rows * np.int64(num_nodes) + self._columns
         source, target = split.train[:, 0], split.train[:, 1]
@@ -66,6 +67,6 @@ class MessageGraph:
         return sp.csr_array((np.ones(len(columns), dtype=np.float32), columns, starts), shape=self._pattern.shape)
 
     def _kept(self, hidden: NDArray[np.int64]) -> NDArray[np.float32]:
-        kept = np.ones(len(self._columns), dtype=np.float32)
+        kept = self._strengths.copy()
         kept[self._places[hidden].ravel()] = 0.0
         return kept

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from linkodds.database_urls import without_password
 from linkodds.errors import OptionError
 from linkodds.history import Epoch
 
@@ -140,14 +141,17 @@ def mlflow_log(uri: str, name: str, say: Callable[[str], None]) -> Iterator[Mlfl
         raise OptionError(
             "--mlflow: MLflow is not installed here; pip install 'linkodds[track]', or leave the option out."
         ) from error
+    problem = None
     try:
         client = MlflowClient(tracking_uri=uri)
         known = client.get_experiment_by_name(EXPERIMENT)
         experiment = client.create_experiment(EXPERIMENT) if known is None else known.experiment_id
         run = client.create_run(experiment, run_name=name).info.run_id
     except (MlflowException, OSError, ImportError) as error:
-        raise OptionError(f"--mlflow {uri}: no run can be made there: {_first_line(error)}") from error
-    log = MlflowLog(client, experiment, run, say)
+        problem = without_password(f"--mlflow {uri}: no run can be made there: {_first_line(error)}", uri)
+    if problem is not None:
+        raise OptionError(problem)  # not from the error, which repeats the URI with its password
+    log = MlflowLog(client, experiment, run, lambda line: say(without_password(line, uri)))
     try:
         yield log
     except BaseException as error:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
-from linkodds.errors import OptionError, UnknownNode
+from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.graph import Graph
 
 
@@ -55,9 +55,15 @@ class NodeEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
 
         Raises:
             UnknownNode: an id that the graph does not have.
+            DataError: rows of more than one id.
         """
         check_is_fitted(self, "predictor_")
-        names = np.asarray(X, dtype=object).ravel()
+        given = np.asarray(X, dtype=object)
+        if given.ndim not in (1, 2) or (given.ndim == 2 and given.shape[1] != 1):
+            raise DataError(
+                f"rows are node ids, shape (rows,) or (rows, 1), not {given.shape}; pairs have no embedding."
+            )
+        names = given.ravel()
         index = self.predictor_.run_.index
         rows = np.fromiter((index.get(str(name), -1) for name in names), dtype=np.int64, count=len(names))
         if (rows < 0).any():

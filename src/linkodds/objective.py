@@ -40,7 +40,13 @@ class Objective(Protocol):
 
 
 def objective_for(
-    name: str, edges: KnownPairs, config: FitConfig, *, device: torch.device, rng: np.random.Generator
+    name: str,
+    edges: KnownPairs,
+    config: FitConfig,
+    *,
+    device: torch.device,
+    rng: np.random.Generator,
+    confidences: NDArray[np.float64] | None = None,
 ) -> Objective:
     """The objective of a name, with its options.
 
@@ -50,12 +56,16 @@ def objective_for(
         config: positive_weight, zeros_per_edge and the options of subgraph.
         device: of the embeddings.
         rng: source of what is drawn.
+        confidences: shape (edges,), how sure each is: c of an edge and 1 - c of a zero. None: all are sure. Not for subgraph.
     """
     balanced = config.positive_weight == "balanced"
     if name == "all-pairs":
-        return AllPairs(edges, balanced=balanced, device=device)
+        return AllPairs(edges, balanced=balanced, device=device, confidences=confidences)
     if name == "sampled":
-        return Sampled(edges, zeros_per_edge=config.zeros_per_edge, device=device, rng=rng)
+        per_edge = config.zeros_per_edge
+        return Sampled(edges, zeros_per_edge=per_edge, device=device, rng=rng, confidences=confidences)
+    if confidences is not None:
+        raise ValueError("the subgraph objective takes all edges as sure")
     weights = node_weights(edges, by=config.subgraph_by, alpha=config.subgraph_alpha)
     return Subgraph(edges, num_drawn=config.subgraph_nodes, weights=weights, balanced=balanced, device=device, rng=rng)
 
@@ -72,24 +82,37 @@ class AllPairs:
         edges: train edges, canonical.
         balanced: weigh edges so that they count as much as the zeros.
         tile: rows and columns of logits that are made at a time; None suits the device.
+        confidences: shape (edges,): an edge of confidence c is c of an edge (weight w c) and 1 - c of a zero.
     """
 
-    def __init__(self, edges: KnownPairs, *, balanced: bool, device: torch.device, tile: Tile | None = None) -> None:
+    def __init__(
+        self,
+        edges: KnownPairs,
+        *,
+        balanced: bool,
+        device: torch.device,
+        tile: Tile | None = None,
+        confidences: NDArray[np.float64] | None = None,
+    ) -> None:
         self.space = edges.space
-        self.entries = SparseMatrix.from_pairs(edges.pairs, edges.space.num_nodes, device)
-        others = edges.num_absent
-        self.edge_weight = others / len(edges.pairs) if balanced else 1.0
-        self.total_weight = self.edge_weight * len(edges.pairs) + others
-        self.effective_odds = self.edge_weight * len(edges.pairs) / others
+        self.entries = SparseMatrix.from_pairs(edges.pairs, edges.space.num_nodes, device, confidences)
+        self.is_sure = confidences is None
+        sure: float = len(edges.pairs) if confidences is None else float(confidences.sum())
+        others = edges.num_absent + (len(edges.pairs) - sure)
+        self.edge_weight = others / sure if balanced else 1.0
+        self.total_weight = self.edge_weight * sure + others
+        self.effective_odds = self.edge_weight * sure / others
         self.tile = tile
 
     def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         """The loss, a scalar; differentiable in all four arguments."""
         zeros = zeros_everywhere(source, target, scale, bias, space=self.space, tile=self.tile)
-        # The edges are among "everywhere": they are put in as edges and taken out as zeros.
-        edges = entries_cost(
-            source, target, scale, bias, entries=self.entries, as_edges=self.edge_weight, as_zeros=-1.0
-        )
+        # The edges are among "everywhere": they are put in as edges and taken out as zeros, as far as they are sure.
+        as_edges: float | Tensor = self.edge_weight
+        as_zeros: float | Tensor = -1.0
+        if not self.is_sure:
+            as_edges, as_zeros = self.edge_weight * self.entries.values, -self.entries.values
+        edges = entries_cost(source, target, scale, bias, entries=self.entries, as_edges=as_edges, as_zeros=as_zeros)
         return (zeros + edges) / self.total_weight
 
 
@@ -103,23 +126,41 @@ class Sampled:
         edges: train edges, canonical.
         zeros_per_edge: at least 1.
         rng: source of the zeros.
+        confidences: shape (edges,): an edge of confidence c is c of an edge, and 1 - c of what a pair weighs as a zero.
     """
 
     def __init__(
-        self, edges: KnownPairs, *, zeros_per_edge: int, device: torch.device, rng: np.random.Generator
+        self,
+        edges: KnownPairs,
+        *,
+        zeros_per_edge: int,
+        device: torch.device,
+        rng: np.random.Generator,
+        confidences: NDArray[np.float64] | None = None,
     ) -> None:
         self.known = edges
-        self.entries = SparseMatrix.from_pairs(edges.pairs, edges.space.num_nodes, device)
+        self.entries = SparseMatrix.from_pairs(edges.pairs, edges.space.num_nodes, device, confidences)
+        self.is_sure = confidences is None
         self.num_zeros = zeros_per_edge * len(edges.pairs)
+        self.weight_of_zero = self.num_zeros / edges.num_absent
         self.total_weight = float(len(edges.pairs) + self.num_zeros)
         self.effective_odds = 1.0 / zeros_per_edge
+        if confidences is not None:
+            sure = float(confidences.sum())
+            zeros = self.num_zeros + self.weight_of_zero * (len(edges.pairs) - sure)
+            self.total_weight, self.effective_odds = sure + zeros, sure / zeros
         self.edge_weight = 1.0
         self.device = device
         self.rng = rng
 
     def __call__(self, source: Tensor, target: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
         """The loss, a scalar; differentiable in all four arguments."""
-        edges = entries_cost(source, target, scale, bias, entries=self.entries, as_edges=1.0)
+        as_edges: float | Tensor = 1.0
+        as_zeros: float | Tensor = 0.0
+        if not self.is_sure:
+            as_edges, as_zeros = self.entries.values, self.weight_of_zero * (1.0 - self.entries.values)
+        ends = source, target
+        edges = entries_cost(*ends, scale, bias, entries=self.entries, as_edges=as_edges, as_zeros=as_zeros)
         zeros = entries_cost(source, target, scale, bias, entries=self.draw(), as_zeros=1.0)
         return (edges + zeros) / self.total_weight
 

@@ -90,6 +90,10 @@ class OwnEncoder:
             table = None if width is None else nn.init.xavier_uniform_(torch.empty(num_nodes, width))
         if not isinstance(module, nn.Module):
             raise OptionError(f"{self.name}: the function made {type(module).__name__}, which is no torch.nn.Module.")
+        if not hasattr(module, "encode") and type(module).forward is nn.Module.forward:
+            raise OptionError(
+                f"{self.name}: {type(module).__name__} has neither encode nor forward; give it encode(x, edge_index)."
+            )
         return ModuleEncoder(module, None if table is None else nn.Parameter(table), str(self.name))
 
     def _table_width(self) -> int | None:
@@ -142,7 +146,15 @@ class ModuleEncoder(nn.Module):
             raise ModelError(
                 f"{self.called}: encode returned {what}; it has to return a tensor of shape ({num_nodes}, dim), one row a node."
             )
-        return outputs
+        if not outputs.is_floating_point():
+            raise ModelError(f"{self.called}: encode returned {outputs.dtype}; embeddings are real numbers, float32.")
+        is_trained = noise is not None and torch.is_grad_enabled()
+        if is_trained and not outputs.requires_grad and any(each.requires_grad for each in self.parameters()):
+            raise ModelError(
+                f"{self.called}: what encode returned has no gradient, so nothing in it would be trained; look for detach, "
+                "no_grad or numpy. Where it should stay as it is, say OwnEncoder(module.requires_grad_(False), table=None)."
+            )
+        return outputs.float()
 
     def dim(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, *, directed: bool) -> int:
         """Dimensions of the embeddings, which are asked for twice.

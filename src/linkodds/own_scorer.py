@@ -72,8 +72,7 @@ class OwnScorer:
         """
         function = self.function
         if self.fit is not None:
-            order = np.argsort(split.space.keys(split.train))
-            function = self.fit(Graph(graph_ids, split.train[order], split.space, features))
+            function = self.fit(_of_train_edges(graph_ids, split, features))
         assert function is not None
         assert self.name is not None
         scorer = FunctionScorer(function, split.space, self.values, self.name)
@@ -114,6 +113,21 @@ class OwnScorer:
             "OwnScorer(fit=...) is handed them."
         )
         return Finding("own-scorer", "warning", message, remedy, float(held_out))
+
+
+def _of_train_edges(graph_ids: NDArray[np.object_], split: Split, features: Any) -> Graph:
+    """The train edges with their times and weights, and all nodes."""
+    keys = split.space.keys(split.train)
+    order = np.argsort(keys)
+    times, weights = split.times, split.weights
+    return Graph(
+        graph_ids,
+        split.train[order],
+        split.space,
+        features,
+        times=None if times is None else times.of("train").of(order),
+        weights=None if weights is None else weights.among(np.searchsorted(weights.keys, keys[order])),
+    )
 
 
 def called(name: str | None, given: Any) -> str:

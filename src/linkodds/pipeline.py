@@ -15,6 +15,7 @@ from linkodds.contest import Contender, Contest
 from linkodds.costs import Costs
 from linkodds.database_urls import Database
 from linkodds.decision import parse_rule
+from linkodds.edge_weights import refuse_what_ignores
 from linkodds.errors import InvertedRanking, OptionError
 from linkodds.evaluation import Evaluation
 from linkodds.findings import Finding
@@ -26,6 +27,7 @@ from linkodds.non_edge_scores import TallyRunner
 from linkodds.own_encoder import OwnEncoder
 from linkodds.own_scorer import OwnScorer
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
+from linkodds.relations import refuse_what_ignores_kinds
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
 from linkodds.split import Split
@@ -46,6 +48,11 @@ class ReadingOptions:
     bipartite: bool | None = None
     features: Path | None = None
     query: str | None = None
+    time: str | None = None
+    weight: str | None = None
+    weight_as: str | None = None
+    relation: str | None = None
+    predict_kind: str | None = None
 
 
 def fit_run(
@@ -109,6 +116,11 @@ def fit_run(
             bipartite=reading.bipartite,
             feature_scaling=config.feature_scaling,
             query=reading.query,
+            time=reading.time,
+            weight=reading.weight,
+            weight_as=reading.weight_as,
+            relation=reading.relation,
+            predict_kind=reading.predict_kind,
         )
     return fit_graph(
         graph,
@@ -164,6 +176,7 @@ def fit_graph(
     _refuse_for_own(config, own)
     if config.tune:
         refuse_without_options(config.model)
+    _refuse_what_ignores(graph, config, own)
     device = choose_device(config.device)
     for finding in graph.findings:
         say(finding.message)
@@ -206,6 +219,16 @@ def _refuse_for_own(config: FitConfig, own: OwnEncoder | OwnScorer | None) -> No
             "--time-budget is spent as counted work, and what a model of your own takes cannot be counted beforehand; "
             "say epochs instead."
         )
+
+
+def _refuse_what_ignores(graph: Graph, config: FitConfig, own: OwnEncoder | OwnScorer | None) -> None:
+    """Raise where the model would pass over the weights or the other kinds of edges."""
+    if graph.weights is None and graph.others is None:
+        return
+    num_features = None if graph.features is None else graph.features.matrix.shape[1]
+    decodes = isinstance(own, OwnEncoder) and own.decodes(graph.num_nodes, num_features)
+    refuse_what_ignores(graph.weights, config, has_features=graph.features is not None, decodes=decodes)
+    refuse_what_ignores_kinds(graph.others, config, decodes=decodes)
 
 
 @contextmanager

@@ -33,6 +33,8 @@ class Points:
     weights: Floats
     targets: Floats
     num_edges: int
+    num_independent: float
+    """Edges that weigh alike and would leave as much open as these: all of them where all weigh alike."""
     num_scored: float
     separated: bool
     sampled: tuple[tuple[slice, float], ...]
@@ -47,14 +49,14 @@ class Points:
 
     def score_covariance(self, of_edges: Floats, of_non_edges: Floats) -> Floats:
         """Covariance of the weighted sum of per-point scores, (points, k) each: edges drawn, non-edges known or sampled."""
-        parts = [(of_edges, self.weights[: self.num_edges], 1 / max(self.num_edges - 1, 1))]
+        parts = [(of_edges, self.weights[: self.num_edges], 1 / max(self.num_independent - 1, 1))]
         of_strata = self.weights[self.num_edges :]
         parts += [(of_non_edges[where], of_strata[where], variance) for where, variance in self.sampled]
         return np.asarray(sum(variance * w.sum() ** 2 * _covariance(rows, w) for rows, w, variance in parts))
 
 
 def weighted_points(held_out: Sequence[HeldOut], prevalence: float) -> Points:
-    """The points of one or more folds: edges are pooled, folds weigh alike in the non-edges."""
+    """The points of one or more folds: edges are pooled, by their confidences; folds weigh alike in the non-edges."""
     edges = np.concatenate([sample.edge_logits for sample in held_out]).astype(np.float64)
     strata = [(part, sample.non_edges.num_non_edges) for sample in held_out for part in sample.non_edges.parts]
     parts = [part.bins.points() for part, _ in strata]
@@ -62,13 +64,17 @@ def weighted_points(held_out: Sequence[HeldOut], prevalence: float) -> Points:
     mass = np.concatenate([w / total for (_, w), (_, total) in zip(parts, strata, strict=True)]) / len(held_out)
     ends = np.cumsum([0, *(len(z) for z, _ in parts)]).tolist()
     separated = bool(non_edges.max() <= edges.min() or edges.max() <= non_edges.min())
+    confidences = _confidences(held_out)
     n, m = len(edges), sum(part.num_scored for part, _ in strata)
     target_of_edge, target_of_non_edge = ((n + 1) / (n + 2), 1 / (m + 2)) if separated else (1.0, 0.0)
     return Points(
         logits=np.concatenate([edges, non_edges]),
-        weights=np.concatenate([np.full(n, prevalence / n), (1 - prevalence) * mass]),
+        weights=np.concatenate([prevalence * confidences, (1 - prevalence) * mass])
+        if confidences is not None
+        else np.concatenate([np.full(n, prevalence / n), (1 - prevalence) * mass]),
         targets=np.concatenate([np.full(n, target_of_edge), np.full(len(non_edges), target_of_non_edge)]),
         num_edges=n,
+        num_independent=float(n) if confidences is None else float(1 / np.square(confidences).sum()),
         num_scored=float(m),
         separated=separated,
         sampled=tuple(
@@ -76,6 +82,15 @@ def weighted_points(held_out: Sequence[HeldOut], prevalence: float) -> Points:
             for (part, _), start, stop in zip(strata, ends[:-1], ends[1:], strict=True)
         ),
     )
+
+
+def _confidences(held_out: Sequence[HeldOut]) -> Floats | None:
+    """Shape (edges,), of all folds, with the sum 1; None where nothing says how sure the edges are."""
+    if all(sample.confidences is None for sample in held_out):
+        return None
+    parts = [np.ones(sample.num_edges) if sample.confidences is None else sample.confidences for sample in held_out]
+    values: Floats = np.concatenate(parts)
+    return np.asarray(values / values.sum())
 
 
 def _covariance(rows: Floats, weights: Floats) -> Floats:
@@ -98,7 +113,7 @@ def fit_platt(points: Points) -> LineFit | None:
         return None
     if points.separated or np.ptp(z[edges]) == 0:
         # Edges that all look alike, or lie beyond the line's steep part, have no spread of their own: take the model's.
-        of_scores = line.information * float(w[edges].sum()) / points.num_edges
+        of_scores = line.information * float(w[edges].sum()) / points.num_independent
     else:
         of_scores = points.score_covariance(line.edge_scores, line.non_edge_scores)
     slope_error, intercept_error = (Z95 * np.sqrt(np.diag(line.covariance(of_scores)))).tolist()

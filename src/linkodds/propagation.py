@@ -51,9 +51,14 @@ class SparseMatrix:
         return SparseMatrix.from_rows(matrix.indptr, matrix.indices, matrix.data, shape=matrix.shape, device=device)
 
     @staticmethod
-    def from_pairs(pairs: Pairs, num_nodes: int, device: torch.device | str = "cpu") -> "SparseMatrix":
-        """A matrix of shape (nodes, nodes) with an entry 1 for each of the pairs, in row order whatever their order."""
-        ones = np.ones(len(pairs), dtype=np.float32)
+    def from_pairs(
+        pairs: Pairs,
+        num_nodes: int,
+        device: torch.device | str = "cpu",
+        values: NDArray[np.floating] | None = None,
+    ) -> "SparseMatrix":
+        """A matrix of shape (nodes, nodes) with an entry 1, or its value, for each of the pairs, in row order."""
+        ones = np.ones(len(pairs), dtype=np.float32) if values is None else values.astype(np.float32)
         matrix = sp.csr_array((ones, (pairs[:, 0], pairs[:, 1])), shape=(num_nodes, num_nodes))
         return SparseMatrix.from_scipy(matrix, device)
 
@@ -182,7 +187,7 @@ def normalized_adjacency(message_graph: sp.csr_array) -> sp.csr_array:
     The self-loops serve propagation only: they are never targets.
 
     Args:
-        message_graph: shape (nodes, nodes), 0/1.
+        message_graph: shape (nodes, nodes), 0/1, or strengths with the mean 1.
     Returns:
         The same shape, CSR float32. An isolated node keeps its own features (entry 1 on the diagonal).
     Example:

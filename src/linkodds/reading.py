@@ -1,7 +1,6 @@
 """Reading: files, databases and in-memory tables become edges, a list of nodes or a list of pairs, always with text ids."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,18 @@ from numpy.typing import NDArray
 from linkodds.database_urls import Database, place_of
 from linkodds.databases import read_database
 from linkodds.delimited import is_text_file, read_table
+from linkodds.edge_columns import EdgeColumns, edges_of_table, in_order_of_ids
 from linkodds.errors import DataError, MalformedFile, OptionError
-from linkodds.findings import Finding
 from linkodds.interop import (
     EdgeList,
     as_array,
     edges_of_adjacency,
     edges_of_networkx,
     edges_of_pyg,
-    ignored_columns,
     is_networkx,
     is_pyg,
 )
-from linkodds.tables import NOISE, Table, is_frame, load_sparse, read_bytes, require_file, table_of_frame
+from linkodds.tables import NOISE, is_frame, load_sparse, read_bytes, require_file, table_of_frame
 
 EDGE_FORMATS = (
     ".csv .tsv .txt (also .gz), .parquet, .npz (SciPy adjacency), .graphml, .gml, or a database "
@@ -43,6 +41,11 @@ def read_edges(
     delimiter: str | None = None,
     directed: bool = False,
     query: str | None = None,
+    time: str | int | None = None,
+    weight: str | int | None = None,
+    weight_as: str | None = None,
+    relation: str | int | None = None,
+    predict_kind: str | None = None,
 ) -> EdgeList:
     """Edges of a file or of an object, as they stand there; of a database in the order of their ids.
 
@@ -58,6 +61,11 @@ def read_edges(
         delimiter: of the columns; None detects it.
         directed: edges have a direction.
         query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
+        time: column of the times, by name or number, of a table; None where there is none.
+        weight: column of the weights, likewise.
+        weight_as: confidence or strength.
+        relation: column of the kinds of edges, likewise.
+        predict_kind: the kind that is predicted; None: the one with most rows.
     Raises:
         MalformedFile: a file that cannot be read as what its name says, with line, column and value.
         DatabaseError: a database that cannot be reached or read.
@@ -68,8 +76,9 @@ def read_edges(
         >>> edges.ids.tolist(), edges.pairs.tolist()
         (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
     """
-    read = _read(edges, source, target, header, delimiter, directed, query)
-    return _in_order_of_ids(read) if isinstance(_place_of(edges), Database) else read
+    columns = EdgeColumns(source, target, time, weight, weight_as, relation, predict_kind)
+    read = _read(edges, columns, header, delimiter, directed, query, warns_of_times=True)
+    return in_order_of_ids(read) if isinstance(_place_of(edges), Database) else read
 
 
 def _place_of(edges: Any) -> Any:
@@ -78,18 +87,21 @@ def _place_of(edges: Any) -> Any:
 
 def _read(
     edges: Any,
-    source: str | int | None,
-    target: str | int | None,
+    columns: EdgeColumns,
     header: bool | None,
     delimiter: str | None,
     directed: bool,
     query: str | None,
+    *,
+    warns_of_times: bool = False,
 ) -> EdgeList:
-    options = {"source": source, "target": target, "header": header, "delimiter": delimiter}
+    options = {"--source": columns.source, "--target": columns.target, "--no-header": header, "--delimiter": delimiter}
+    options |= dict(columns.beside_ends)
     edges = _place_of(edges)
     if isinstance(edges, Database):
-        _refuse({"header": header, "delimiter": delimiter}, "a database")
-        return _edges_of_table(read_database(edges, query), source, target, directed)
+        _refuse({"--no-header": header, "--delimiter": delimiter}, "a database")
+        table = read_database(edges, query)
+        return edges_of_table(table, columns, directed=directed, warns_of_times=warns_of_times)
     if query is not None:
         raise OptionError(
             "--query is for a database: postgresql://, sqlite:/// or duckdb:/// in the place of the file."
@@ -97,14 +109,15 @@ def _read(
     if isinstance(edges, Path):
         path = edges
         if is_text_file(path) or path.suffix.lower() == ".parquet":
-            table = read_table(path, header=header, delimiter=delimiter, ids=(source, target))
-            return _edges_of_table(table, source, target, directed)
+            ids, named = (columns.source, columns.target), [name for _, name in columns.beside_ends]
+            table = read_table(path, header=header, delimiter=delimiter, ids=ids, named=named)
+            return edges_of_table(table, columns, directed=directed, warns_of_times=warns_of_times)
         require_file(path)
         _refuse(options, path.name)
         return _read_graph_file(path, directed)
     if is_frame(edges):
-        _refuse({"header": header, "delimiter": delimiter}, "a data frame")
-        return _edges_of_table(table_of_frame(edges), source, target, directed)
+        _refuse({"--no-header": header, "--delimiter": delimiter}, "a data frame")
+        return edges_of_table(table_of_frame(edges), columns, directed=directed, warns_of_times=warns_of_times)
     _refuse(options, f"a {type(edges).__name__}")
     if is_pyg(edges):
         return edges_of_pyg(edges, directed=directed)
@@ -119,7 +132,7 @@ def _read(
             "a pandas or polars table, a NetworkX graph, a SciPy sparse matrix, PyG data, pairs of shape (edges, 2)."
         )
     text = pl.DataFrame({"source": [_text(u) for u in pairs[:, 0]], "target": [_text(v) for v in pairs[:, 1]]})
-    return _edges_of_table(table_of_frame(text), None, None, directed)
+    return edges_of_table(table_of_frame(text), EdgeColumns(), directed=directed)
 
 
 def read_pairs(
@@ -150,7 +163,7 @@ def read_pairs(
         return nothing, nothing
     # A matrix of pairs need not be symmetric, a graph file keeps the direction that it has.
     is_matrix = sp.issparse(pairs) or (isinstance(pairs, str | Path) and Path(pairs).suffix.lower() == ".npz")
-    read = _read(pairs, source, target, header, delimiter, is_matrix, query)
+    read = _read(pairs, EdgeColumns(source, target), header, delimiter, is_matrix, query)
     return read.ids[read.pairs[:, 0]], read.ids[read.pairs[:, 1]]
 
 
@@ -192,85 +205,6 @@ def read_nodes(nodes: Any) -> NDArray[np.object_]:
     if not names:
         raise MalformedFile(f"{place}: no node; expected one id a line.")
     return np.array(names, dtype=object)
-
-
-def id_columns(table: Table, source: str | int | None, target: str | int | None) -> tuple[int, int]:
-    """Places of the two columns of ids.
-
-    Args:
-        table: an edge list.
-        source: name of the first; None takes the first that has a name.
-        target: name of the second.
-    Raises:
-        MalformedFile: there are no two columns, or none of this name.
-        OptionError: one column for both.
-    """
-    if len(table.names) < 2:
-        raise MalformedFile(
-            f"{table.place}: one column only ({', '.join(table.names)}); an edge list has two columns of ids."
-        )
-    chosen = [
-        None if name is None else table.position(name, option=option)
-        for name, option in ((source, "--source"), (target, "--target"))
-    ]
-    # A column without a name is a row index that some program wrote, so it is no default.
-    free = [i for i, name in enumerate(table.names) if name != "" and i not in chosen]
-    positions = [free.pop(0) if place is None and free else place for place in chosen]
-    if None in positions or positions[0] == positions[1]:
-        raise OptionError(f"{table.place}: --source and --target are two columns, not {source!r} twice.")
-    first, second = (int(place) for place in positions if place is not None)
-    return first, second
-
-
-def _edges_of_table(table: Table, source: str | int | None, target: str | int | None, directed: bool) -> EdgeList:
-    first, second = id_columns(table, source, target)
-    frame = table.load([first, second])
-    if not frame.height:
-        raise DataError(f"{table.place} has no row.")
-    columns = [frame.get_column(str(i)) for i in (first, second)]
-    for position, column in zip((first, second), columns, strict=True):
-        empty = (column == "").arg_max()
-        if empty is not None and column[empty] == "":
-            raise MalformedFile(
-                f"{table.where(empty)}, column {table.names[position]!r}: an empty id. "
-                f"Fill it in or delete the {table.unit}."
-            )
-    ids, pairs = _number_ids(columns[0], columns[1])
-    ignored = [name for i, name in enumerate(table.names) if i not in (first, second)]
-    findings = [ignored_columns(ignored)] if ignored else []
-    lower = [name.lower() for name in table.names]
-    if source is None and target is None and {"source", "target"} <= set(lower) and lower[first] != "source":
-        used = f"{table.names[first]!r} and {table.names[second]!r}"
-        message = f"{table.place} has columns 'source' and 'target', but the first two are {used}."
-        findings.append(
-            Finding("reading", "warning", message, "Pass --source source --target target if those are meant.")
-        )
-    layout = f"{table.layout or 'table'}, columns {table.names[first]!r} and {table.names[second]!r}"
-    return EdgeList(ids, pairs, directed, table.where, layout=layout, findings=tuple(findings))
-
-
-def _in_order_of_ids(edges: EdgeList) -> EdgeList:
-    order = pl.Series(edges.ids.tolist(), dtype=pl.String).arg_sort().to_numpy()
-    rank = np.empty(len(order), dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    keys = rank[edges.pairs[:, 0]] * np.int64(len(order)) + rank[edges.pairs[:, 1]]
-    keys.sort()
-    pairs = np.column_stack(np.divmod(keys, len(order)))
-    place = edges.where(0).rsplit(", ", 1)[0]  # rows are counted as they were sent, which another time may be otherwise
-    return replace(edges, ids=edges.ids[order], pairs=pairs, where=lambda _: place)
-
-
-def _number_ids(source: pl.Series, target: pl.Series) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """Distinct ids in order of first appearance, and the rows as places in them."""
-    cells = pl.concat([source.rename("id"), target.rename("id")])
-    codes = cells.cast(pl.Categorical).to_physical().to_numpy().reshape(2, -1).T.ravel()
-    distinct, first, place = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(distinct), dtype=np.int64)
-    rank[order] = np.arange(len(distinct))
-    row, end = np.divmod(first[order], 2)
-    ids = np.array(cells.gather(row + end * len(source)).to_list(), dtype=object)
-    return ids, rank[place].reshape(-1, 2)
 
 
 def _read_graph_file(path: Path, directed: bool) -> EdgeList:

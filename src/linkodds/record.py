@@ -25,6 +25,7 @@ from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, OWN_ENCODE
 from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
 from linkodds.degree_term import DegreeTerm
+from linkodds.edge_weights import EdgeWeights
 from linkodds.errors import BrokenRun, LinkoddsError, RunError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.features import Features
@@ -34,10 +35,12 @@ from linkodds.history import history_csv
 from linkodds.non_edges import degrees_of
 from linkodds.pair_scoring import embeddings_of, mean_pair_scorer
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.relations import OtherEdges
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanOddsScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
 from linkodds.stack import StackScorer
 from linkodds.structural_gae import StructuralScorer
+from linkodds.times import SplitTimes
 from linkodds.trees import MAX_BYTES, forests_text, read_forests
 
 FORMAT = "linkodds.run/1"
@@ -206,7 +209,10 @@ def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.ob
     """What is known before training: nodes.parquet, split.npz and, when these are there, config.yaml."""
     nodes = pl.DataFrame({"index": np.arange(len(ids)), "id": pl.Series(ids.tolist(), dtype=pl.String)})
     partial.write("nodes.parquet", parquet_bytes(nodes))
-    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS}))
+    times = {} if split.times is None else split.times.to_arrays()
+    weights = {} if split.weights is None else split.weights.to_arrays()
+    others = {} if split.others is None else split.others.to_arrays()
+    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS} | times | weights | others))
     partial.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
 
@@ -291,7 +297,11 @@ def _read(path: Path) -> Run:
     space = PairSpace(len(ids), facts["directed"], tuple(facts["sides"]) if facts["sides"] else None)
     with np.load(path / "split.npz", allow_pickle=False) as parts:
         by_part = {part: _read_part(parts[part], space) for part in PARTS}
-    split = Split(**by_part, space=space, folds=int(config.get("folds", 1)))
+        times, edge_weights = SplitTimes.from_arrays(dict(parts)), EdgeWeights.from_arrays(dict(parts))
+        others = OtherEdges.from_arrays(dict(parts), space)
+    split = Split(
+        **by_part, space=space, folds=int(config.get("folds", 1)), times=times, weights=edge_weights, others=others
+    )
     with np.load(path / "scores.npz", allow_pickle=False) as arrays:
         scores = _read_scores(dict(arrays))
     test, *calibration = scores

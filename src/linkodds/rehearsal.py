@@ -22,6 +22,7 @@ from linkodds.scoring import Scorer
 from linkodds.search import MAX_LINKS
 from linkodds.split import Split, split_edges
 from linkodds.strata import Strata, draw_strata
+from linkodds.time_split import split_by_time
 
 SAMPLE_SHARE = 20
 SEARCHED = 20
@@ -62,7 +63,7 @@ class Rehearsal:
         single: bool = False,
         split: Split | None = None,
     ) -> "Rehearsal":
-        """Split a graph, and draw the non-edges as the config says.
+        """Split a graph, by time where its edges have times, and draw the non-edges as the config says.
 
         Args:
             graph: what is learnt.
@@ -74,7 +75,9 @@ class Rehearsal:
         Raises:
             OptionError: folds of a model that has none.
         """
-        if split is None:
+        if split is None and graph.times is not None:
+            split = split_by_time(graph, fractions=config.split)
+        elif split is None:
             split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
         is_single = single or config.model in ON_HIDDEN_EDGES
         if is_single and (config.folds or 1) > 1:
@@ -129,7 +132,12 @@ class Rehearsal:
         )
         return {
             part: HeldOut(
-                logits[part], scores, self.classes.of_pairs(pairs), self.classes.ranges, split.message_graph_hash()
+                logits[part],
+                scores,
+                self.classes.of_pairs(pairs),
+                self.classes.ranges,
+                split.message_graph_hash(),
+                confidences=split.confidences(pairs),
             )
             for part, pairs in parts.items()
         }

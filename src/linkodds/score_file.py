@@ -20,7 +20,7 @@ from linkodds.contest import entries
 from linkodds.decision import STANDARD_RULES, decide, parse_rule
 from linkodds.delimited import read_table
 from linkodds.doctor import conclude, diagnose_values
-from linkodds.errors import DataError, MalformedFile, OptionError
+from linkodds.errors import DataError, MalformedFile, OptionError, UnknownNode
 from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.findings import Finding
 from linkodds.fit import Say
@@ -95,7 +95,14 @@ def read_scores(path: Path, graph: Graph, held_out: Any = None) -> ScoreFile:
         MalformedFile: a missing column, a value that is no finite number, a pair with two values, or no pair of the graph.
         UnknownNode: an id that the graph does not have.
         DataError: held-out edges that are none, or nothing that says which edges the scorer knew.
+        OptionError: a graph with times, weights or kinds of edges: nothing of a score file would look at them.
     """
+    for what, option in ((graph.times, "time"), (graph.weights, "weight"), (graph.others, "relation")):
+        if what is not None:
+            raise OptionError(
+                f"{path.name}: every edge of a score file counts the same, and --held-out says which are the later ones; read "
+                f"the graph without {option}= (column {what.column!r})."
+            )
     table = read_table(path, ids=("source", "target"))
     named = {name.lower(): position for position, name in enumerate(table.names)}
     kinds = [kind for kind in COLUMNS if kind in named]
@@ -107,8 +114,7 @@ def read_scores(path: Path, graph: Graph, held_out: Any = None) -> ScoreFile:
     frame = table.load([named["source"], named["target"], named[kinds[0]]])
     source, target, given = frame.get_columns()
     values = given.cast(float, strict=False).fill_null(float("nan")).to_numpy()
-    ends = graph.index_of([*source.to_list(), *target.to_list()])
-    space, pairs = graph.space, np.column_stack(np.split(ends, 2))
+    space, pairs = graph.space, _places(graph, source.to_list(), target.to_list(), table.place)
     pairs = space.canonical(pairs)
     wrong = ~np.isfinite(values) | ~space.is_admissible(pairs)
     if kinds[0] == "probability":
@@ -145,8 +151,9 @@ def read_scores(path: Path, graph: Graph, held_out: Any = None) -> ScoreFile:
             graph.edges[:0],
             graph.edges[~space.contains(pairs, graph.edges)],
         )
-    ids = np.column_stack(read_pairs(held_out))
-    hidden = np.unique(space.canonical(graph.index_of(ids.ravel().tolist()).reshape(-1, 2)), axis=0)
+    source_ids, target_ids = read_pairs(held_out)
+    which = f"--held-out {held_out}" if isinstance(held_out, str | Path) else "--held-out"
+    hidden = np.unique(space.canonical(_places(graph, source_ids.tolist(), target_ids.tolist(), which)), axis=0)
     strange = ~space.contains(graph.edges, hidden)
     if strange.any():
         u, v = graph.ids[hidden[int(np.argmax(strange))]]
@@ -159,6 +166,19 @@ def read_scores(path: Path, graph: Graph, held_out: Any = None) -> ScoreFile:
     kept = is_hidden | ~is_edge  # the values of edges that it knew say nothing
     missed = hidden[~space.contains(pairs, hidden)]
     return ScoreFile(path.name, graph, pairs[kept], values[kept], kinds[0], is_hidden[kept], missed, known)
+
+
+def _places(graph: Graph, source: list[str], target: list[str], place: str) -> NDArray[np.int64]:
+    """Node numbers of pairs of ids, shape (pairs, 2)."""
+    names = [*source, *target]
+    found = graph.find_index(names)
+    if (found < 0).any():
+        k = int(np.argmax(found < 0))
+        raise UnknownNode(
+            f"{place}, row {k % len(source) + 1}: {names[k]!r} is no node of --edges, which have {graph.num_nodes:,}, the first "
+            f"{graph.ids[0]!r}. {int((found < 0).sum()):,} such id(s)."
+        )
+    return np.column_stack(np.split(found, 2))
 
 
 def what_is_scored(file: ScoreFile, said: Scored | None) -> Scored:
@@ -204,7 +224,7 @@ def evaluate_file(
     lowest = float(values.min())
 
     def looked_up(pairs: Pairs) -> NDArray[np.float64]:
-        asked = file.graph.space.keys(pairs)
+        asked = file.graph.space.keys(file.graph.space.canonical(pairs))
         at = np.minimum(np.searchsorted(keys, asked), len(keys) - 1)
         return np.where(keys[at] == asked, values[at], lowest)  # known edges, which no figure is about
 

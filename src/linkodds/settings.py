@@ -17,6 +17,7 @@ from linkodds.pair_scoring import decoder_facts
 from linkodds.propagation import choose_kernel
 from linkodds.resuming import hash_of_features
 from linkodds.split import Split
+from linkodds.times import facts_of_times
 from linkodds.training import TrainedModel
 from linkodds.tuning import Tuned
 
@@ -56,6 +57,9 @@ def settings_of_fit(
             "sides": list(graph.space.sides) if graph.space.sides else None,
             "feature_scaling": features.scaling if features else None,
             "features_hash": hash_of_features(features),
+            **({} if graph.times is None else {"time": facts_of_times(graph.times)}),
+            **({} if graph.weights is None else {"weights": graph.weights.facts()}),
+            **({} if graph.others is None else {"relation": graph.others.facts()}),
         },
         "message_graph_hash": split.message_graph_hash(),
         "device": device.type,

@@ -7,9 +7,12 @@ from itertools import combinations
 import numpy as np
 import scipy.sparse as sp
 
+from linkodds.edge_weights import EdgeWeights, Floats
 from linkodds.errors import DegenerateGraph, OptionError, OverlappingParts
 from linkodds.graph import Graph
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.relations import OtherEdges
+from linkodds.times import SplitTimes
 
 PARTS = ("train", "validation", "calibration", "test")
 
@@ -30,6 +33,9 @@ class Split:
         space: the admissible pairs.
         folds: 1, or the number of models that each leave out another share of train and calibration together, see
             `dealt`; train and calibration are then those of the first of them.
+        times: of the edges, where they were split by time.
+        weights: of the edges, where they have some.
+        others: edges of other kinds, which carry messages.
     Raises:
         OverlappingParts: two parts share an edge.
     Example:
@@ -45,6 +51,9 @@ class Split:
     test: Pairs
     space: PairSpace
     folds: int = 1
+    times: SplitTimes | None = None
+    weights: EdgeWeights | None = None
+    others: OtherEdges | None = None
 
     def __post_init__(self) -> None:
         for a, b in combinations(PARTS, 2):
@@ -59,9 +68,27 @@ class Split:
         """All recorded edges: what is struck out of the non-edges of an evaluation and of a search."""
         return KnownPairs(self.space, np.concatenate([getattr(self, part) for part in PARTS]))
 
+    def propagated_graph(self) -> sp.csr_array:
+        """As `message_graph`, with the strengths of the edges where they have some, of mean 1, and with edges of other kinds."""
+        own = adjacency(self.train, self.space, self.strengths())
+        return own if self.others is None else sp.csr_array(own.maximum(adjacency(self.others.pairs, self.space)))
+
     def message_graph(self) -> sp.csr_array:
         """Train edges as a 0/1 CSR matrix, float32, shape (nodes, nodes); symmetric unless the graph is directed."""
         return adjacency(self.train, self.space)
+
+    def confidences(self, pairs: Pairs) -> Floats | None:
+        """Shape (pairs,): how sure these edges are; None where nothing says so."""
+        if self.weights is None or self.weights.role != "confidence":
+            return None
+        return self.weights.of(self.space.keys(pairs))
+
+    def strengths(self) -> Floats | None:
+        """Shape (train edges,): how much each carries, with the mean 1; None where nothing says so."""
+        if self.weights is None or self.weights.role != "strength":
+            return None
+        values = self.weights.of(self.space.keys(self.train))
+        return np.asarray(values / values.mean())
 
     def message_graph_hash(self) -> str:
         """SHA-256 of the sorted train edges: scores made on different message graphs must not meet.
@@ -73,7 +100,8 @@ class Split:
             hashes = "".join(rotation.message_graph_hash() for rotation in self.rotations())
             return hashlib.sha256(hashes.encode()).hexdigest()
         keys = np.sort(self.space.keys(self.train))
-        return hashlib.sha256(f"{self.space}".encode() + keys.tobytes()).hexdigest()
+        others = b"" if self.others is None else self.others.pairs.tobytes()
+        return hashlib.sha256(f"{self.space}".encode() + keys.tobytes() + others).hexdigest()
 
     def dealt(self, folds: int) -> "Split":
         """The same validation and test edges, with all train and calibration edges dealt into folds (cross-fitting).
@@ -95,9 +123,15 @@ class Split:
             raise OptionError(f"--folds takes 1 to {most} for this split, not {folds}.")
         if folds == 1:
             return self
+        if self.times is not None:
+            raise OptionError(
+                "--folds deals edges of all times anew, which a split by time forbids; leave --folds out."
+            )
         pool = np.concatenate([self.calibration, self.train])
         size = len(np.array_split(pool, folds)[0])
-        return Split(pool[size:], self.validation, pool[:size], self.test, self.space, folds)
+        return Split(
+            pool[size:], self.validation, pool[:size], self.test, self.space, folds, None, self.weights, self.others
+        )
 
     def rotations(self) -> list["Split"]:
         """One split a fold: it calibrates on that fold, and trains and passes messages on all others.
@@ -112,12 +146,13 @@ class Split:
         ):
             held_out = np.zeros(len(pool), dtype=np.bool_)
             held_out[inside] = True
-            result.append(Split(pool[~held_out], self.validation, pool[held_out], self.test, self.space))
+            parts = pool[~held_out], self.validation, pool[held_out], self.test
+            result.append(Split(*parts, self.space, weights=self.weights, others=self.others))
         return result
 
 
-def adjacency(edges: Pairs, space: PairSpace) -> sp.csr_array:
-    """The edges as a 0/1 CSR matrix, float32, shape (nodes, nodes); symmetric unless the space is directed.
+def adjacency(edges: Pairs, space: PairSpace, values: Floats | None = None) -> sp.csr_array:
+    """The edges as a CSR matrix, float32, shape (nodes, nodes); symmetric unless the space is directed. Without values 0/1.
 
     Example:
         >>> adjacency(np.array([[0, 1]]), PairSpace(2)).toarray()
@@ -128,7 +163,10 @@ def adjacency(edges: Pairs, space: PairSpace) -> sp.csr_array:
     if not space.directed:
         source, target = np.concatenate([source, target]), np.concatenate([target, source])
     shape = (space.num_nodes, space.num_nodes)
-    return sp.csr_array((np.ones(len(source), dtype=np.float32), (source, target)), shape=shape)
+    ones = np.ones(len(source), dtype=np.float32)
+    if values is not None:
+        ones = np.tile(values, len(source) // max(len(values), 1)).astype(np.float32)
+    return sp.csr_array((ones, (source, target)), shape=shape)
 
 
 def split_edges(
@@ -165,4 +203,4 @@ def split_edges(
     while sum(sizes) >= len(edges):
         sizes[int(np.argmax(sizes))] -= 1
     validation, calibration, test, train = np.split(edges, np.cumsum(sizes))
-    return Split(train, validation, calibration, test, graph.space)
+    return Split(train, validation, calibration, test, graph.space, weights=graph.weights, others=graph.others)

@@ -49,6 +49,8 @@ def print_summary(evaluation: Mapping[str, Any], console: Console) -> None:
             for fifth in evaluation["degree_bins"]
         )
         console.print(Text(f"observed / expected in fifths of the edges by degree: {', '.join(fifths)}\n"))
+    if evaluation.get("time"):
+        console.print(_horizon_table(evaluation["time"]))
     if evaluation.get("baselines"):
         console.print(_baselines_table(evaluation))
     if evaluation.get("decisions"):
@@ -117,6 +119,26 @@ def _baselines_table(evaluation: Mapping[str, Any]) -> Table:
     for row in comparison(evaluation):
         style = "bold" if row.is_model else ""
         table.add_row(Text(row.name), number_text(row.average_precision), number_text(row.roc_auc), style=style)
+    return table
+
+
+def _horizon_table(time: Mapping[str, Any]) -> Table:
+    table = Table(
+        box=box.SIMPLE,
+        title="by horizon: test edges by their distance from the end of the train edges",
+        title_justify="left",
+        title_style="bold",
+    )
+    for name in ("times", "after", "edges", "average precision", "ROC AUC", "recall of the decision"):
+        table.add_column(name, justify="left" if name == "times" else "right")
+    for row in time["horizon"]:
+        low, high = (plain_text(each, 40) for each in row["after_train_end"])
+        table.add_row(
+            Text(" to ".join(dict.fromkeys(plain_text(row[end], 40) for end in ("from", "to")))),
+            Text(" to ".join(dict.fromkeys((low, high)))),
+            number_text(row["num_edges"]),
+            *(number_text(number_of(row[name])) for name in ("average_precision", "roc_auc", "recall")),
+        )
     return table
 
 

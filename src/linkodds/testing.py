@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from linkodds.config import FitConfig
 from linkodds.features import Features
+from linkodds.function_scoring import FunctionScorer
 from linkodds.given_again import given_again, name_of, own_of
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
@@ -57,7 +58,10 @@ def check_encoder(model: Any, *, num_features: int | None = None, epochs: int = 
     """
     own = own_of(model)
     if not isinstance(own, OwnEncoder):
-        raise AssertionError(f"check_encoder takes a module or an OwnEncoder, not {type(model).__name__}")
+        raise AssertionError(
+            f"check_encoder takes a module or an OwnEncoder, not {type(model).__name__}; "
+            "wrap a function that makes a module: OwnEncoder(function)"
+        )
     graph = planted_groups(num_features)
     run = _fitted(graph, own, epochs)
     _check_run(run, _fitted(graph, own, epochs))
@@ -120,7 +124,13 @@ def check_finds_groups(scorer: Scorer, split: Split) -> None:
 
 
 def check_order_of_ends(scorer: Scorer, pairs: Pairs) -> None:
-    """(u, v) and (v, u) have one logit, where edges have no direction."""
+    """(u, v) and (v, u) have one logit, where edges have no direction.
+
+    A function is always asked with the smaller node number first, so here it is asked itself.
+    """
+    if isinstance(scorer, FunctionScorer):
+        there, back = scorer.given(pairs), scorer.given(np.ascontiguousarray(pairs[:, ::-1]))
+        _check_close(there, back, "the order of the ends changes a value", 1e-6)
     _check_close(scorer.logits(pairs), scorer.logits(pairs[:, ::-1]), "the order of the ends changes a logit", 1e-12)
 
 

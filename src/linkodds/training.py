@@ -12,7 +12,7 @@ from torch import Tensor
 
 from linkodds.autoencoder import Autoencoder, encoder_inputs
 from linkodds.checkpoint import Checkpoint, Recorder, TrainingState
-from linkodds.config import FitConfig
+from linkodds.config import TABLES, FitConfig
 from linkodds.doctor import diagnose_latents
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.features import Features
@@ -33,7 +33,10 @@ ALL_PAIRS_LIMIT = 20_000_000
 """The objective `auto` takes all pairs up to this many, a few tenths of a second an epoch on two cores."""
 
 PENALTIES = (0.9, 0.4, 0.18)
-"""L2 penalties that a signed-gae tries, in units of `noise_decay`, from strong to weak."""
+"""L2 penalties that a table tries, in units of `noise_decay`, from strong to weak."""
+
+KL_SHARE = 1 / 40
+"""So much of these penalties a signed-vgae takes as the weight of its KL: what is drawn about the means holds them back too."""
 
 VALIDATION_NON_EDGES = 500_000
 """Size of the fixed sample of non-edges that validation uses while training; all of them where there are fewer."""
@@ -195,7 +198,7 @@ def train(
     """Train an autoencoder on the message graph of a split and keep the epoch with the best validation average precision.
 
     Args:
-        name: gae, vgae, linear-gae, linear-vgae or signed-gae.
+        name: gae, vgae, linear-gae, linear-vgae, signed-gae or signed-vgae.
         split: train edges carry the messages and are the targets; validation edges choose the epoch.
         features: or None for a learned table.
         config: sizes, rates and limits.
@@ -216,11 +219,13 @@ def train(
     known = KnownPairs(split.space, split.train)
     zeros = np.random.default_rng(zeros_seed)  # all that is random in an objective: its state is in the checkpoints
     objective_name = choose_objective(config, split.space)
-    objective = objective_for(objective_name, known, config, device=device, rng=zeros)
+    objective = objective_for(
+        objective_name, known, config, device=device, rng=zeros, confidences=split.confidences(split.train)
+    )
     num_nodes, num_features = split.space.num_nodes, None if features is None else features.matrix.shape[1]
     weights_rng = torch_rng(weight_seed, torch.device("cpu"))
     inputs = encoder_inputs(features, device)
-    propagation = SparseMatrix.from_scipy(normalized_adjacency(split.message_graph()), device)
+    propagation = SparseMatrix.from_scipy(normalized_adjacency(split.propagated_graph()), device)
     encoder = None
     if own is not None:
         encoder = own.build(num_nodes, num_features, weights_rng).to(device)
@@ -236,14 +241,17 @@ def train(
         encoder=encoder,
     ).to(device)
     model.prepare(propagation, inputs)
+    # The KL of a variational table is its penalty: the same prior, on the means and on what they may be off by.
+    is_prior = model.variational and name in TABLES
     weight_decay = config.weight_decay
     if weight_decay is None:
-        weight_decay = penalty * noise_decay(objective, known)
+        weight_decay = penalty * (KL_SHARE if is_prior else 1.0) * noise_decay(objective, known)
     assert config.learning_rate is not None
     assert config.validate_every is not None
+    kl_weight = weight_decay * objective.total_weight if is_prior else config.beta
     guard = Safeguard(
         model,
-        weight_decay=weight_decay,
+        weight_decay=0.0 if is_prior else weight_decay,
         learning_rate=config.learning_rate,
         schedule=config.schedule,
         epochs=config.epochs,
@@ -260,7 +268,7 @@ def train(
             start = time.perf_counter()
             embeddings, kl_nats = model.sample(propagation, inputs, noise)
             reconstruction = objective(*model.decoder.factors(*model.ends(embeddings)))
-            kl = config.beta * min(1.0, epoch / max(config.warm_up, 1)) * kl_nats / objective.total_weight
+            kl = kl_weight * min(1.0, epoch / max(config.warm_up, 1)) * kl_nats / objective.total_weight
             loss = reconstruction + kl
             event = guard.step(loss, kl_nats, epoch=epoch)
             seconds = time.perf_counter() - start

@@ -15,7 +15,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from linkodds.config import AUTOENCODERS, BASELINES, STACK, VARIATIONAL, FitConfig
+from linkodds.config import AUTOENCODERS, BASELINES, STACK, TABLES, VARIATIONAL, FitConfig
 from linkodds.contest import HELD_OUT, Contender, Contest
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.findings import Finding
@@ -84,7 +84,7 @@ def search_space(name: str, config: FitConfig, *, is_all_pairs: bool, has_featur
     """The options of a model that are searched: those it has, less those that were given.
 
     Args:
-        name: gae, vgae, linear-gae, linear-vgae or signed-gae.
+        name: gae, vgae, linear-gae, linear-vgae, signed-gae or signed-vgae.
         config: an option that was set, to something else than auto or null, is given.
         is_all_pairs: whether the objective looks at all pairs; only then have edges a weight.
         has_features: whether there are any to leave out.
@@ -93,7 +93,7 @@ def search_space(name: str, config: FitConfig, *, is_all_pairs: bool, has_featur
         ['dropout', 'learning_rate', 'positive_weight', 'weight_decay']
     """
     space: dict[str, Domain] = {"learning_rate": Range(0.002, 0.1), "dim": (16, 32, 64, 128, 256)}
-    if name == "signed-gae":
+    if name in TABLES:
         space["weight_decay"] = Range(0.05, 2.0)
         if has_features:
             space[WITH_FEATURES] = (True, False)
@@ -104,11 +104,11 @@ def search_space(name: str, config: FitConfig, *, is_all_pairs: bool, has_featur
             space["positive_weight"] = ("none", "balanced")
     if name in ("gae", "vgae"):
         space["hidden"] = (32, 64, 128, 256)
-    if name in VARIATIONAL:
+    if name in VARIATIONAL and name not in TABLES:
         space["beta"] = Range(0.001, 1.0)
     given = {option for option in config.model_fields_set if getattr(config, option) not in (None, "auto")}
     return {
-        PENALTY if (name, option) == ("signed-gae", "weight_decay") else option: domain
+        PENALTY if name in TABLES and option == "weight_decay" else option: domain
         for option, domain in space.items()
         if option not in given
     }

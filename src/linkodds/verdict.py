@@ -101,6 +101,8 @@ def verdict(evaluation: Mapping[str, Any]) -> Verdict:
         details.insert(
             0, f"Do not use these numbers yet: {', '.join(map(plain_text, errors))} is reported as an error below."
         )
+    if (future := _future(evaluation)) is not None:
+        details.append(future)
     tone: Tone = "mixed"
     if errors or ranking == "worse":
         tone = "bad"
@@ -244,6 +246,19 @@ def _first_hundred(evaluation: Mapping[str, Any]) -> str:
     return (
         f"In the rehearsal, at {rate}, {found} of its first 100 candidates were held-out edges{few}, "
         f"where a random order finds {by_chance}."
+    )
+
+
+def _future(evaluation: Mapping[str, Any]) -> str | None:
+    """What was learnt when and measured when, of a split by time."""
+    time = evaluation.get("time")
+    if not time:
+        return None
+    train, test = time["parts"]["train"], time["parts"]["test"]
+    ends = [plain_text(each, 40) for each in (train["last"], test["first"], test["last"])]
+    return (
+        f"The split is by time (column {plain_text(time['column'], 40)!r}): learnt from edges up to {ends[0]}, measured on those "
+        f"from {ends[1]} to {ends[2]}. Claims about the future rest on this split alone."
     )
 
 

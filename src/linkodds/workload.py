@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from linkodds.config import LEAST_BATCHES, NUM_LAYERS, NUM_PROPAGATIONS, PAIR_MODELS, VARIATIONAL, FitConfig
+from linkodds.config import LEAST_BATCHES, NUM_LAYERS, NUM_PROPAGATIONS, PAIR_MODELS, TABLES, VARIATIONAL, FitConfig
 from linkodds.features import Features
 from linkodds.split import Split
 
@@ -170,7 +170,7 @@ class Sizes:
         assert config.hidden is not None
         nodes = split.space.num_nodes
         matrix = None if features is None else features.matrix
-        encoder: Literal["two-layer", "linear", "free", "mixing"] = "free" if name == "signed-gae" else "two-layer"
+        encoder: Literal["two-layer", "linear", "free", "mixing"] = "free" if name in TABLES else "two-layer"
         columns = config.hidden
         if name in PAIR_MODELS:
             encoder, columns = "mixing", config.dim * (1 + split.space.directed)

@@ -53,6 +53,7 @@ class Command(TyperCommand):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; see `explain` for what becomes of exceptions."""
         try:
+            _refuse_urls_as_files(ctx.params)
             result = super().invoke(ctx)
             sys.stdout.flush()  # here, where a full disk or a closed pipe still becomes a message
             return result
@@ -94,6 +95,20 @@ def explain(error: Exception) -> tuple[str, int]:
     ), 1
 
 
+def _refuse_urls_as_files(params: dict[str, Any]) -> None:
+    from linkodds.database_urls import shows_a_url
+    from linkodds.errors import OptionError
+
+    for name, value in params.items():
+        given = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(each, Path) and shows_a_url(each) for each in given):
+            what = "RUN" if name in ("run", "runs") else f"--{name.replace('_', '-')}"
+            raise OptionError(
+                f"{what} takes the name of a file or directory, not a URL. Edges and pairs are read from databases, and --to "
+                "writes links into them."
+            )
+
+
 def _is_for_typer(error: Exception) -> bool:
     """Whether typer itself has the right words or exit code for it: usage errors, exits, a closed pipe."""
     if isinstance(error, OSError):
@@ -119,7 +134,7 @@ def _what_is_left(params: dict[str, Any]) -> str:
     left = f"{_partial(out)} holds what was done so far"
     if "models" in params:
         return f"{left}; the same command with --resume goes on"
-    if "edges" in params:
+    if "edges" in params and "run" not in params:
         return f"{left}; go on with: linkodds fit {shlex.quote(str(params['edges']))} --out {out} --resume"
     if "resume" in params:
         return f"{left}: the best of the pairs seen; the same command with --resume goes on"

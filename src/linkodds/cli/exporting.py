@@ -28,8 +28,8 @@ def export(
 ) -> None:
     """Write a run for another program: the recorded edges with the best new links, the embeddings, or an index of these."""
     from linkodds.exporting import export_run
-    from linkodds.inference import Assumption
     from linkodds.record import load_run
+    from linkodds.restating import Assumption
 
     loaded = load_run(run)
     deployment = Assumption.from_text(prevalence, expected_missing, label_frequency).deployment(loaded)

@@ -42,6 +42,11 @@ def fit(
     directed: opt.Directed = False,
     bipartite: opt.Bipartite = None,
     features: opt.Features = None,
+    time: opt.Time = None,
+    weight: opt.Weight = None,
+    weight_as: opt.WeightAs = None,
+    relation: opt.Relation = None,
+    predict_kind: opt.PredictKind = None,
     feature_scaling: opt.FeatureScaling = None,
     model: opt.Model = None,
     decoder: opt.Decoder = None,
@@ -164,6 +169,11 @@ def fit(
         "bipartite": bipartite,
         "features": features,
         "query": query,
+        "time": time,
+        "weight": weight,
+        "weight_as": weight_as,
+        "relation": relation,
+        "predict_kind": predict_kind,
     }
     before = {} if left is None else left.reading
     known: dict[str, Any] = {

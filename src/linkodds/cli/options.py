@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linkodds.database_urls import Database, database_of, place_of
+from linkodds.database_urls import Database, database_of, is_database_url, place_of
 from linkodds.errors import OptionError
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def read_place(text: str) -> Place:
 
 def read_table_url(text: str) -> Database:
     """A table of a database, as it is typed."""
+    if not is_database_url(text):
+        raise typer.BadParameter("--to takes the URL of a database, and this is none; for a file use --out FILE.")
     try:
         return database_of(text).with_table("--to")
     except OptionError as error:
@@ -125,6 +127,42 @@ Features = Annotated[
         metavar="FILE", help="Node features: .csv or .parquet with an id column, .npz or .npy.", rich_help_panel=_GRAPH
     ),
 ]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL",
+        help="Column of times (integers, numbers, ISO dates): split by time, train first, test last.",
+        rich_help_panel=_GRAPH,
+    ),
+]
+Weight = Annotated[
+    str | None, typer.Option(metavar="COL", help="Column of weights of the edges.", rich_help_panel=_GRAPH)
+]
+WeightAs = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="confidence (a probability: weighs loss and calibration) or strength (weighs messages).",
+        rich_help_panel=_GRAPH,
+    ),
+]
+Relation = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COL", help="Column of kinds: one is predicted, the others carry messages.", rich_help_panel=_GRAPH
+    ),
+]
+PredictKind = Annotated[
+    str | None,
+    typer.Option(
+        "--predict",
+        "--predict-kind",
+        metavar="KIND",
+        help="The kind that is predicted.",
+        show_default="the one with most rows",
+        rich_help_panel=_GRAPH,
+    ),
+]
 FeatureScaling = Annotated[
     str | None, typer.Option(metavar="NAME", help="auto, none, standard or row.", rich_help_panel=_GRAPH)
 ]
@@ -134,8 +172,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME",
-        help="auto, structural-gae, stack, signed-gae, refined-gae, ncn, gae, vgae, linear-gae, linear-vgae, or a baseline: "
-        "degree, common-neighbors, adamic-adar, resource-allocation, l3, katz, ppr, feature-cosine.",
+        help="auto, structural-gae, stack, signed-gae, signed-vgae, refined-gae, ncn, gae, vgae, linear-gae, linear-vgae, or a "
+        "baseline: degree, common-neighbors, adamic-adar, resource-allocation, l3, katz, ppr, feature-cosine.",
         rich_help_panel=_MODEL,
     ),
 ]

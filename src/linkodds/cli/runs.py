@@ -41,6 +41,7 @@ def evaluate(
     out: opt.ScoresOut = None,
     decision: opt.DecisionRule = None,
     seed: opt.ScoresSeed = 0,
+    force: opt.Force = False,
     as_json: opt.AsJson = False,
 ) -> None:
     """Print the evaluation of a run, at its own base rate or at another; or audit error-controlled selection.
@@ -67,18 +68,19 @@ def evaluate(
             out=out,
             decision=decision,
             seed=seed,
+            force=force,
             as_json=as_json,
         )
         return
     of_scores = {"--edges": edges, "--held-out": held_out, "--scored": scored, "--nodes": nodes, "--out": out}
     given = [name for name, value in (of_scores | {"--decision": decision}).items() if value is not None]
-    if run is None or given or directed or seed:
+    if run is None or given or directed or seed or force:
         raise OptionError(
             "evaluate takes a RUN, or --scores FILE with --edges EDGES"
             + (f"; {', '.join(given)} belong(s) to --scores." if given else ".")
         )
-    from linkodds.inference import Assumption, evaluate_run
     from linkodds.record import load_run
+    from linkodds.restating import Assumption, evaluate_run
 
     assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
     if fdr is not None:
@@ -169,8 +171,9 @@ def predict(
     Rows with an id that the graph does not have stay empty, are counted, and make the exit code 1; so do rows that
     are no pair of the graph. With --features pairs may name new nodes too; nothing is guaranteed for these.
     """
-    from linkodds.inference import Assumption, predict_run
+    from linkodds.inference import predict_run
     from linkodds.record import load_run
+    from linkodds.restating import Assumption
 
     loaded = load_run(run)
     place = _place_to_write(out, to, append, loaded)
@@ -235,7 +238,8 @@ def _new_nodes(
 def find(
     run: opt.RunDirectory,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="List to write: .csv, .tsv, .parquet, .jsonl or .graphml.")
+        Path | None,
+        typer.Option(metavar="FILE", help="List to write: .csv, .tsv, .parquet, .jsonl, .graphml, .cyjs or .cx2."),
     ] = None,
     to: opt.ToTable = None,
     append: opt.Append = False,
@@ -300,10 +304,11 @@ def find(
     """New links: the best of all pairs without a recorded edge; with --features those of new nodes alone."""
     from linkodds.error_control import list_links, mode_of_list
     from linkodds.errors import OptionError
-    from linkodds.inference import Assumption, find_run, find_run_of_new_nodes
-    from linkodds.link_files import table_writer, write_notes
+    from linkodds.inference import find_run, find_run_of_new_nodes
+    from linkodds.link_files import notes_beside, table_writer
     from linkodds.listing import Scope
     from linkodds.record import load_run
+    from linkodds.restating import Assumption
 
     assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
     scope = Scope(from_nodes, to_nodes, within_hops, per_node)
@@ -333,9 +338,8 @@ def find(
                 search=search,
                 on_block=on_block,
             )
-        if isinstance(place, Path):
-            write_notes(place, controlled.to_json())
-        writer(controlled.table)
+        with notes_beside(place, controlled.to_json()):
+            writer(controlled.table)
         _print_list(controlled, place, as_json)
         return
     if top is None and decision is None and per_node is None:

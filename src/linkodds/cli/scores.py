@@ -18,6 +18,7 @@ def evaluate_scores(
     out: Path | None,
     decision: str | None,
     seed: int,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Read, see which pairs are scored, evaluate, print; see `linkodds.score_file`.
@@ -50,6 +51,8 @@ def evaluate_scores(
         raise OptionError(
             f"--out takes a score for every candidate: a run looks at all pairs, and {scores.name} has some."
         )
+    if force and out is None:
+        raise OptionError("--force replaces the run that --out names; give both or none.")
     if kind == "top":
         if held_out is None:
             raise OptionError("--scored top needs --held-out FILE: else nobody can tell which edges the list missed.")
@@ -62,7 +65,7 @@ def evaluate_scores(
             say(finding["message"])
         return
     if kind == "all":
-        partial = None if out is None else PartialRun(out, force=False)
+        partial = None if out is None else PartialRun(out, force=force)
         evaluation = evaluate_file(file, config, partial=partial, progress=say).evaluation
     else:
         evaluation = evaluate_sample(file, config).to_json()

@@ -42,7 +42,7 @@ def serve(
 ) -> None:
     """Show runs as a page with a JSON API: threshold, partners of a node, odds of pairs, new links. Ctrl-C stops it."""
     from linkodds.errors import OptionError
-    from linkodds.inference import Assumption
+    from linkodds.restating import Assumption
     from linkodds.serving.guard import Access
     from linkodds.serving.limits import LIMITS
 

@@ -81,6 +81,7 @@ def render_report(run: ReportSource, exhibits: Exhibits) -> str:
         ratio=ratio_text,
         metrics=_metric_groups(evaluation),
         split=_split_rows(evaluation),
+        time=evaluation.get("time"),
         folds=evaluation["model"].get("folds", 1),
         figures=draw_all(run, exhibits),
         threshold=Markup(_json(exhibits.threshold)),

@@ -52,7 +52,7 @@ def cost_rows(cost: Mapping[str, Any]) -> list[tuple[str, float | None, float | 
 def _reading_flag(name: str, value: Any) -> str:
     if isinstance(value, bool):
         return f"--{name}" if value else f"--no-{name}"
-    return f"--{name} {_argument(value)}"
+    return f"--{name.replace('_', '-')} {_argument(value)}"
 
 
 def _argument(value: Any) -> str:

@@ -16,11 +16,12 @@ from linkodds.deployment import Deployment
 from linkodds.errors import UnkeptPromise
 from linkodds.evidence import Evidence
 from linkodds.exhibits import exhibits_of, threshold_of
-from linkodds.inference import Assumption, decision_of, evaluate_run, score_pairs
+from linkodds.inference import score_pairs
 from linkodds.nearby import neighbor_matrix
 from linkodds.partners import find_partners
 from linkodds.record import Run, load_run
 from linkodds.report import render_report
+from linkodds.restating import Assumption, decision_of, evaluate_run
 from linkodds.search import Ends
 from linkodds.verdict import METRICS, base_rates, best_baseline, verdict
 from linkodds.wording import interval_of, number_of, plain_text, quantity_text

@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 
 from linkodds.delimited import has_rows, is_text_file, table_of_text
+from linkodds.edge_columns import id_columns
 from linkodds.errors import DataError, MalformedFile, OptionError
-from linkodds.reading import id_columns
 from linkodds.sharded.store import Block, Made, text_bytes
 from linkodds.tables import Table, read_parquet, require_file, table_of_frame
 
