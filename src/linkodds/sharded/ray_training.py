@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,14 +172,17 @@ class RayTrainer:
             ),
         )
         try:
-            trainer.fit()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # of Ray, about its own options
+                trainer.fit()
         except Exception as error:
             cause = _own_error(error)
             if cause is not None:
                 raise cause from None
             raise RunError(
-                f"--engine ray: training was lost {_FAILURES + 1} times ({str(error).strip().splitlines()[-1]}). Run the same "
-                "command again with --resume: it goes on with the last checkpoint."
+                f"--engine ray: the training failed, started again up to {_FAILURES} times "
+                f"({str(error).strip().splitlines()[-1]}). Run the same command again with --resume: it goes on with the last "
+                "checkpoint."
             ) from error
 
 
