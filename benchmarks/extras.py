@@ -66,6 +66,11 @@ duckdb.connect("edges.duckdb").read_csv("edges.csv").create("edges")'""",
         "linkodds fit duckdb:///edges.duckdb?table=edges --out from-table --model gae --epochs 5",
         "linkodds find from-table --top 3 --to sqlite:///links.db?table=links",
     ],
+    "ray": [
+        f"""python -c '{FIT}
+graph.to_polars().write_csv("edges.csv")'""",
+        "linkodds fit edges.csv --out sharded --engine ray --threads 1 --model linear-gae --epochs 5",
+    ],
     "anndata": [
         f"""python -c '{FIT}
 import anndata

@@ -123,6 +123,25 @@ def assemble(
     return Assembled(ids, pairs, space, scaled, tuple(findings), times, weights, other_edges)
 
 
+def align_features(ids: NDArray[np.object_], features: FeatureTable) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
+    """All ids, those with a feature row only at the end, and the row of each.
+
+    Args:
+        ids: of the edges, in order.
+        features: as read.
+    Raises:
+        BadFeatures: a node without a row, rows that fit no ids, values that are no finite numbers.
+    Example:
+        >>> table = FeatureTable("features", np.zeros((3, 1)), np.array(["c", "a", "b"], dtype=object))
+        >>> [each.tolist() for each in align_features(np.array(["b", "c"], dtype=object), table)]
+        [['b', 'c', 'a'], [2, 0, 1]]
+    """
+    edges = EdgeList(ids, np.empty((0, 2), dtype=np.int64), False, str)
+    row_ids = _ids_of_rows(features, edges, None)
+    features.refuse_not_finite(row_ids)
+    return _join_features(ids, features, row_ids, closed=False)
+
+
 def _first_edge(edges: EdgeList) -> Finding:
     source, target = edges.ids[edges.pairs[0]]
     layout = f" ({edges.layout})" if edges.layout else ""

@@ -76,7 +76,7 @@ def read_table(
                 f"{path.name}: --no-header and --delimiter are for text files; a Parquet file needs neither."
             )
         return read_parquet(path)
-    return _read_delimited(path, header, _check_delimiter(delimiter), ids, named)
+    return table_of_text(path, read_bytes(path), header=header, delimiter=delimiter, ids=ids, named=named)
 
 
 def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
@@ -116,14 +116,36 @@ def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
     )
 
 
-def _read_delimited(
+def table_of_text(
     path: Path,
-    header: bool | None,
-    separator: str | None,
-    ids: Sequence[str | int | None],
-    others: Sequence[str | int | None],
+    data: bytes,
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    ids: Sequence[str | int | None] = (None,),
+    named: Sequence[str | int | None] = (),
+    lines_before: int = 0,
 ) -> Table:
-    data, numbers, num_comments = _clean_lines(path, _read_text(path))
+    """Delimited text in memory as a table: a whole file, or some of its lines; the rules are in `read_table`.
+
+    Args:
+        path: where the text is from, for messages.
+        data: whole lines.
+        header: None detects it.
+        delimiter: None detects it.
+        ids: names of the id columns.
+        named: names of other columns that were asked for.
+        lines_before: lines of the file that come before, so that messages name the right ones.
+    Raises:
+        MalformedFile: as `read_table`.
+        OptionError: likewise.
+    Example:
+        >>> table_of_text(Path("edges.csv"), b"a,b\\nc,d\\n", header=False, ids=(None, None)).load([0, 1]).rows()
+        [('a', 'b'), ('c', 'd')]
+    """
+    separator = _check_delimiter(delimiter)
+    data, numbers, num_comments = _clean_lines(path, _as_text(path, data, lines_before))
+    numbers += lines_before
     sample = data[: _end_of_line(data, _SAMPLE)].decode()
     separator = separator or _sniff_delimiter(path, sample, int(numbers[0]))
     layout = f"{_DELIMITER_NAMES.get(separator, repr(separator))}-separated, "
@@ -165,13 +187,13 @@ def _read_delimited(
             "settle it with --delimiter."
         )
     head = [[cell.strip() for cell in row] for row in head]
-    named = [str(name) for name in (*ids, *others) if name is not None and not str(name).isdigit()]
+    asked = [str(name) for name in (*ids, *named) if name is not None and not str(name).isdigit()]
     if header is None:
-        header = any(name in head[0] for name in named) or looks_like_header(head, num_ids=len(ids))
+        header = any(name in head[0] for name in asked) or looks_like_header(head, num_ids=len(ids))
     names = tuple(head[0]) if header else tuple(str(i + 1) for i in range(width))
     skipped = int(header)
     if len(numbers) == skipped:
-        cure = "It needs rows." if named else "Pass --no-header if it is data."
+        cure = "It needs rows." if asked else "Pass --no-header if it is data."
         raise MalformedFile(f"{path.name}: a header line ({', '.join(names[:5])}) and no row below it. {cure}")
 
     def load(positions: list[int]) -> pl.DataFrame:
@@ -183,9 +205,18 @@ def _read_delimited(
     return Table(path.name, names, layout, "line", numbers[skipped:], load)
 
 
-def _read_text(path: Path) -> bytes:
+def has_rows(data: bytes) -> bool:
+    """Whether any line is neither blank nor a comment.
+
+    Example:
+        >>> has_rows(b"# nothing\\n\\n"), has_rows(b"a b\\n")
+        (False, True)
+    """
+    return any(line.strip() and not line.lstrip().startswith(b"#") for line in io.BytesIO(data))
+
+
+def _as_text(path: Path, data: bytes, lines_before: int) -> bytes:
     """UTF-8 bytes with line feeds only."""
-    data = read_bytes(path)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         data = data.decode("utf-16", errors="replace").encode()
     data = data.removeprefix(b"\xef\xbb\xbf")
@@ -201,7 +232,7 @@ def _read_text(path: Path) -> bytes:
             b"PK": "a zip, npz or xlsx file: save it as CSV",
         }
         kind = next((f" It looks like {name}." for magic, name in kinds.items() if data.startswith(magic)), "")
-        line = data.count(b"\n", 0, bad) + 1
+        line = data.count(b"\n", 0, bad) + 1 + lines_before
         raise MalformedFile(
             f"{path.name}, line {line}: byte 0x{data[bad]:02x} is no UTF-8 text."
             f"{kind or ' Save the table as UTF-8 text.'}"

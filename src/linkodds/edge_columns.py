@@ -77,10 +77,6 @@ def edges_of_table(table: Table, columns: EdgeColumns, *, directed: bool, warns_
         OptionError: a column that is asked for twice.
         DataError: no row.
     """
-    if len(table.names) < 2:
-        raise MalformedFile(
-            f"{table.place}: one column only ({', '.join(table.names)}); an edge list has two columns of ids."
-        )
     ends, beside = _places(table, columns)
     taken = [place for place in beside if place is not None]
     frame = table.load([*ends, *taken])  # at once: rows of a database may come in another order next time
@@ -113,8 +109,26 @@ def edges_of_table(table: Table, columns: EdgeColumns, *, directed: bool, warns_
     return replace(read, findings=tuple(findings))
 
 
+def id_columns(table: Table, source: str | int | None, target: str | int | None) -> tuple[int, int]:
+    """Places of the two columns of ids.
+
+    Args:
+        table: an edge list.
+        source: name of the first; None takes the first that has a name.
+        target: name of the second.
+    Raises:
+        MalformedFile: there are no two columns, or none of this name.
+        OptionError: one column for both.
+    """
+    return _places(table, EdgeColumns(source, target))[0]
+
+
 def _places(table: Table, columns: EdgeColumns) -> tuple[tuple[int, int], tuple[int | None, ...]]:
     """Positions of the two ends, and of what is beside them."""
+    if len(table.names) < 2:
+        raise MalformedFile(
+            f"{table.place}: one column only ({', '.join(table.names)}); an edge list has two columns of ids."
+        )
     chosen = [
         None if name is None else table.position(name, option=option)
         for option, name in (("--source", columns.source), ("--target", columns.target))

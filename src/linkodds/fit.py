@@ -33,7 +33,7 @@ from linkodds.inductive import INDUCTIVE
 from linkodds.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
 from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
-from linkodds.model_fitting import ModelFitting
+from linkodds.model_fitting import ModelFitting, Trainer
 from linkodds.non_edges import draw_non_edges
 from linkodds.own_encoder import OwnEncoder
 from linkodds.own_scorer import OwnScorer, as_given, judged_values
@@ -54,6 +54,8 @@ Say = Callable[[str], None]
 OnStart = Callable[[str, int, Sequence[Epoch]], None]
 
 SAVED_NON_EDGES = 100_000
+DECOUPLED = "encoder.weights"
+"""Weights that only a decoupled model has; its hops are not kept, so it embeds no new nodes."""
 _DESIGNS = {"enumerated": "all enumerated", "sampled": "sampled", "stratified": "from strata"}
 
 
@@ -101,6 +103,7 @@ class Fit:
         self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
         self.say, self.on_start, self.on_epoch, self.own = say, on_start, on_epoch, own
         self.checkpoints: Checkpoints | None = None
+        self.trainer: Trainer | None = None
         self.features, self.findings = informative_features(graph)
         split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
         self.split_seed = split_seed
@@ -216,6 +219,7 @@ class Fit:
             on_start=self.on_start,
             on_epoch=self.on_epoch,
             checkpoints=self.checkpoints,
+            trainer=self.trainer,
             own=self.own,
             ids=self.graph.ids,
         )
@@ -326,7 +330,9 @@ def is_inductive(contender: Contender) -> bool:
     fitted = contender.fitted
     if isinstance(fitted, MeanModel):
         return all(is_inductive(each) for each in fitted.members)
-    return contender.name in INDUCTIVE and (not isinstance(fitted, TrainedModel) or fitted.uses_features)
+    if isinstance(fitted, TrainedModel) and (not fitted.uses_features or DECOUPLED in fitted.weights):
+        return False
+    return contender.name in INDUCTIVE
 
 
 def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:

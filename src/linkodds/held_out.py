@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from linkodds.errors import DegenerateGraph, NonFiniteScores
 from linkodds.logit_bins import Floats, LogitBins
-from linkodds.non_edge_scores import NonEdgeScores, StratumScores, score_non_edges
+from linkodds.non_edge_scores import NonEdgeScores, StratumScores, TallyRunner, score_non_edges
 from linkodds.non_edges import DegreeClasses, Design, NonEdges
 from linkodds.pairs import Pairs
 from linkodds.scoring import Scorer
@@ -108,6 +108,7 @@ class HeldOut:
         thresholds: Floats | tuple[float, ...] = (),
         message_graph_hash: str = "",
         threads: int | None = None,
+        runner: TallyRunner | None = None,
     ) -> "HeldOut":
         """Score held-out edges and non-edges in one pass.
 
@@ -119,6 +120,7 @@ class HeldOut:
             thresholds: decisions to be measured on these scores; their counts are exact too.
             message_graph_hash: `Split.message_graph_hash()`.
             threads: see `score_non_edges`; changes no number.
+            runner: see `score_non_edges`.
         Raises:
             DegenerateGraph: no edges.
             NonFiniteScores: a logit is NaN or infinite.
@@ -130,6 +132,7 @@ class HeldOut:
             anchors=np.concatenate([logits[np.isfinite(logits)], np.asarray(thresholds, dtype=np.float64)]),
             classes=classes,
             threads=threads,
+            runner=runner,
         )
         return HeldOut(
             edge_logits=logits,

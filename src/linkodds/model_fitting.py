@@ -98,6 +98,27 @@ class Hopeless(Exception):
         self.epochs = epochs
 
 
+class Trainer(Protocol):
+    """Trains an autoencoder in another way than in memory."""
+
+    def __call__(
+        self,
+        name: str,
+        split: Split,
+        features: Features | None,
+        config: FitConfig,
+        *,
+        seeds: np.random.SeedSequence,
+        device: torch.device,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        checkpoint: Checkpoint | None = None,
+        resumed: TrainingState | None = None,
+    ) -> TrainedModel:
+        """See `train`."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class ModelFitting:
     """What the fitting of all models shares.
@@ -116,6 +137,7 @@ class ModelFitting:
             which is empty unless it is resumed.
         on_epoch: called after every epoch.
         checkpoints: where the state of each training is kept, and taken from; None keeps it nowhere.
+        trainer: what trains instead of `train` and `train_pair_model`; None for these.
         own: the user's model where it is one; None: all are ours.
         ids: shape (nodes,), for a user's model alone.
         findings: gets what there is to say of trainings that a time budget made shorter.
@@ -136,6 +158,7 @@ class ModelFitting:
     on_start: Callable[[str, int, Sequence[Epoch]], None] | None = None
     on_epoch: Callable[[Epoch], None] | None = None
     checkpoints: Checkpoints | None = None
+    trainer: Trainer | None = None
     own: OwnEncoder | OwnScorer | None = None
     ids: NDArray[np.object_] = field(default_factory=lambda: np.zeros(0, dtype=object))
     findings: list[Finding] = field(default_factory=list)
@@ -323,8 +346,9 @@ class ModelFitting:
         objective = choose_objective(config.of_model(name), split.space)
         self.say(f"training {label}, {objective} objective ({split.space.num_pairs:,} pairs) on {self.device.type}")
         memory = Memory.here() if self.device.type == "cpu" else Memory(None, None)
-        for line in announcement(label, config.epochs, self._sizes(name), memory):
-            self.say(line)
+        if self.trainer is None:
+            for line in announcement(label, config.epochs, self._sizes(name), memory):
+                self.say(line)
         checkpoint = None if self.checkpoints is None else self.checkpoints.of(key, fold)
         resumed = self._resumed(checkpoint)
         if self.on_start is not None:
@@ -332,7 +356,8 @@ class ModelFitting:
         allowed = None if self.config.time_budget is None else config.epochs * self._epoch_seconds(name)
         clock = Clock(allowed, threads=torch.get_num_threads())
         with self.costs.stage("training"):
-            start = train_pair_model if name in PAIR_MODELS else partial(train, penalty=penalty)
+            in_memory: Trainer = train_pair_model if name in PAIR_MODELS else partial(train, penalty=penalty)
+            start = self.trainer or in_memory
             trained = start(
                 name,
                 split,

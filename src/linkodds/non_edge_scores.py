@@ -2,10 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -241,6 +241,7 @@ def score_non_edges(
     classes: DegreeClasses | None = None,
     threads: int | None = None,
     max_cells: int = MAX_CELLS,
+    runner: "TallyRunner | None" = None,
 ) -> NonEdgeScores:
     """Score every non-edge (or the sample) once, block by block, and keep counts only.
 
@@ -254,6 +255,7 @@ def score_non_edges(
         classes: degree classes for the bins; None puts everything in class 0.
         threads: how many blocks at a time; None takes the processors this process may use, at most 4.
         max_cells: pairs in a block, about.
+        runner: makes the tallies of groups of blocks in another way than on threads of this process.
     Returns:
         Counts at the distinct anchors and bins, weighted to all non-edges of the graph.
     Raises:
@@ -270,31 +272,103 @@ def score_non_edges(
     anchors = np.unique(anchors)
     exponent = -120
     tallies = []
-    for part in non_edges.parts:
+    for number, part in enumerate(non_edges.parts):
         chunks = non_edges.chunks(part, max_cells=max_cells)
         # The first block alone settles how fine the bins start: from then on every block starts alike, whatever the
         # order in which threads finish.
         total = _tally(non_edges.logits_by_class(scorer, next(chunks), classes), anchors, exponent)
         exponent = total.bins.exponent
+        if runner is not None:
+            of_groups = ChunkTallies(scorer, non_edges, number, classes, anchors, exponent, max_cells)
+            tallies.append(reduce(Tally.merged, runner(of_groups), total))
+            continue
 
-        def work(chunk: Block | Pairs, finest: int = exponent) -> _Tally:
+        def work(chunk: Block | Pairs, finest: int = exponent) -> Tally:
             return _tally(non_edges.logits_by_class(scorer, chunk, classes), anchors, finest)
 
-        tallies.append(reduce(_Tally.merged, in_order(work, chunks, threads), total))
+        tallies.append(reduce(Tally.merged, in_order(work, chunks, threads), total))
     return _scores(anchors, non_edges.parts, tallies)
 
 
+GROUPS = 64
+"""Groups of blocks that a runner gets for each part, at most; their number does not depend on who runs them."""
+
+
 @dataclass(frozen=True, eq=False)
-class _Tally:
+class Tally:
+    """Counts of some non-edges at all anchors, and their bins; what merges.
+
+    Args:
+        at_least: shape (anchors,): logits at or above each.
+        above: shape (anchors,): logits above each.
+        bins: sums over the logits.
+    """
+
     at_least: NDArray[np.int64]
     above: NDArray[np.int64]
     bins: BinSums
 
-    def merged(self, other: "_Tally") -> "_Tally":
-        return _Tally(self.at_least + other.at_least, self.above + other.above, self.bins.merged(other.bins))
+    def merged(self, other: "Tally") -> "Tally":
+        """The counts of both."""
+        return Tally(self.at_least + other.at_least, self.above + other.above, self.bins.merged(other.bins))
 
 
-def _tally(parts: list[NDArray[np.float32]], anchors: Floats, lowest_exponent: int = -120) -> _Tally:
+@dataclass(frozen=True, eq=False)
+class ChunkTallies:
+    """The work on one part of the non-edges but its first chunk, in groups: a pure function of the group's number.
+
+    Args:
+        scorer: gives the logits.
+        non_edges: which pairs.
+        part: place among their parts.
+        classes: degree classes.
+        anchors: sorted, no value twice.
+        exponent: of the finest bins.
+        max_cells: pairs in a block, about.
+    """
+
+    scorer: Scorer
+    non_edges: NonEdges
+    part: int
+    classes: DegreeClasses | None
+    anchors: Floats
+    exponent: int
+    max_cells: int
+
+    @property
+    def num_groups(self) -> int:
+        """Groups, numbered from 0; none where one chunk is all."""
+        return min(GROUPS, self._num_chunks - 1)
+
+    def __call__(self, group: int) -> Tally:
+        """The tally of one group, its chunks merged in their order."""
+        first, last = (1 + (self._num_chunks - 1) * at // self.num_groups for at in (group, group + 1))
+        return reduce(Tally.merged, map(self._of_chunk, range(first, last)))
+
+    @property
+    def _num_chunks(self) -> int:
+        sample = self.non_edges.parts[self.part].sample
+        return len(self._rows) if sample is None else -(-len(sample) // self.max_cells)
+
+    @cached_property
+    def _rows(self) -> list[tuple[int, int]]:
+        return list(self.non_edges.known.space.block_rows(max_cells=self.max_cells))
+
+    def _of_chunk(self, number: int) -> Tally:
+        sample = self.non_edges.parts[self.part].sample
+        chunk: Block | Pairs
+        if sample is None:
+            chunk = self.non_edges.known.space.block(*self._rows[number])
+        else:
+            chunk = sample[number * self.max_cells : (number + 1) * self.max_cells]
+        return _tally(self.non_edges.logits_by_class(self.scorer, chunk, self.classes), self.anchors, self.exponent)
+
+
+TallyRunner = Callable[[ChunkTallies], Iterable[Tally]]
+"""The tallies of all groups, in their order."""
+
+
+def _tally(parts: list[NDArray[np.float32]], anchors: Floats, lowest_exponent: int = -120) -> Tally:
     ceiling, floor = _ceiling(anchors), -_ceiling(-anchors)
     at_least, above = np.zeros(len(anchors), dtype=np.int64), np.zeros(len(anchors), dtype=np.int64)
     for part in parts:
@@ -302,10 +376,10 @@ def _tally(parts: list[NDArray[np.float32]], anchors: Floats, lowest_exponent: i
         _refuse_non_finite(part)
         at_least += len(part) - np.searchsorted(part, ceiling, side="left")
         above += len(part) - np.searchsorted(part, floor, side="right")
-    return _Tally(at_least, above, BinSums.of(parts, lowest_exponent))
+    return Tally(at_least, above, BinSums.of(parts, lowest_exponent))
 
 
-def _scores(anchors: Floats, parts: Sequence[Stratum], tallies: Sequence[_Tally]) -> NonEdgeScores:
+def _scores(anchors: Floats, parts: Sequence[Stratum], tallies: Sequence[Tally]) -> NonEdgeScores:
     weights = [part.size / part.num_scored for part in parts]
     weighted = list(zip(tallies, weights, strict=True))
     sums = reduce(BinSums.merged, (tally.bins.weighted(weight) for tally, weight in weighted))

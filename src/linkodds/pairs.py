@@ -117,23 +117,40 @@ class PairSpace:
 
     def blocks(self, *, max_cells: int = 1 << 21) -> Iterator[Block]:
         """Cover every admissible pair exactly once, in row order, with rectangles of at most about `max_cells` cells."""
+        for start, stop in self.block_rows(max_cells=max_cells):
+            yield self.block(start, stop)
+
+    def block_rows(self, *, max_cells: int = 1 << 21) -> Iterator[tuple[int, int]]:
+        """First row of each of `blocks`, and the row after its last one.
+
+        Example:
+            >>> list(PairSpace(5).block_rows(max_cells=4))
+            [(0, 1), (1, 2), (2, 4)]
+        """
         num_rows = self.sides[0] if self.sides is not None else self.num_nodes
         start = 0
         while start < num_rows:
-            if self.sides is not None:
-                first, last = self.sides[0], sum(self.sides)
-            else:
-                first, last = (0 if self.directed else start + 1), self.num_nodes
+            first, last = self._columns_from(start)
             if first >= last:
                 return
             stop = min(num_rows, start + max(1, max_cells // (last - first)))
-            row, column = np.arange(start, stop)[:, None], np.arange(first, last)[None, :]
-            if self.sides is not None:
-                admissible = np.ones((stop - start, last - first), dtype=np.bool_)
-            else:
-                admissible = (row != column) if self.directed else (row < column)
-            yield Block(slice(start, stop), slice(first, last), admissible)
+            yield start, stop
             start = stop
+
+    def block(self, start: int, stop: int) -> Block:
+        """The block of some rows: all their admissible pairs."""
+        first, last = self._columns_from(start)
+        row, column = np.arange(start, stop)[:, None], np.arange(first, last)[None, :]
+        if self.sides is not None:
+            admissible = np.ones((stop - start, last - first), dtype=np.bool_)
+        else:
+            admissible = (row != column) if self.directed else (row < column)
+        return Block(slice(start, stop), slice(first, last), admissible)
+
+    def _columns_from(self, row: int) -> tuple[int, int]:
+        if self.sides is not None:
+            return self.sides[0], sum(self.sides)
+        return (0 if self.directed else row + 1), self.num_nodes
 
     def _row_start(self, u: NDArray[np.int64]) -> NDArray[np.int64]:
         return u * (2 * self.num_nodes - u - 1) // 2

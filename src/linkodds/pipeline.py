@@ -22,6 +22,8 @@ from linkodds.findings import Finding
 from linkodds.fit import Fit, OnStart, Say
 from linkodds.graph import Graph
 from linkodds.history import Epoch, history_columns, history_csv
+from linkodds.model_fitting import Trainer
+from linkodds.non_edge_scores import TallyRunner
 from linkodds.own_encoder import OwnEncoder
 from linkodds.own_scorer import OwnScorer
 from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
@@ -146,6 +148,8 @@ def fit_graph(
     on_epoch: Callable[[Epoch], None] | None = None,
     own: OwnEncoder | OwnScorer | None = None,
     split: Split | None = None,
+    trainer: Trainer | None = None,
+    runner: TallyRunner | None = None,
 ) -> Run:
     """Split, train, calibrate, decide and evaluate a graph; save the run if there is a place for it.
 
@@ -161,6 +165,8 @@ def fit_graph(
         on_epoch: called after every epoch.
         own: a user's encoder or scorer; the config's model is then "own-encoder" or "own-scorer".
         split: of this graph, where it was made elsewhere: what a scorer knew settles it; None: made here.
+        trainer: trains in another way than in memory.
+        runner: scores non-edges in another way than on threads of this process.
     Raises:
         OptionError: a model that is somebody's own and not given, or options that it cannot have.
     """
@@ -178,6 +184,8 @@ def fit_graph(
         reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
         fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch, own, split)
+        fit.trainer = trainer
+        fit.rehearsal = replace(fit.rehearsal, runner=runner)
         if partial is None:
             return fit.run()
         settings = fit.settings(None)

@@ -15,7 +15,7 @@ from linkodds.decision import Decision
 from linkodds.errors import OptionError
 from linkodds.graph import Graph
 from linkodds.held_out import HeldOut
-from linkodds.non_edge_scores import score_non_edges
+from linkodds.non_edge_scores import TallyRunner, score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.pairs import Pairs
 from linkodds.scoring import Scorer
@@ -42,6 +42,7 @@ class Rehearsal:
         strata: that the non-edges come from; None where they are enumerated or sampled.
         is_searched: whether strata may have the best by a scorer added.
         threads: for scoring; None: all that there are.
+        runner: scores non-edges in another way than on threads of this process; None on these.
     """
 
     split: Split
@@ -50,6 +51,7 @@ class Rehearsal:
     strata: Strata | None
     is_searched: bool
     threads: int | None
+    runner: TallyRunner | None = None
 
     @staticmethod
     def of(
@@ -126,6 +128,7 @@ class Rehearsal:
             anchors=np.concatenate(list(logits.values())),
             classes=self.classes,
             threads=self.threads,
+            runner=self.runner,
         )
         return {
             part: HeldOut(
@@ -151,6 +154,7 @@ class Rehearsal:
             thresholds=np.array(thresholds),
             message_graph_hash=self.split.message_graph_hash(),
             threads=self.threads,
+            runner=self.runner,
         )
 
     def _non_edges_of(self, scorer: Scorer, num_edges: int) -> NonEdges:

@@ -1,17 +1,16 @@
 """Safeguard: optimizer steps that a spike of the KL term or an infinite loss cannot ruin."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from linkodds.autoencoder import Autoencoder
 from linkodds.doctor import is_spike
+from linkodds.encoder import Pace
 from linkodds.findings import Finding
-from linkodds.own_encoder import OwnAutoencoder
-from linkodds.pair_decoder import PairAutoencoder
 
 MAX_GRADIENT_NORM = 1.0
 MAX_RETREATS = 8
@@ -62,6 +61,40 @@ def schedule_factor(schedule: str, epoch: int, epochs: int) -> float:
     return 1 - epoch / epochs if schedule == "linear" else (1 + math.cos(math.pi * epoch / epochs)) / 2
 
 
+class Paced(Protocol):
+    """An encoder, which knows how its weights are trained."""
+
+    def paces(self) -> list[Pace]:
+        """All weights; see `Encoder.paces`."""
+        ...
+
+
+class Trainable(Protocol):
+    """What is trained: a torch module with an encoder and a decoder."""
+
+    @property
+    def encoder(self) -> Paced:
+        """Its weights may be penalised."""
+        ...
+
+    @property
+    def decoder(self) -> nn.Module:
+        """Its weights never are."""
+        ...
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """All weights."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """All weights by name."""
+        ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Take other weights."""
+        ...
+
+
 class Safeguard:
     """Adam with gradients clipped by norm, and a way back.
 
@@ -79,7 +112,7 @@ class Safeguard:
 
     def __init__(
         self,
-        model: Autoencoder | PairAutoencoder | OwnAutoencoder,
+        model: Trainable,
         *,
         weight_decay: float,
         learning_rate: float,

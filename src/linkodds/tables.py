@@ -147,15 +147,18 @@ def table_of_frame(frame: Any, *, index_as_ids: bool = False) -> Table:
     return Table("the pandas table", tuple(names), "", "row", np.arange(1, len(frame) + 1), load, native)
 
 
-def read_parquet(path: Path) -> Table:
+def read_parquet(path: Path, num_rows: int | None = None) -> Table:
     """A Parquet file as a table; cells become text, missing ones "".
 
+    Args:
+        path: of the file.
+        num_rows: so many rows, the first; None takes all.
     Raises:
         MalformedFile: not there, or no Parquet file.
     """
     require_file(path)
     try:
-        return _table_of_polars(pl.read_parquet(path, glob=False), path.name)
+        return _table_of_polars(pl.read_parquet(path, glob=False, n_rows=num_rows), path.name)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise MalformedFile(f"{path.name}: no readable Parquet file ({str(error).splitlines()[0]}).") from error
 

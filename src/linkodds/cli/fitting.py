@@ -1,8 +1,10 @@
 """Commands that make something from nothing: `demo`, `fit` and `config`."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +12,9 @@ from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app, say
 from linkodds.cli.interrupts import stopping_between_epochs
 from linkodds.cli.progress import watched
+
+if TYPE_CHECKING:
+    from linkodds.record import Run
 
 
 @app.command(cls=Command)
@@ -78,6 +83,8 @@ def fit(
     device: opt.Device = None,
     threads: opt.Threads = None,
     config: opt.ConfigFile = None,
+    engine: opt.Engine = None,
+    memory: opt.Memory = None,
     resume: opt.Resume = False,
     tensorboard: opt.TensorBoard = None,
     mlflow: opt.Mlflow = None,
@@ -91,6 +98,9 @@ def fit(
     Ctrl-C stops after the epoch that is being made, a second one at once. What was done then lies in RUN.partial, also
     after a failure or a kill, and --resume goes on from there to the same bytes. Measured time differs: cost.json,
     where the report shows it, and the seconds in history.csv.
+
+    With --engine or --memory, or where EDGES is a folder or a pattern such as 'parts/*.parquet', the graph goes through
+    files in RUN.shards, in blocks (docs/scale.md). Run the same command again to go on with the block that is missing.
     """
     if resume and force:
         raise typer.BadParameter("--resume goes on with RUN.partial, --force replaces RUN; give one of them.")
@@ -140,7 +150,14 @@ def fit(
     settings = FitConfig.from_options(asked if left is None else left.options | asked)
 
     from linkodds.pipeline import ReadingOptions, fit_run
+    from linkodds.sharded.batches import is_pattern
     from linkodds.summary import print_summary
+
+    fit_it: Callable[..., Run | None] = fit_run
+    if engine is not None or memory is not None or (isinstance(edges, Path) and (edges.is_dir() or is_pattern(edges))):
+        from linkodds.sharded.running import fit_sharded
+
+        fit_it = partial(fit_sharded, engine=engine, memory=memory)
 
     how_to_read: dict[str, Any] = {
         "nodes": nodes,
@@ -167,7 +184,7 @@ def fit(
         watched(tensorboard, mlflow, out.name) as (say_stage, on_start, watch_epoch, on_end),
         stopping_between_epochs(say_stage, watch_epoch) as (progress, on_epoch),
     ):
-        run = fit_run(
+        run = fit_it(
             edges,
             out,
             settings,
@@ -178,7 +195,10 @@ def fit(
             on_start=on_start,
             on_epoch=on_epoch,
         )
-        on_end(out, run.evaluation, run.config["options"])
+        if run is not None:
+            on_end(out, run.evaluation, run.config["options"])
+    if run is None:  # another process of the same fit tells of it
+        return
     if as_json:
         print(json.dumps(run.evaluation, indent=2, allow_nan=False))
         return

@@ -335,6 +335,24 @@ TensorBoard = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME",
+        help="Fit through files in blocks, for graphs that do not fit the memory: local, or ray (pip install 'linkodds\\[ray]').",
+        show_default="in memory",
+        rich_help_panel=_RUN,
+    ),
+]
+Memory = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="Fit through files in blocks that keep within this, such as 4GB.",
+        show_default="in memory",
+        rich_help_panel=_RUN,
+    ),
+]
 Mlflow = Annotated[
     str | None,
     typer.Option(

@@ -1,0 +1,226 @@
+"""Running: a sharded fit from edge lists to an ordinary run directory."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from linkodds.config import FitConfig
+from linkodds.costs import Costs
+from linkodds.database_urls import Database
+from linkodds.errors import OptionError
+from linkodds.findings import Finding
+from linkodds.fit import OnStart, Say
+from linkodds.graph import Graph
+from linkodds.history import Epoch
+from linkodds.model_fitting import Trainer
+from linkodds.pairs import PairSpace
+from linkodds.pipeline import ReadingOptions, fit_graph
+from linkodds.record import PartialRun, Run
+from linkodds.resuming import find_interrupted
+from linkodds.sharded.crew import LocalCrew
+from linkodds.sharded.engine import LocalEngine
+from linkodds.sharded.model import MODELS
+from linkodds.sharded.prepare import Preparation, Prepared, prepare
+from linkodds.sharded.ray_engine import ENGINES, started
+from linkodds.sharded.ray_training import RayTrainer
+from linkodds.sharded.rows import FULL
+from linkodds.sharded.scoring import PREFIX, StoredTallies
+from linkodds.sharded.sizes import Blocks, held, parse_memory
+from linkodds.sharded.store import Store
+from linkodds.sharded.torchrun import TorchCrew, is_restarted, is_started_by_torchrun
+from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
+
+DEFAULT_MEMORY = "4GB"
+WIDTH, WIDTH_BESIDE, HOPS = 128, 64, 3
+"""Columns of the random table, without features and beside them, and K."""
+
+
+def fit_sharded(
+    edges: Path | Database,
+    out: Path,
+    config: FitConfig,
+    *,
+    reading: ReadingOptions = ReadingOptions(),  # noqa: B008
+    memory: str | None = None,
+    engine: str | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: Say | None = None,
+    on_start: OnStart | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Run | None:
+    """A fit whose preparation goes through files in RUN.shards, which is deleted when RUN is complete.
+
+    A fit that was interrupted goes on with the shard that is missing when the same command runs again; with `resume` its
+    training goes on from the last checkpoint as well.
+
+    Args:
+        edges: an edge list, a folder of them, or a pattern; no database.
+        out: RUN.
+        config: all options of the fit.
+        reading: how to read the files.
+        memory: what the process may hold while it prepares, such as 4GB; what it takes later is said where it is more.
+        engine: local, or ray; None is local.
+        force: replace an existing run.
+        resume: go on with what an interrupted fit left in RUN.partial.
+        progress: called with one line a stage.
+        on_start: see `fit_run`.
+        on_epoch: see `fit_run`.
+    Returns:
+        The run; None in all processes of a torchrun but the first, which only train.
+    Raises:
+        OptionError: options that sharded fits do not take.
+        DataError: edge lists that cannot be used.
+        RunError: shards or a run that cannot be written or trusted.
+    """
+    if isinstance(edges, Database):
+        raise OptionError(
+            "--engine and --memory take files, not a database: leave them out, or write the edges to Parquet files first."
+        )
+    name = engine or "local"
+    if name not in ENGINES:
+        raise OptionError(f"--engine takes {' or '.join(ENGINES)}, not {name!r}.")
+    crew = TorchCrew.joined() if is_started_by_torchrun() else None
+    is_first = crew is None or crew.is_first
+    if (crew is not None or name == "ray") and config.time_budget is not None:
+        raise OptionError("--time-budget: a clock of one process cannot end a training of several; leave it out.")
+    if crew is not None:
+        resume = resume or (is_restarted() and out.with_name(out.name + ".partial").exists())
+    if not is_first:
+        progress, on_start, on_epoch = None, None, None
+    say = progress or (lambda _: None)
+    left = find_interrupted(out) if resume else None
+    partial = PartialRun(out, force=force, resume=left is not None) if is_first else None
+    config = _taken(config, reading, say)
+    workers = config.threads or LocalEngine.default_workers()
+    blocks = Blocks(parse_memory(memory or DEFAULT_MEMORY), workers)
+    what = Preparation(
+        edges.absolute(),
+        source=reading.source,
+        target=reading.target,
+        header=reading.header,
+        delimiter=reading.delimiter,
+        bipartite=reading.bipartite,
+        shares=config.split,
+        seed=config.seed,
+        width=WIDTH if reading.features is None else WIDTH_BESIDE,
+        hops=HOPS,
+        features=None if reading.features is None else reading.features.absolute(),
+        feature_scaling=config.feature_scaling,
+    )
+    folder = out.with_name(out.name + ".shards").absolute()  # other processes may work elsewhere
+    costs = Costs()
+    with started(name if is_first else "local", workers) as maker:
+        if crew is not None and not is_first:
+            crew.wait()  # then everything is there
+        with costs.stage("preparing"):
+            store, prepared = prepare(what, folder, maker, blocks, say)
+        if crew is not None and is_first:
+            crew.wait()
+        dim = config.of_model(config.model).dim
+        assert dim is not None
+        if (needed := held(prepared.nodes, prepared.num_edges, dim)) > blocks.memory:
+            say(f"--memory bounds the preparation; from here on edges, ids and embeddings take about {needed:,} bytes")
+        with costs.stage("reading"):
+            graph = _graph(prepared, config)
+        given: dict[str, Any] = {"edges": str(edges), "engine": name} | {
+            option: str(value) if isinstance(value, Path) else value
+            for option, value in vars(reading).items()
+            if value is not None and (option, value) != ("directed", False)
+        }
+        followed = None if left is None or is_first else left.path / "checkpoints"
+        trains = DecoupledTrainer(prepared, crew or LocalCrew(workers), blocks.working // 2, followed)
+        trainer: Trainer = trains
+        if crew is None and name == "ray":
+            of_ray = RayTrainer.of(prepared, workers, blocks.working // 2, folder / "ray")
+            trainer, trains = of_ray, of_ray.here
+        try:
+            run = fit_graph(
+                graph,
+                config,
+                reading=given,
+                partial=partial,
+                resumed=left if is_first else None,
+                costs=costs,
+                progress=progress,
+                on_start=on_start,
+                on_epoch=on_epoch,
+                runner=StoredTallies(store, maker, lambda _: None),
+                trainer=trainer,
+            )
+        except OnlyTrained:
+            return None
+        finally:
+            if crew is not None:
+                crew.leave()
+    took = trains.counts
+    say(
+        f"training: {took['read']:,} bytes read and {took['sent']:,} sent by the first process in {took['steps']:,} steps"
+    )
+    for stage, total in counted(store).items():
+        say(
+            f"{stage}: {total['read']:,} bytes read, {total['written']:,} written, {total['operations']:,} operations in "
+            f"{total['blocks']:,} blocks"
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    return run
+
+
+def counted(store: Store) -> dict[str, dict[str, int]]:
+    """Stage -> bytes read and written, operations and blocks, of all that the store's manifest names.
+
+    All scoring is one stage, whose operations are pairs, and so are all hops of all message graphs.
+    """
+    result: dict[str, dict[str, int]] = {}
+    for stage, total in store.totals().items():
+        is_hop = stage.startswith((f"{FULL}-hop", "open-"))
+        name = "score" if stage.startswith(PREFIX) else "hops" if is_hop else stage
+        before = result.setdefault(name, dict.fromkeys(total, 0))
+        result[name] = {key: before[key] + value for key, value in total.items()}
+    return result
+
+
+def _taken(config: FitConfig, reading: ReadingOptions, say: Say) -> FitConfig:
+    """The options as a sharded fit takes them.
+
+    Raises:
+        OptionError: what it does not take.
+    """
+    refused = {
+        "--directed": reading.directed,
+        "--bipartite": reading.bipartite is True,
+        "--nodes": reading.nodes is not None,
+        "--query": reading.query is not None,
+        "--time": reading.time is not None,
+        "--weight": reading.weight is not None,
+        "--relation": reading.relation is not None,
+        "--folds": (config.folds or 1) > 1,
+        "--tune": config.tune is not None,
+        "--device cuda": config.device == "cuda",
+    }
+    for option, is_given in refused.items():
+        if is_given:
+            raise OptionError(f"{option}: not for sharded fits (--engine, --memory, or a folder of edge lists).")
+    if config.model == "auto":
+        say("model: refined-gae, which sharded fits take for auto")
+    elif config.model not in MODELS:
+        raise OptionError(f"--model {config.model}: sharded fits take {' or '.join(MODELS)}.")
+    model = "refined-gae" if config.model == "auto" else config.model
+    return config.model_copy(update={"model": model, "folds": 1, "device": "cpu"})
+
+
+def _graph(prepared: Prepared, config: FitConfig) -> Graph:
+    """The graph in memory, with what reading found."""
+    edges, _ = prepared.all_edges()
+    said, findings = prepared.said, []
+    for name, what in (
+        ("loops", "self-loop(s) dropped: a node is no link to itself"),
+        ("repeats", "duplicate edge(s) dropped: every edge counts once"),
+        ("reversed", "reversed duplicate(s) dropped: (u, v) and (v, u) are one edge"),
+    ):
+        if said[name]:
+            findings.append(Finding("reading", "warning", f"{said[name]} {what}.", "", float(said[name])))
+    return Graph(
+        prepared.ids(), edges, PairSpace(prepared.nodes), prepared.features(config.feature_scaling), tuple(findings)
+    )

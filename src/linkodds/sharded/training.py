@@ -1,0 +1,326 @@
+"""Training of decoupled autoencoders: minibatches of supervision edges over H, in steps that any number of workers share.
+
+While it learns the supervision edges of a fold, a model sees H of the message graph that lacks them: no edge tells of itself,
+and nothing has to be hidden in each step. Validation and everything after it take H of the full message graph. A step is of
+one fold; an epoch goes through all folds, their steps in random order.
+
+A step is cut into `GRADIENT_PARTS` parts, however many workers there are. Each part gives its share of the loss and of the
+gradient, computed on one thread in float32 with noise of its own; they are added up in float64, in their order.
+"""
+
+import math
+import mmap
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from linkodds.checkpoint import Checkpoint, Checkpoints, Recorder, TrainingState
+from linkodds.config import FitConfig
+from linkodds.errors import NonFiniteScores
+from linkodds.features import Features
+from linkodds.history import Epoch
+from linkodds.pair_decoder import WeightedProduct
+from linkodds.pair_scoring import PairScorer
+from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.safeguard import Safeguard
+from linkodds.scoring import InnerProductScorer
+from linkodds.sharded.crew import Crew, Part
+from linkodds.sharded.model import DecoupledAutoencoder
+from linkodds.sharded.prepare import Prepared
+from linkodds.sharded.rows import FULL, open_graph
+from linkodds.split import Split, adjacency
+from linkodds.training import TrainedModel, Validator, best_ap, is_over, torch_rng
+
+GRADIENT_PARTS = 8
+"""Parts of a step, whatever the number of workers."""
+_EMBEDDED = 1 << 14  # rows at a time
+_TOUCHED = 1 << 16  # bytes that a system may map around a row that is read
+
+
+class HopRows:
+    """Rows of H, read from the files that hold them.
+
+    Args:
+        rows: H by ranges, mapped.
+        ranges: first node of each range, and the number of nodes at the end.
+        memory: bytes of mapped pages to keep at most, about.
+    """
+
+    def __init__(self, rows: Sequence[NDArray[np.float32]], ranges: Sequence[int], memory: int) -> None:
+        self._rows, self._ranges, self._memory = rows, np.array(ranges), memory
+        self._touched = 0
+        self.read = 0
+        """Bytes of rows that were asked for."""
+        self._lock = threading.Lock()
+
+    @property
+    def num_nodes(self) -> int:
+        """Rows in all."""
+        return int(self._ranges[-1])
+
+    def of(self, nodes: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Shape (nodes, columns): the rows of some nodes.
+
+        Args:
+            nodes: in increasing order.
+        """
+        borders = np.searchsorted(nodes, self._ranges)
+        parts = [
+            self._rows[part][nodes[start:stop] - self._ranges[part]]
+            for part, (start, stop) in enumerate(pairwise(borders.tolist()))
+            if stop > start
+        ]
+        result = np.concatenate(parts)
+        with self._lock:
+            self.read += result.nbytes
+            self._touched += len(nodes) * _TOUCHED
+            if self._touched > self._memory:
+                self._forget()
+        return result
+
+    def _forget(self) -> None:
+        """Give mapped pages back; they stay in the system's cache as long as there is room."""
+        self._touched = 0
+        for rows in self._rows:
+            pages: Any = getattr(rows, "_mmap", None)
+            if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+                pages.madvise(mmap.MADV_DONTNEED)
+
+
+def _batches(sizes: Sequence[int], batch_edges: int, rng: np.random.Generator) -> list[tuple[int, NDArray[np.int64]]]:
+    """Fold and edges of each step of an epoch: the edges of each fold in random order, all steps in random order."""
+    batches = [
+        (fold, batch)
+        for fold, size in enumerate(sizes)
+        if size
+        for batch in np.array_split(rng.permutation(size), math.ceil(size / batch_edges))
+    ]
+    return [batches[place] for place in rng.permutation(len(batches))]
+
+
+class _Given(torch.autograd.Function):
+    """A loss whose gradient is known already."""
+
+    @staticmethod
+    def forward(ctx: Any, loss: Tensor, gradients: list[Tensor], *_: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return loss.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        return (None, None, *(gradient * grads[0] for gradient in ctx.gradients))
+
+
+class OnlyTrained(Exception):
+    """Raised in all processes but the first when training is over: what comes then, the first does alone."""
+
+
+@dataclass(frozen=True, eq=False)
+class DecoupledTrainer:
+    """Trains on what was prepared; a `linkodds.model_fitting.Trainer`.
+
+    Args:
+        prepared: of the same graph and split.
+        crew: does the parts of each step.
+        memory: bytes of mapped pages to keep at most, about.
+        followed: the checkpoints of the first process, where this is another one and training goes on from them.
+        counts: gets what the training took in this process: steps, and bytes read and sent.
+    """
+
+    prepared: Prepared
+    crew: Crew
+    memory: int
+    followed: Path | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __call__(
+        self,
+        name: str,
+        split: Split,
+        features: Features | None,
+        config: FitConfig,
+        *,
+        seeds: np.random.SeedSequence,
+        device: torch.device,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        checkpoint: Checkpoint | None = None,
+        resumed: TrainingState | None = None,
+    ) -> TrainedModel:
+        """Train and keep the epoch with the best validation average precision; see `train_pair_model`.
+
+        Raises:
+            NonFiniteScores: the loss was NaN or infinite before the first validation.
+            OnlyTrained: this is not the first process.
+        """
+        if self.followed is not None:
+            resumed = Checkpoints(self.followed, 1).of(name, 0).read()
+        del features  # H is made of them
+        assert device.type == "cpu"
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # sums on more threads may round otherwise
+        try:
+            return self._trained(name, split, config.of_model(name), seeds, on_epoch, should_stop, checkpoint, resumed)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _trained(
+        self,
+        name: str,
+        split: Split,
+        config: FitConfig,
+        seeds: np.random.SeedSequence,
+        on_epoch: Callable[[Epoch], None] | None,
+        should_stop: Callable[[], bool],
+        checkpoint: Checkpoint | None,
+        resumed: TrainingState | None,
+    ) -> TrainedModel:
+        weight_seed, noise_seed, zeros_seed, validation_seed = seeds.spawn(4)
+        odds = 1.0 if config.positive_weight == "balanced" else 1.0 / config.zeros_per_edge
+        prepared = self.prepared
+        model = DecoupledAutoencoder(
+            name,
+            prepared.columns.width,
+            prepared.num_features,
+            prepared.hops,
+            config,
+            mean_degree=2 * (prepared.sizes["train"] + prepared.sizes["supervision"]) / prepared.nodes,
+            effective_odds=odds,
+            rng=torch_rng(weight_seed, torch.device("cpu")),
+        )
+        full = HopRows(prepared.rows(FULL), prepared.ranges, self.memory)
+        opened = [
+            HopRows(prepared.rows(open_graph(fold)), prepared.ranges, self.memory // prepared.folds)
+            for fold in range(prepared.folds)
+        ]
+        edges, known = (
+            [prepared.supervision(fold) for fold in range(prepared.folds)],
+            KnownPairs(split.space, split.train),
+        )
+        num_edges, num_steps = sum(map(len, edges)), 0
+        assert config.learning_rate is not None
+        assert config.validate_every is not None
+        guard = Safeguard(
+            model,
+            weight_decay=config.weight_decay or 0.0,
+            learning_rate=config.learning_rate,
+            schedule=config.schedule,
+            epochs=config.epochs,
+        )
+        rng = np.random.default_rng(zeros_seed)
+        validate = Validator(split, np.random.default_rng(validation_seed))
+        recorder = Recorder(checkpoint if self.crew.is_first else None, guard, torch.Generator(), rng)
+        history = [] if resumed is None else recorder.resume(resumed)
+        weights, no_kl = list(model.parameters()), torch.zeros(())
+        sizes = [each.numel() for each in weights]
+
+        def step(epoch: int, number: int, fold: int, batch: Pairs) -> Tensor:
+            ranks = rng.integers(0, known.num_absent, size=len(batch) * config.zeros_per_edge)
+            zeros = known.absent_pairs(ranks)
+            parts = list(zip(np.array_split(batch, GRADIENT_PARTS), np.array_split(zeros, GRADIENT_PARTS), strict=True))
+
+            def part_of(part: int) -> Part:
+                some, others = parts[part]
+                key = (*noise_seed.spawn_key, epoch, number, part)
+                noise = torch_rng(np.random.SeedSequence(noise_seed.entropy, spawn_key=key), torch.device("cpu"))
+                pairs = np.concatenate([some, others])
+                if not len(pairs):
+                    return np.zeros(1 + sum(sizes), dtype=np.float32)
+                nodes, places = np.unique(pairs, return_inverse=True)
+                embeddings = model.encoder(torch.from_numpy(opened[fold].of(nodes)), noise)
+                logits = model.decoder(embeddings, places.reshape(pairs.shape), None, noise)
+                loss = F.softplus(-logits[: len(some)]).sum() / len(batch)
+                loss = loss + F.softplus(logits[len(some) :]).sum() / (odds * len(zeros))
+                gradients = torch.autograd.grad(loss, weights)
+                return torch.cat([loss.detach().view(1), *(each.flatten() for each in gradients)]).numpy()
+
+            total = np.zeros(1 + sum(sizes))
+            for each in self.crew.gathered(part_of, GRADIENT_PARTS):
+                total += each
+            whole = torch.from_numpy(total.astype(np.float32))
+            given = [part.view_as(weight) for part, weight in zip(torch.split(whole[1:], sizes), weights, strict=True)]
+            loss: Tensor = _Given.apply(whole[0], given, *weights)  # type: ignore[no-untyped-call]
+            return loss
+
+        with recorder.rescue():
+            is_done = resumed is not None and resumed.is_done
+            while not (is_done or is_over(history, guard, config) or (guard.kept_epoch and should_stop())):
+                epoch, start = len(history) + 1, time.perf_counter()
+                losses, event = [], ""
+                for number, (fold, batch) in enumerate(
+                    _batches([len(each) for each in edges], config.batch_edges, rng)
+                ):
+                    loss = step(epoch, number, fold, edges[fold][batch])
+                    event = guard.step(loss, no_kl, epoch=epoch)
+                    num_steps += 1
+                    losses.append(loss.item() * len(batch) / num_edges)
+                    if event:
+                        break
+                seconds = time.perf_counter() - start
+                validation = None
+                if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
+                    validation = validate(self._scorer(model, full, split.space))
+                    if validation.average_precision > best_ap(history, guard):
+                        guard.keep(epoch)
+                mean = sum(losses) if math.isfinite(sum(losses)) and not event else None
+                history.append(Epoch(epoch, mean, mean, None if mean is None else 0.0, seconds, validation, event))
+                recorder.after_epoch(history)
+                if on_epoch is not None:
+                    on_epoch(history[-1])
+
+        if not guard.kept_epoch:
+            raise NonFiniteScores(
+                f"{name}: the loss was not finite before the first validation; lower --learning-rate."
+            )
+        recorder.after_training(history)
+        guard.restore()
+        scorer = self._scorer(model, full, split.space)
+        read = sum(each.read for each in (full, *opened))
+        self.counts.update(steps=num_steps, read=read, sent=self.crew.sent)
+        if not self.crew.is_first:
+            raise OnlyTrained
+        return TrainedModel(
+            name,
+            scorer,
+            {key: value.numpy().astype(np.float32) for key, value in model.state_dict().items()},
+            tuple(history),
+            guard.kept_epoch,
+            odds,
+            "sampled",
+            config.weight_decay or 0.0,
+            prepared.has_features,
+            tuple(guard.findings),
+            was_cut_short=not is_over(history, guard, config),
+        )
+
+    @torch.no_grad()
+    def _scorer(self, model: DecoupledAutoencoder, rows: HopRows, space: PairSpace) -> PairScorer | InnerProductScorer:
+        """The model on embeddings of all nodes, made in blocks of rows by the whole crew."""
+        count = rows.num_nodes
+        borders = np.linspace(0, count, -(-count // _EMBEDDED) + 1).astype(np.int64)
+        longest = int(np.diff(borders).max())
+
+        def embedded(part: int) -> Part:
+            nodes = np.arange(borders[part], borders[part + 1])
+            with torch.no_grad():
+                block: Part = model.encoder(torch.from_numpy(rows.of(nodes)), None).numpy()
+            return np.concatenate([block, np.zeros((longest - len(block), block.shape[1]), dtype=np.float32)])
+
+        parts = self.crew.gathered(embedded, len(borders) - 1)
+        kept = [part[:size] for part, size in zip(parts, np.diff(borders).tolist(), strict=True)]
+        embeddings = torch.from_numpy(np.concatenate(kept))
+        if isinstance(model.decoder, WeightedProduct):
+            return model.decoder.scorer(embeddings, embeddings)
+        arrays = {name: array.numpy() for name, array in model.decoder.state_dict().items()}
+        source = embeddings.numpy()
+        return PairScorer.from_arrays(source, source, arrays, adjacency(np.empty((0, 2), dtype=np.int64), space))
