@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from linkodds.sharded.store import Block, Made
 
 Rows = NDArray[np.float32]
+_AT_A_TIME = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -105,17 +106,22 @@ class MakeTable:
         block = Block(self.folder, self.stage, number)
         first, last = self.ranges[number : number + 2]
         degrees = np.diff(block.load(f"rows/{number}.{self.graph}-starts")) + np.float32(1)
-        width = self.columns.width
-        if self.features is None:
-            rows = random_rows(first, last, width, self.seed)
-        else:
-            given = block.took(np.load(self.features, mmap_mode="r", allow_pickle=False)[first:last])
-            rows = np.hstack([given, random_rows(first, last, width - given.shape[1], self.seed)])
-        rows = (rows / np.sqrt(degrees)[:, None]).astype(np.float32)
+        rows = np.empty((last - first, self.columns.width), dtype=np.float32)
+        for start in range(0, len(rows), _AT_A_TIME):  # what is between is wider than float32
+            part = slice(start, min(start + _AT_A_TIME, len(rows)))
+            rows[part] = self._inputs(block, first + part.start, first + part.stop) / np.sqrt(degrees[part])[:, None]
         for place, part in enumerate(self.columns.slices):
             block.save(f"slice-{place}", rows[:, part])
         block.counts["operations"] += rows.size
         return block.made()
+
+    def _inputs(self, block: Block, first: int, last: int) -> Rows:
+        """X of some rows."""
+        width = self.columns.width
+        if self.features is None:
+            return random_rows(first, last, width, self.seed)
+        given = block.took(np.load(self.features, mmap_mode="r", allow_pickle=False)[first:last])
+        return np.hstack([given, random_rows(first, last, width - given.shape[1], self.seed)])
 
 
 @dataclass(frozen=True)
