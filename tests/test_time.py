@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -90,7 +91,9 @@ def test_times_of_native_columns(tmp_path):
     frame = pl.DataFrame({"a": ["x", "y"], "b": ["z", "z"], "day": [date(1970, 1, 2), date(1970, 1, 1)]})
     frame = frame.with_columns(moment=pl.Series([datetime(1970, 1, 1, 12), datetime(1970, 1, 1)]))
     frame.write_parquet(tmp_path / "e.parquet")
-    for edges in (tmp_path / "e.parquet", frame, frame.to_pandas()):
+    of_pandas = pd.DataFrame({"a": ["x", "y"], "b": ["z", "z"], "day": pd.to_datetime(["1970-01-02", "1970-01-01"])})
+    of_pandas["moment"] = pd.to_datetime(["1970-01-01T12:00", "1970-01-01T00:00"])
+    for edges in (tmp_path / "e.parquet", frame, of_pandas):
         assert Graph.from_edges(edges, time="day").times.values.tolist() == [DAY, 0]
         assert Graph.from_edges(edges, time="moment").times.values.tolist() == [DAY // 2, 0]
     assert time_text(DAY // 2, "date") == "1970-01-01T12:00:00"
