@@ -202,8 +202,7 @@ INTRODUCTION = """# Installing
 Each row is a new, empty environment: sdist built, wheel built from it, installed with the versions of `constraints.txt`,
 `pip check`, and a smoke test of what the extra is for. Seconds and sizes are with PyTorch's CPU build, on a shared machine at
 low priority with a near package index, so of an order only; `import linkodds` is the median of seven processes. An extra without a row was not tried yet.
-`sql` and `bench` were tried at a load average of 13 to 18 on two cores: their seconds and imports (`sql`: above the 200 ms that
-`import linkodds` should stay under) have to be measured again on a quiet machine.
+`bench` was tried at a load average of 13 to 18 on two cores, so its seconds say little.
 
 | install | brings, beside what linkodds needs | packages | MB | seconds | import, ms |
 |---|---|---|---|---|---|
