@@ -179,7 +179,13 @@ class TestAComparison:
 class TestTheCommand:
     def test_takes_every_option_of_fit_that_makes_sense(self) -> None:
         of_one_run = {"model", "checkpoint_every", "tensorboard", "mlflow", "tune"}
-        of_one_run |= {"time", "weight", "weight_as", "relation", "predict_kind"}  # its splits are random, its edges alike
+        of_one_run |= {
+            "time",
+            "weight",
+            "weight_as",
+            "relation",
+            "predict_kind",
+        }  # its splits are random, its edges alike
         of_one_run |= {"engine", "memory"}  # it holds its graph in memory
         of_fit, ours = (set(inspect.signature(command).parameters) for command in (fit, compare))
         assert of_fit - of_one_run <= ours

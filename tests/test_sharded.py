@@ -19,7 +19,16 @@ from numpy.typing import NDArray
 from linkodds import Graph
 from linkodds.config import FitConfig
 from linkodds.database_urls import Database
-from linkodds.errors import BadFeatures, BrokenRun, DegenerateGraph, MalformedFile, OptionError, RunError, RunExists
+from linkodds.errors import (
+    BadFeatures,
+    BrokenRun,
+    DataError,
+    DegenerateGraph,
+    MalformedFile,
+    OptionError,
+    RunError,
+    RunExists,
+)
 from linkodds.history import Epoch
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
@@ -299,6 +308,9 @@ def test_other_options_inputs_or_folders_are_refused(tmp_path: Path) -> None:
         file.write("n1\tn2\n")
     with pytest.raises(OptionError, match=r"edges\.tsv = \d+, not"):
         prepared(path, tmp_path / "store")
+    other = write_edges(tmp_path / "other.tsv", arcs(6))
+    with pytest.raises(OptionError, match=r"of other files: .*edges\.tsv is one of them"):
+        prepared(other, tmp_path / "store")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "letter.txt").write_text("mine")
     with pytest.raises(RunExists, match="move it"):
@@ -306,6 +318,33 @@ def test_other_options_inputs_or_folders_are_refused(tmp_path: Path) -> None:
     (tmp_path / "store" / MANIFEST).write_text("{}\n")
     with pytest.raises(BrokenRun, match="first line"):
         prepared(path, tmp_path / "store")
+
+
+def test_a_file_that_was_written_to_is_another_one_and_so_is_its_namesake(tmp_path: Path) -> None:
+    """Neither name nor size tells: a row was changed for another one, and folders hold files of one name."""
+    path = write_edges(tmp_path / "edges.tsv", arcs(6))
+    prepared(path, tmp_path / "store")
+    before = path.stat()
+    *rows, last = path.read_text().splitlines()
+    path.write_text("\n".join([*rows, "\t".join(reversed(last.split("\t")))]) + "\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert path.stat().st_size == before.st_size
+    with pytest.raises(OptionError, match=r"edges\.tsv before it was last written to"):
+        prepared(path, tmp_path / "store")
+    for day in ("1", "2"):
+        (tmp_path / day).mkdir()
+        write_edges(tmp_path / day / "part.tsv", arcs(int(day)))
+    store, _ = prepared(tmp_path / "*" / "part.tsv", tmp_path / "both")
+    assert len(store.header.inputs) == 2
+
+
+@pytest.mark.parametrize("text", ["", "a\tb\nc\n", "a\tb\nb\tc\n"])
+def test_a_fit_of_what_is_refused_leaves_no_shards_and_the_next_one_runs(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "edges.tsv"
+    path.write_text(text)
+    with pytest.raises(DataError):
+        fit_sharded(path, tmp_path / "run", FitConfig())
+    assert [each.name for each in tmp_path.iterdir()] == ["edges.tsv"]
 
 
 def test_a_full_disk_is_one_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -328,8 +328,13 @@ def _header(what: Preparation, files: list[Path], blocks: Blocks) -> Header:
         "polars": pl.__version__,
         "torch": str(torch.__version__),
     }
-    inputs = {file.name: file.stat().st_size for file in [*files, *([what.features] if what.features else [])]}
-    return Header(versions=versions, inputs=inputs, options=options)
+    found = {str(file): file.stat() for file in [*files, *([what.features] if what.features else [])]}
+    return Header(
+        versions=versions,
+        inputs={path: about.st_size for path, about in found.items()},
+        changed={path: about.st_mtime_ns for path, about in found.items()},
+        options=options,
+    )
 
 
 def _layout(what: Preparation, file: Path, text: Path | None) -> Layout:

@@ -1,14 +1,15 @@
 """Running: a sharded fit from edge lists to an ordinary run directory."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from linkodds.config import FitConfig
 from linkodds.costs import Costs
 from linkodds.database_urls import Database
-from linkodds.errors import OptionError
+from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
 from linkodds.fit import OnStart, Say
 from linkodds.graph import Graph
@@ -114,7 +115,7 @@ def fit_sharded(
     with started(name if is_first else "local", workers) as maker:
         if crew is not None and not is_first:
             crew.wait()  # then everything is there
-        with costs.stage("preparing"):
+        with costs.stage("preparing"), _removed_if_refused(folder):
             store, prepared = prepare(what, folder, maker, blocks, say)
         if crew is not None and is_first:
             crew.wait()
@@ -165,6 +166,18 @@ def fit_sharded(
         )
     shutil.rmtree(folder, ignore_errors=True)
     return run
+
+
+@contextmanager
+def _removed_if_refused(folder: Path) -> Iterator[None]:
+    """Shards of input or options that are refused are of no use: a folder that was not there before goes with them."""
+    is_new = not folder.exists()
+    try:
+        yield
+    except (DataError, OptionError):
+        if is_new:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def counted(store: Store) -> dict[str, dict[str, int]]:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from linkodds.errors import BrokenRun, OptionError, RunError, RunExists
 
@@ -64,7 +64,8 @@ class Header(BaseModel):
     Args:
         format: of the manifest.
         versions: of programs whose change would change shards.
-        inputs: file -> bytes.
+        inputs: path of a file -> bytes.
+        changed: path of a file -> when it was last written to, nanoseconds since 1970.
         options: all that results or block sizes depend on.
     """
 
@@ -72,6 +73,7 @@ class Header(BaseModel):
     format: Literal["linkodds.shards/1"] = FORMAT
     versions: dict[str, str]
     inputs: dict[str, int]
+    changed: dict[str, int] = Field(default_factory=dict)
     options: dict[str, Any]
 
 
@@ -347,10 +349,16 @@ Map = Callable[[Callable[[int], Made], list[int]], Iterable[Made]]
 
 
 def _difference(there: Header, asked: Header) -> str:
-    for name in ("versions", "inputs", "options"):
+    for name in ("versions", "inputs", "changed", "options"):
         old: Mapping[str, Any] = getattr(there, name)
         new: Mapping[str, Any] = getattr(asked, name)
         for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key):
-                return f"its shards were made with {key} = {old.get(key)!r}, not {new.get(key)!r}."
+            if old.get(key) == new.get(key):
+                continue
+            if name == "inputs" and (key not in old or key not in new):
+                return f"its shards are of other files: {key} is {'one of them' if key in old else 'none of them'}."
+            if name == "changed":
+                return f"its shards are of {key} before it was last written to."
+            unit = " bytes" if name == "inputs" else ""
+            return f"its shards were made with {key} = {old.get(key)!r}, not {new.get(key)!r}{unit}."
     return "its shards were made with other options."
