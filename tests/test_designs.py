@@ -184,6 +184,14 @@ def test_counts_of_strata_allow_for_one_unseen() -> None:
     assert 300 < high < 370  # -log(0.025) = 3.7 of weight 100, a little less for the share that was looked at
 
 
+def test_where_all_that_were_scored_pass_no_number_overflows() -> None:
+    """Nothing varies then, in however many billions."""
+    strata = {"near": (np.zeros(100), 10**9), "rest": (np.zeros(200), 6 * 10**9)}
+    scores = NonEdgeScores.of_strata(strata, anchors=np.array([-1.0]))
+    (low,), (high,) = non_edges_interval(scores, scores.counts_at_least(-1.0)[:, None])
+    assert low == high == 7e9
+
+
 def test_non_edges_needed_is_the_table() -> None:
     """(z / h)^2 p^3 (1 - p), over the edges found: 96 for h = 0.05 and p = 0.5, 29 for p = 0.3."""
     for precision, expected in ((0.5, 96.0), (0.3, 29.0), (0.9, 112.0)):

@@ -189,7 +189,7 @@ def _floats(ends: tuple[Floats, Floats]) -> tuple[float, float]:
 
 
 def _gamma_quantile(level: float, mean: Floats, variance: Floats) -> Floats:
-    spread = np.maximum(variance, 1e-300)
+    spread = np.where(variance > 0, variance, np.maximum(mean, 1e-300))  # any, where there is none
     scale = spread / np.maximum(mean, 1e-300)
     quantile = scale * gammaincinv(mean / scale, level)
     return np.where(variance > 0, quantile, mean)

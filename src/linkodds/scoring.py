@@ -66,6 +66,12 @@ class InnerProductScorer:
         signs[-self.num_negative :] = -1
         return self.source * signs
 
+    @cached_property
+    def ends(self) -> tuple[Embeddings, Embeddings]:
+        """`signed` and `target`, each node's numbers side by side: else to take some rows would copy all of them."""
+        source = np.ascontiguousarray(self.signed)
+        return source, source if self.target is self.signed else np.ascontiguousarray(self.target)
+
     def to_arrays(self) -> dict[str, NDArray[np.float32] | NDArray[np.float64]]:
         """Everything by name; the target only where it is another array than the source."""
         decoder = np.array([self.scale, self.bias, self.num_negative], dtype=np.float64)
@@ -107,7 +113,7 @@ class InnerProductScorer:
             some = slice(start, start + _PAIRS)
             source, target = (  # einsum would cast through a buffer, which takes twice as long
                 side.take(nodes, axis=0).astype(np.float64)
-                for side, nodes in zip((self.signed, self.target), pairs[some].T, strict=True)
+                for side, nodes in zip(self.ends, pairs[some].T, strict=True)
             )
             np.einsum("pd,pd->p", source, target, out=products[some])
         return products * self.scale + self.bias
