@@ -24,7 +24,8 @@ from linkodds.config import FitConfig
 from linkodds.encoder import GraphEncoder
 from linkodds.pipeline import fit_graph
 from linkodds.propagation import SparseMatrix, normalized_adjacency
-from linkodds.record import PartialRun, Run
+from linkodds.record import Run
+from linkodds.run_directory import PartialRun
 from linkodds.score_file import evaluate_file, read_scores
 
 with warnings.catch_warnings():

@@ -111,7 +111,8 @@ def saved_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """A trained model and a count of neighbours on a graph of 150 nodes, 18 of which have ids that mean harm."""
     from linkodds.config import FitConfig
     from linkodds.pipeline import fit_graph
-    from linkodds.record import PartialRun, write_results
+    from linkodds.record import write_results
+    from linkodds.run_directory import PartialRun
 
     graph = _communities()
     graph.ids[: len(HOSTILE_IDS)] = HOSTILE_IDS

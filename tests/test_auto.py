@@ -25,8 +25,9 @@ from linkodds.inference import find_links
 from linkodds.metrics import average_precision
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
-from linkodds.record import PartialRun, load_run
+from linkodds.record import load_run
 from linkodds.restating import Assumption
+from linkodds.run_directory import PartialRun
 from linkodds.scoring import InnerProductScorer
 from linkodds.split import split_edges
 from linkodds.stack import fit_stack

@@ -20,9 +20,10 @@ from linkodds.metrics import degree_bins, degree_relative_ece
 from linkodds.non_edges import DegreeClasses, NonEdges, degrees_of, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.pipeline import fit_graph
-from linkodds.record import PartialRun, load_run, write_results
+from linkodds.record import load_run, write_results
 from linkodds.report import write_report
 from linkodds.restating import Assumption
+from linkodds.run_directory import PartialRun
 from linkodds.scoring import DegreeAwareScorer, InnerProductScorer
 from linkodds.surface import Broken, Surface
 

@@ -18,8 +18,9 @@ from linkodds.graph import Graph
 from linkodds.inductive import with_new_nodes
 from linkodds.inference import links_of_new_nodes, score_new_pairs
 from linkodds.pipeline import fit_graph
-from linkodds.record import PartialRun, load_run, write_results
+from linkodds.record import load_run, write_results
 from linkodds.restating import Assumption
+from linkodds.run_directory import PartialRun
 from linkodds.scoring import MeanOddsScorer
 
 CONFIG = FitConfig(

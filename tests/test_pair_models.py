@@ -17,7 +17,8 @@ from linkodds.pair_training import train_pair_model
 from linkodds.pairs import KnownPairs
 from linkodds.pipeline import fit_graph
 from linkodds.propagation import normalized_adjacency
-from linkodds.record import PartialRun, load_run
+from linkodds.record import load_run
+from linkodds.run_directory import PartialRun
 from linkodds.split import Split, split_edges
 
 CONFIG = FitConfig(hidden=8, dim=6, epochs=3, dropout=0.2, validate_every=1, threads=1)

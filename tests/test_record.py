@@ -11,7 +11,8 @@ from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, RunExists
 from linkodds.estimator import LinkPredictor
 from linkodds.pipeline import fit_graph
-from linkodds.record import MANIFEST, PartialRun, load_run
+from linkodds.record import load_run
+from linkodds.run_directory import MANIFEST, PartialRun
 
 
 @pytest.fixture

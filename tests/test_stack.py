@@ -12,7 +12,8 @@ from linkodds.graph import Graph
 from linkodds.hidden_edges import PRIOR_EDGES, HiddenEdges, Rows, StackOptions, cut_off_offset, training_rows
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph
-from linkodds.record import PartialRun, load_run
+from linkodds.record import load_run
+from linkodds.run_directory import PartialRun
 from linkodds.split import Split, split_edges
 from linkodds.stack import GROUPS, StackedModel, StackScorer, _groups, _less_hidden_edges, fit_stack, fit_trees
 from linkodds.trees import BinaryTree, Forest, forests_text, read_forests

@@ -13,7 +13,8 @@ from linkodds.hidden_edges import StackOptions, training_rows
 from linkodds.history import Epoch
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import fit_graph, fit_run
-from linkodds.record import PartialRun, load_run
+from linkodds.record import load_run
+from linkodds.run_directory import PartialRun
 from linkodds.scoring import InnerProductScorer
 from linkodds.split import Split, split_edges
 from linkodds.structural_gae import SHARES, StructuralModel, StructuralScorer, fit_structural

@@ -25,7 +25,8 @@ from linkodds.config import FitConfig
 from linkodds.graph import Graph
 from linkodds.listing import ALL_PAIRS, LinkSearch
 from linkodds.pipeline import fit_graph
-from linkodds.record import PartialRun, Run, load_run
+from linkodds.record import Run, load_run
+from linkodds.run_directory import PartialRun
 from linkodds.search import FoundPairs
 
 HERE = Path(__file__).parent

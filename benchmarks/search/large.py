@@ -1,14 +1,14 @@
 """Large graphs end to end with the defaults: `fit` and `find --top 1000` as a user calls them, in bounded memory.
 
-Each command is a process of its own with one thread and an address space of 8 GB at most. Written are its seconds by the
-clock and of the processor (other work shares the machine, so the latter is the fair measure), its largest resident memory,
-the machine's load before and after, and the lines it printed, each with the second at which it came. Wanted are 15 minutes
-for both commands together.
+Each command is a process of its own with --threads threads and an address space of 8 GB at most. Written are its seconds by
+the clock and of the processor (the fair measure where other work shares the machine), its largest resident memory, the
+machine's load before and after, and the lines it printed, each with the second at which it came. Wanted are 15 minutes for
+both commands together.
 
 One JSON a graph in benchmarks/results/search/large/; what is there is skipped, and a finished fit in --runs is not made
 anew while its measurement lies beside it.
 
-    python benchmarks/search/large.py [--data FOLDER] [--runs FOLDER] [--only GRAPH]
+    python benchmarks/search/large.py [--data FOLDER] [--runs FOLDER] [--only GRAPH] [--threads N]
 """
 
 import argparse
@@ -33,31 +33,32 @@ def main() -> None:
         "--runs", type=Path, default=HERE.parents[1] / "build" / "large", help="where runs and lists are kept"
     )
     parser.add_argument("--only", choices=GRAPHS)
+    parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     arguments.runs.mkdir(parents=True, exist_ok=True)
     for name in GRAPHS if arguments.only is None else (arguments.only,):
         path = RESULTS / f"{name}.json"
         if not path.exists():
-            row = measure(arguments.data / name, arguments.runs, name)
+            row = measure(arguments.data / name, arguments.runs, name, arguments.threads)
             path.write_text(json.dumps(row, indent=1) + "\n")
 
 
-def measure(data: Path, runs: Path, name: str) -> dict:
+def measure(data: Path, runs: Path, name: str, threads: int) -> dict:
     run, fit_measured = runs / name, runs / f"{name}.fit.json"
     if not (run.is_dir() and fit_measured.exists()):
         given = [str(data / "edges.csv.gz"), "--features", str(data / "features.npz")]
-        fit = timed(["fit", *given, "--out", str(run), "--threads", "1", "--force"])
+        fit = timed(["fit", *given, "--out", str(run), "--threads", str(threads), "--force"], threads)
         fit_measured.write_text(json.dumps(fit) + "\n")
     fit = json.loads(fit_measured.read_text())
-    find = timed(["find", str(run), "--top", str(TOP), "--out", str(runs / f"{name}.csv")])
+    find = timed(["find", str(run), "--top", str(TOP), "--out", str(runs / f"{name}.csv")], threads)
     for command in (fit, find):
         command["said"] = [line.replace(f"{runs}{os.sep}", "") for line in command["said"]]
     meta = json.loads((data / "meta.json").read_text())
-    return {"graph": name, "nodes": meta["nodes"], "edges": meta["edges"], "fit": fit, "find": find}
+    return {"graph": name, "threads": threads, "nodes": meta["nodes"], "edges": meta["edges"], "fit": fit, "find": find}
 
 
-def timed(words: list[str]) -> dict:
+def timed(words: list[str], threads: int) -> dict:
     """Run a command of linkodds, and say what it took.
 
     Raises:
@@ -65,14 +66,14 @@ def timed(words: list[str]) -> dict:
     """
     load, start = os.getloadavg(), time.monotonic()
     command = [sys.executable, "-m", "linkodds", *words]
-    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1"}
-    one_thread["PYTHONUNBUFFERED"] = "1"
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+    limited = {name: str(threads) for name in names} | {"PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=os.environ | one_thread,
+        env=os.environ | limited,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES)),
     )
     assert process.stdout is not None

@@ -26,8 +26,9 @@ from linkodds.graph import Graph
 from linkodds.listing import ALL_PAIRS, LinkSearch
 from linkodds.pairs import Pairs
 from linkodds.pipeline import fit_graph
-from linkodds.record import PartialRun, Run, load_run
+from linkodds.record import Run, load_run
 from linkodds.restating import Assumption, held_out_of
+from linkodds.run_directory import PartialRun
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "search" / "promise"

@@ -42,8 +42,9 @@ from linkodds.inference import find_links
 from linkodds.intervals import poisson_interval
 from linkodds.pairs import Pairs
 from linkodds.pipeline import fit_graph
-from linkodds.record import PartialRun, Run, load_run
+from linkodds.record import Run, load_run
 from linkodds.restating import Assumption
+from linkodds.run_directory import PartialRun
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "statistics" / "hidden_edges"

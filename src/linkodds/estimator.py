@@ -27,10 +27,11 @@ from linkodds.own_encoder import OwnEncoder
 from linkodds.own_scorer import OwnScorer
 from linkodds.pipeline import fit_graph
 from linkodds.reading import read_pairs
-from linkodds.record import PartialRun, Run, at_path, load_run, write_results
+from linkodds.record import Run, at_path, load_run, write_results
 from linkodds.rehearsal import Rehearsal
 from linkodds.report import write_report
 from linkodds.restating import Assumption, decision_of
+from linkodds.run_directory import PartialRun
 from linkodds.split import Split
 
 

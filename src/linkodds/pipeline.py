@@ -26,10 +26,11 @@ from linkodds.model_fitting import Trainer
 from linkodds.non_edge_scores import TallyRunner
 from linkodds.own_encoder import OwnEncoder
 from linkodds.own_scorer import OwnScorer
-from linkodds.record import PartialRun, Run, at_path, write_inputs, write_results
+from linkodds.record import Run, at_path, write_inputs, write_results
 from linkodds.relations import refuse_what_ignores_kinds
 from linkodds.report import write_report
 from linkodds.resuming import Interrupted, find_interrupted
+from linkodds.run_directory import PartialRun
 from linkodds.split import Split
 from linkodds.training import choose_device
 from linkodds.tuning import refuse_without_options

@@ -4,8 +4,6 @@ import csv
 import hashlib
 import io
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -26,7 +24,7 @@ from linkodds.curves import Curves, curves
 from linkodds.decision import Decision
 from linkodds.degree_term import DegreeTerm
 from linkodds.edge_weights import EdgeWeights
-from linkodds.errors import BrokenRun, LinkoddsError, RunError, RunExists
+from linkodds.errors import BrokenRun, LinkoddsError
 from linkodds.evaluation import Evaluation
 from linkodds.features import Features
 from linkodds.function_scoring import LostScorer
@@ -36,6 +34,7 @@ from linkodds.non_edges import degrees_of
 from linkodds.pair_scoring import embeddings_of, mean_pair_scorer
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.relations import OtherEdges
+from linkodds.run_directory import COSINES, FEATURES, TREES, TRIALS, WEIGHTS, PartialRun, verify
 from linkodds.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanOddsScorer, MeanScorer, Scorer
 from linkodds.split import PARTS, Split
 from linkodds.stack import StackScorer
@@ -43,30 +42,8 @@ from linkodds.structural_gae import StructuralScorer
 from linkodds.times import SplitTimes
 from linkodds.trees import MAX_BYTES, forests_text, read_forests
 
-FORMAT = "linkodds.run/1"
-MANIFEST = "manifest.json"
-_ALWAYS_THERE = (
-    *("config.yaml", "nodes.parquet", "split.npz", "scores.npz", "calibration.json", "decision.json"),
-    *("history.csv", "evaluation.json", "predictions.parquet", "cost.json"),
-)
-_CHECKPOINTS = "checkpoints"
-_BEING_WRITTEN = ".new"
-_WEIGHTS, _TREES = "model.safetensors", "trees.txt"
-_TRIALS, _FEATURES, _COSINES = "tuning.csv", "features.npz", "feature-cosines.safetensors"
 MOST_MEMBERS = 8
 """Of a mean that is read."""
-_IN_A_PARTIAL_RUN = {
-    *_ALWAYS_THERE,
-    _WEIGHTS,
-    _TREES,
-    _TRIALS,
-    _COSINES,
-    _FEATURES,
-    "embeddings.parquet",
-    "report.html",
-    MANIFEST,
-    _CHECKPOINTS,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,76 +112,6 @@ class Run:
         return embeddings_of(scorer.table if isinstance(scorer, StructuralScorer) else scorer)
 
 
-class PartialRun:
-    """RUN.partial/, the directory a run is written in before it is renamed to RUN.
-
-    Used as a context: bad input removes it, Ctrl-C leaves it, so does any other failure once there is a checkpoint;
-    `commit` turns it into RUN.
-
-    Args:
-        out: RUN.
-        force: whether an existing RUN may be replaced (when the new one is complete).
-        resume: whether to go on with what an interrupted fit left there, instead of replacing it.
-    Raises:
-        RunExists: RUN is there and `force` is False, or it is something else than a run.
-    """
-
-    def __init__(self, out: Path, *, force: bool, resume: bool = False) -> None:
-        if out.name in ("", ".."):
-            raise RunExists(f"{out} is a directory that others are named by; give RUN a name of its own.")
-        if out.exists() or out.is_symlink():
-            if not force:
-                raise RunExists(f"{out} exists; choose another --out, or give --force to replace it.")
-            if not (out / MANIFEST).is_file():
-                raise RunExists(f"{out} is no run directory, so --force does not replace it; choose another --out.")
-        self.out = out
-        self.path = out.with_name(out.name + ".partial")
-        self.checkpoints = self.path / _CHECKPOINTS
-        self.resume = resume
-
-    def __enter__(self) -> "PartialRun":
-        if self.resume:
-            return self
-        if self.path.exists() or self.path.is_symlink():
-            if not _is_left_by_a_fit(self.path):
-                raise RunExists(f"{self.path} is not what an interrupted fit left; move it, or choose another --out.")
-            shutil.rmtree(self.path)
-        self.path.mkdir(parents=True)
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if not isinstance(error, Exception):
-            return
-        is_bad_input = isinstance(error, LinkoddsError) and not isinstance(error, RunError)
-        if is_bad_input or not any(self.checkpoints.glob("*.json")):
-            shutil.rmtree(self.path, ignore_errors=True)
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write one file: whenever the process is killed, the old one or the new one is there."""
-        new = self.path / f"{name}{_BEING_WRITTEN}"
-        with new.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(self.path / name)
-
-    def commit(self) -> Path:
-        """Drop the checkpoints, add the manifest and rename to RUN."""
-        for unfinished in self.path.glob(f"*{_BEING_WRITTEN}"):
-            unfinished.unlink()
-        (self.path / MANIFEST).unlink(missing_ok=True)  # of a fit that was killed just before the renaming
-        hashes = {file.name: _sha256(file) for file in sorted(self.path.iterdir()) if file != self.checkpoints}
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
-        self.write(MANIFEST, json.dumps({"format": FORMAT, "sha256": hashes}, indent=1).encode())
-        old = self.out.with_name(self.out.name + ".replaced")
-        if self.out.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            self.out.rename(old)
-        self.path.rename(self.out)
-        shutil.rmtree(old, ignore_errors=True)
-        return self.out
-
-
 def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.object_], split: Split) -> None:
     """What is known before training: nodes.parquet, split.npz and, when these are there, config.yaml."""
     nodes = pl.DataFrame({"index": np.arange(len(ids)), "id": pl.Series(ids.tolist(), dtype=pl.String)})
@@ -220,17 +127,17 @@ def write_results(partial: PartialRun, run: Run) -> None:
     """Everything else but the report."""
     write_inputs(partial, run.config, run.ids, run.split)
     if run.weights:
-        partial.write(_WEIGHTS, safetensors.numpy.save(dict(run.weights)))
+        partial.write(WEIGHTS, safetensors.numpy.save(dict(run.weights)))
     if run.embeddings is not None:
         partial.write("embeddings.parquet", parquet_bytes(_embedding_table(run)))
     if (stack := _stack_in(run.scorer)) is not None:
-        partial.write(_TREES, forests_text(stack.forests).encode())
+        partial.write(TREES, forests_text(stack.forests).encode())
     if run.features is not None:
-        partial.write(_FEATURES, _npz(_feature_arrays(run.features)))
+        partial.write(FEATURES, _npz(_feature_arrays(run.features)))
     if run.feature_cosines is not None:
-        partial.write(_COSINES, safetensors.numpy.save(run.feature_cosines.to_arrays()))
+        partial.write(COSINES, safetensors.numpy.save(run.feature_cosines.to_arrays()))
     if run.trials is not None:
-        partial.write(_TRIALS, run.trials.write_csv().encode())
+        partial.write(TRIALS, run.trials.write_csv().encode())
     partial.write("calibration.json", _json(run.calibrator.to_json()))
     partial.write("decision.json", _json(run.decision.to_json()))
     partial.write("history.csv", history_csv(run.history))
@@ -252,42 +159,13 @@ def load_run(path: Path | str) -> Run:
         BrokenRun: no run, files missing or changed, or another format version.
     """
     path = Path(path)
-    _verify(path)
+    verify(path)
     try:
         return _read(path)
     except LinkoddsError as error:
         raise BrokenRun(f"{path}: {error} Fit the run again.") from error
     except Exception as error:  # whatever a damaged file makes of the libraries that read it
         raise BrokenRun(f"{path}: damaged ({type(error).__name__}: {error}). Fit the run again.") from error
-
-
-def _verify(path: Path) -> None:
-    if not path.is_dir():
-        raise BrokenRun(f"{path} is no directory; a run is made by 'linkodds fit EDGES --out RUN'.")
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        hashes = dict(manifest["sha256"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BrokenRun(
-            f"{path}: {MANIFEST} is missing or unreadable, so this is no complete run. Fit it again."
-        ) from error
-    if manifest.get("format") != FORMAT:
-        raise BrokenRun(
-            f"{path}: written in format {manifest.get('format')!r}; this version of linkodds reads {FORMAT!r}. "
-            "Open it with the version named in its config.yaml, or fit it again."
-        )
-    for name, digest in hashes.items():
-        if "/" in name or "\\" in name or name.startswith("."):
-            raise BrokenRun(f"{path}: {MANIFEST} names {name!r}, which is no file of a run.")
-        if name == "report.html":  # rebuilt at will from the rest
-            continue
-        if not (path / name).is_file():
-            raise BrokenRun(f"{path}: {name} is missing. Fit the run again.")
-        if _sha256(path / name) != digest:
-            raise BrokenRun(f"{path}: {name} was changed or cut off after the run was written. Fit the run again.")
-    unnamed = next((name for name in _ALWAYS_THERE if name not in hashes), None)
-    if unnamed is not None:
-        raise BrokenRun(f"{path}: {MANIFEST} does not name {unnamed}, so this is no complete run. Fit it again.")
 
 
 def _read(path: Path) -> Run:
@@ -308,8 +186,8 @@ def _read(path: Path) -> Run:
     if test.message_graph_hash != split.message_graph_hash():
         raise BrokenRun("scores.npz belongs to another message graph than split.npz.")
     model = config["model"]
-    is_stored = (path / _WEIGHTS).is_file()
-    weights = safetensors.numpy.load_file(path / _WEIGHTS) if is_stored else {}
+    is_stored = (path / WEIGHTS).is_file()
+    weights = safetensors.numpy.load_file(path / WEIGHTS) if is_stored else {}
     scorer: Scorer
     if model == "auto":
         scorer = _mean_scorer(config["members"], split, weights, path)
@@ -337,9 +215,9 @@ def _read(path: Path) -> Run:
         predictions=pl.read_parquet(path / "predictions.parquet"),
         cost=_load_json(path / "cost.json"),
         path=path,
-        feature_cosines=_read_cosines(path / _COSINES, len(ids)),
-        trials=pl.read_csv(path / _TRIALS) if (path / _TRIALS).is_file() else None,
-        features=_read_features(path / _FEATURES, facts["feature_scaling"], len(ids)),
+        feature_cosines=_read_cosines(path / COSINES, len(ids)),
+        trials=pl.read_csv(path / TRIALS) if (path / TRIALS).is_file() else None,
+        features=_read_features(path / FEATURES, facts["feature_scaling"], len(ids)),
     )
 
 
@@ -358,7 +236,7 @@ def _scorer_of(model: str, split: Split, weights: Mapping[str, NDArray[Any]], pa
     if model == STRUCTURAL:
         return StructuralScorer.from_arrays(split, weights)
     if model == STACK:
-        return StackScorer.from_arrays(split, weights, read_forests(_read_trees(path / _TREES)))
+        return StackScorer.from_arrays(split, weights, read_forests(_read_trees(path / TREES)))
     prefix = "embeddings."
     embeddings = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
     return InnerProductScorer.from_arrays(embeddings, split.space.num_nodes)
@@ -498,7 +376,7 @@ def _embedding_table(run: Run) -> pl.DataFrame:
 
 def _sides(table: pl.DataFrame) -> tuple[Embeddings, Embeddings]:
     def side(prefix: str) -> Embeddings:
-        return table.select(pl.col(f"^{prefix}[0-9]+$")).to_numpy().astype(np.float32)
+        return table.select(pl.col(f"^{prefix}[0-9]+$")).to_numpy().astype(np.float32, order="C")
 
     source = side("source_") if "source_0" in table.columns else side("")
     return source, side("target_") if "target_0" in table.columns else source
@@ -540,13 +418,3 @@ def _json(value: Any) -> bytes:
 
 def _load_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _is_left_by_a_fit(path: Path) -> bool:
-    """Whether a directory holds nothing but what a fit writes."""
-    return path.is_dir() and all(file.name.removesuffix(_BEING_WRITTEN) in _IN_A_PARTIAL_RUN for file in path.iterdir())
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -35,7 +35,8 @@ from linkodds.own_scorer import OwnScorer, as_given
 from linkodds.pairs import KnownPairs, Pairs
 from linkodds.pipeline import fit_graph
 from linkodds.reading import read_pairs
-from linkodds.record import PartialRun, Run
+from linkodds.record import Run
+from linkodds.run_directory import PartialRun
 from linkodds.split import Split
 
 Scored = Literal["all", "uniform", "top"]

@@ -25,7 +25,8 @@ from linkodds.own_scorer import OwnScorer
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.pipeline import fit_graph
 from linkodds.propagation import SparseMatrix, normalized_adjacency
-from linkodds.record import PartialRun, Run, load_run, write_results
+from linkodds.record import Run, load_run, write_results
+from linkodds.run_directory import PartialRun
 from linkodds.scoring import Scorer
 from linkodds.split import Split
 

@@ -29,7 +29,7 @@ def evaluate_scores(
     from linkodds.config import FitConfig
     from linkodds.errors import OptionError
     from linkodds.graph import Graph
-    from linkodds.record import PartialRun
+    from linkodds.run_directory import PartialRun
     from linkodds.score_file import (
         Scored,
         evaluate_file,

@@ -17,8 +17,9 @@ from linkodds.history import Epoch
 from linkodds.model_fitting import Trainer
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import ReadingOptions, fit_graph
-from linkodds.record import PartialRun, Run
+from linkodds.record import Run
 from linkodds.resuming import find_interrupted
+from linkodds.run_directory import PartialRun
 from linkodds.sharded.crew import LocalCrew
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.model import MODELS
