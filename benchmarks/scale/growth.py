@@ -2,9 +2,11 @@
 
 Random edges, ten for each node, in a Parquet file of integers; one message graph, 64 columns, two hops, one thread. Each size
 runs in a process of its own whose private memory the kernel limits (RLIMIT_DATA) to the cap and 15 %, so more than that
-would end it. Counters are held against `linkodds.sharded.volumes`. One JSON a size in benchmarks/results/scale/growth/;
-what is there is skipped. `--scaled` gives the larger sizes a cap that grows with the edges, so that blocks are as many and it can be told what
-comes of the edges and what of a tighter cap. `--fit` makes whole fits, for what the rest of a fit holds.
+would end it; polars' allocator is told not to keep addresses of memory that it has given back (`retain:false`), which the
+limit would count too. Counters are held against `linkodds.sharded.volumes`. One JSON a size in
+benchmarks/results/scale/growth/; what is there is skipped. `--scaled` gives the larger sizes a cap that grows with the
+edges, so that blocks are as many and it can be told what comes of the edges and what of a tighter cap. `--fit` makes whole
+fits, for what the rest of a fit holds.
 
     python benchmarks/scale/growth.py [--edges N ...] [--folder FOLDER] [--scaled | --fit]
 """
@@ -57,13 +59,14 @@ def main() -> None:
             folder.mkdir(exist_ok=True)
             draw(folder / "edges.parquet", edges)
             command = [sys.executable, __file__, "--one", str(folder), "--edges", str(edges)]
-            threads = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            given = {"OMP_NUM_THREADS": "1", "POLARS_MAX_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+            given["_RJEM_MALLOC_CONF"] = "retain:false"
             done = subprocess.run(
                 command + ["--fit"] * arguments.fit + ["--scaled"] * arguments.scaled,
                 check=False,
                 stdout=subprocess.PIPE,
                 text=True,
-                env=os.environ | threads,
+                env=os.environ | given,
             )
             if done.returncode:
                 raise SystemExit(f"{edges:,} edges: exit code {done.returncode}")

@@ -7,7 +7,7 @@ command imports what it needs once its options have been read.
 import os
 import sys
 
-from linkodds.cli import comparing, exporting, fitting, runs, serving  # noqa: F401  (they register their commands)
+from linkodds.cli import comparing, exporting, fitting, links, runs, serving  # noqa: F401  (they register their commands)
 from linkodds.cli.app import app, explain, say
 
 __all__ = ["app", "main"]
