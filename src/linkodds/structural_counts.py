@@ -31,6 +31,7 @@ from linkodds.node_inputs import (
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.spectral import Embedding, Floats, low_rank
 from linkodds.split import Split
+from linkodds.walk_counts import WALKS, WalkCounts
 
 RANKS = (8, 32, 128)
 CUBIC_RANK = 64
@@ -38,9 +39,9 @@ RESTART = 0.15
 CUT_OFF = 7.0
 """The "distance" of a pair that no path connects."""
 _EXACT_STEPS = 5
-_TILE = 1 << 16
+_TILE, _TILE_OF_PAIRS = 1 << 16, 1 << 17
+"""Cells to count at a time so that what is held stays in the cache; twice as many where few of them are looked at."""
 
-_WALKS = ("cn", "aa", "ra", "w3", "l3", "s3", "s4", "s5")
 _SPECTRAL = tuple(f"{name}_{rank}" for name in ("adjacency", "normalized") for rank in RANKS)
 _FEATURES = (*(f"cosine_{hops}_{rank}" for hops in FEATURE_HOPS for rank in FEATURE_RANKS), "cosine_to_neighbors")
 _PRODUCTS = {
@@ -61,7 +62,7 @@ _HOPS = ("least_hops", "most_hops")
 """Bounds from landmarks."""
 INPUTS = (
     *(f"{which}_{role}" for which in ("low", "high") for role in ROLES),
-    *_WALKS,
+    *WALKS,
     *_SPECTRAL,
     *("cubic", "ppr_tail"),
     *_DERIVED,
@@ -163,68 +164,18 @@ class StructuralCounts:
         """How many rows to count at a time, so that what is held stays in the cache."""
         return max(1, _TILE // max(num_columns, 1))
 
-    def tile(self, rows: NDArray[np.int64], columns: slice) -> "Tile":
+    def tile(self, rows: NDArray[np.int64], columns: slice, wanted: NDArray[np.int64] | None = None) -> "Tile":
         """Counts of all pairs rows x columns.
 
         Args:
             rows: shape (rows,), node indices, any order.
             columns: of the pair matrix.
+            wanted: the only columns whose cells will be asked for, counted from the first; None: all.
         """
-        counts = self._across(rows, columns) if self._is_across(rows, columns) else self._walks(rows, columns)
+        counts = self.walks.between(rows, columns, wanted)
         if self.space.directed:
-            counts["is_reciprocated"] = self._back[columns][:, rows].toarray()
+            counts["is_reciprocated"] = self.walks.back[columns][:, rows].toarray()
         return Tile(self, rows, columns, counts)
-
-    def _walks(self, rows: NDArray[np.int64], columns: slice) -> dict[str, Floats]:
-        back, weights = self._back, self._weights
-        last = back if columns == slice(0, self.space.num_nodes) else back[columns]
-        first = self.adjacency[rows].toarray().T.copy()  # what follows is (nodes, rows): one row of it a node
-        cn = back @ first
-        ra = back @ (weights["inverse"] * first)
-        s3 = back @ (weights["inverse"] * ra)
-        s4 = back @ (weights["inverse"] * s3)
-        against = self.adjacency if self.space.directed else back
-        return {
-            "cn": cn[columns],
-            "aa": last @ (weights["log"] * first),
-            "ra": ra[columns],
-            "w3": last @ cn,
-            "l3": last @ (weights["root_out"] * (against @ (weights["root_in"] * first))),
-            "s3": s3[columns],
-            "s4": s4[columns],
-            "s5": last @ (weights["inverse"] * s4),
-        }
-
-    def _across(self, rows: NDArray[np.int64], columns: slice) -> dict[str, Floats]:
-        """The same where each row is on one side of a bipartite graph, and each column on the other: half of the work."""
-        num_left = (self.space.sides or (0, 0))[0]
-        left, right = slice(0, num_left), slice(num_left, self.space.num_nodes)
-        near, far = (left, right) if columns.start >= num_left else (right, left)  # of the rows, of the columns
-        to_far, to_near = self._across_adjacency if near == right else self._across_adjacency[::-1]
-        some = slice(columns.start - far.start, columns.stop - far.start)
-        last = to_far if columns == far else to_far[some]
-        weights = {name: (each[near], each[far]) for name, each in self._weights.items()}
-        inverse_near, inverse_far = weights["inverse"]
-        first = to_near[rows - near.start].toarray().T.copy()
-        s3 = to_far @ (inverse_near * (to_near @ (inverse_far * first)))
-        s4 = to_near @ (inverse_far * s3)
-        root_near, root_far = weights["root_out"][0], weights["root_in"][1]
-        nothing = np.zeros((some.stop - some.start, len(rows)))
-        return {
-            **dict.fromkeys(("cn", "aa", "ra", "s4"), nothing),
-            "w3": last @ (to_near @ first),
-            "l3": last @ (root_near * (to_near @ (root_far * first))),
-            "s3": s3[some],
-            "s5": last @ (inverse_near * s4),
-        }
-
-    def _is_across(self, rows: NDArray[np.int64], columns: slice) -> bool:
-        if self.space.sides is None or not len(rows):
-            return False
-        num_left = self.space.sides[0]
-        if columns.start >= num_left:
-            return bool(rows.max() < num_left)
-        return bool(rows.min() >= num_left and columns.stop <= num_left)
 
     def tiles(self, rows: slice, columns: slice) -> Iterator[tuple[slice, NDArray[np.int64], "Tile"]]:
         """Yield (some, nodes, tile): the pairs rows x columns, a few rows at a time; `some` are their places from 0."""
@@ -313,23 +264,21 @@ class StructuralCounts:
         order = np.argsort(rows, kind="stable")
         sources, starts = np.unique(rows[order], return_index=True)
         starts = np.append(starts, len(pairs))
-        step = self.tile_rows(columns.stop - columns.start)
+        step = max(1, _TILE_OF_PAIRS // max(columns.stop - columns.start, 1))
         for begin in range(0, len(sources), step):
             some = sources[begin : begin + step]
             places = order[starts[begin] : starts[min(begin + step, len(sources))]]
-            cells = (others[places] - columns.start) * len(some) + np.searchsorted(some, rows[places])
-            yield self.tile(some, columns), places, cells
+            column = others[places] - columns.start
+            yield (
+                self.tile(some, columns, np.unique(column)),
+                places,
+                column * len(some) + np.searchsorted(some, rows[places]),
+            )
 
     @cached_property
-    def _back(self) -> sp.csr_array:
-        """The transposed adjacency: counts of one step more are this times the counts so far."""
-        return self.adjacency.T.tocsr() if self.space.directed else self.adjacency
-
-    @cached_property
-    def _across_adjacency(self) -> tuple[sp.csr_array, sp.csr_array]:
-        """Of a bipartite graph: left x right, and right x left."""
-        num_left = (self.space.sides or (0, 0))[0]
-        return self.adjacency[:num_left][:, num_left:], self.adjacency[num_left:][:, :num_left]
+    def walks(self) -> WalkCounts:
+        """Of the message graph."""
+        return WalkCounts(self.adjacency, self.space)
 
     @cached_property
     def components(self) -> NDArray[np.int32]:
@@ -358,28 +307,6 @@ class StructuralCounts:
     def landmarks(self) -> Landmarks:
         """Of the message graph."""
         return Landmarks.of(self.adjacency)
-
-    @cached_property
-    def _weights(self) -> dict[str, Floats]:
-        """Weights of the nodes on a walk, shape (nodes, 1) each, on grids on which the counts are exact.
-
-        s5 has four weights of 1 / degree, and is at most the largest degree: 4 b + log2(degree) <= 52 bits. l3 has two
-        weights, and at most degree^2 walks.
-        """
-        out, into = (np.asarray(self.adjacency.sum(axis=axis), dtype=np.float64) for axis in (1, 0))
-        both = out if not self.space.directed else (self.adjacency + self.adjacency.T).astype(bool).sum(axis=1)
-        bits = int(np.ceil(np.log2(max(out.max(initial=1), into.max(initial=1), 2))))
-
-        def on_grid(weights: Floats, num_bits: int) -> Floats:
-            scale = 2.0 ** max(num_bits, 0)
-            return (np.floor(weights * scale) / scale)[:, None]
-
-        return {
-            "log": on_grid(1 / np.log(np.maximum(both, 2.0)), 20),
-            "inverse": on_grid(1 / np.maximum(out, 1.0), (52 - bits) // 4),
-            "root_in": on_grid(1 / np.sqrt(np.maximum(into, 1.0)), min(20, (52 - 2 * bits) // 2)),
-            "root_out": on_grid(1 / np.sqrt(np.maximum(out, 1.0)), min(20, (52 - 2 * bits) // 2)),
-        }
 
 
 @dataclass(frozen=True, eq=False)
