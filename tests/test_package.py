@@ -35,6 +35,7 @@ def test_only_training_and_what_starts_it_loads_torch() -> None:
         "cross_entropy",
         "safeguard",
         "decoder",
+        "fitted_model",
         "demo",
         "message_graph",
         "pair_decoder",

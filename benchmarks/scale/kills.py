@@ -2,8 +2,8 @@
 
 For each engine and each of the three stages (prepare, fit, score): a fit whose process gets SIGKILL at a random instant of
 the stage, ten times. With `local` that is the whole process, and the same command then runs again with --resume. With
-`ray` it is a worker that just does a block, or trains; the fit itself has to go on. All files that hold results are compared
-with those of the undisturbed fit. One JSON a kill in benchmarks/results/scale/kills/; what is there is skipped.
+`ray` it is a worker that just does a block, or trains; the fit itself has to go on, and the graph whose scoring is disturbed
+is larger, since one chunk of pairs is scored without tasks. All files that hold results are compared with those of the undisturbed fit. One JSON a kill in benchmarks/results/scale/kills/; what is there is skipped.
 
     python benchmarks/scale/kills.py [--engine local|ray] [--kills N]
 """
@@ -68,11 +68,11 @@ def main() -> None:
     print(f"{sum(row['same'] for row in rows)} of {len(rows)} ended in the undisturbed answer")
 
 
-def communities(path: Path, nodes: int = 260, groups: int = 10) -> Path:
-    """Edges within groups mostly."""
-    rng = np.random.default_rng(0)
+def communities(path: Path, nodes: int = 260, between: float = 0.002) -> Path:
+    """Edges within groups of 26 nodes mostly."""
+    rng, groups = np.random.default_rng(0), nodes // 26
     u, v = np.triu_indices(nodes, 1)
-    is_edge = rng.random(len(u)) < np.where(u % groups == v % groups, 0.25, 0.002)
+    is_edge = rng.random(len(u)) < np.where(u % groups == v % groups, 0.25, between)
     path.write_text("".join(f"n{a}\tn{b}\n" for a, b in np.column_stack([u, v])[is_edge].tolist()))
     return path
 
@@ -157,11 +157,12 @@ class Child:
 
 def undisturbed(edges: Path, folder: Path) -> tuple[dict[str, str], dict[str, float]]:
     """The hashes of an undisturbed fit, and the seconds of its stages."""
-    child = Child(folder / "log", edges, folder / "whole", "local")
+    out = folder / f"whole-{edges.stem}"
+    child = Child(folder / "log", edges, out, "local")
     if child.ended():
         raise SystemExit((folder / "log").read_text())
     times = [child.since[name] for name in (*STAGES, "end")]
-    return digest(folder / "whole"), dict(zip(STAGES, np.diff(times).tolist(), strict=True))
+    return digest(out), dict(zip(STAGES, np.diff(times).tolist(), strict=True))
 
 
 def kill_local(edges: Path, folder: Path, todo: list[tuple[str, int]]) -> None:
@@ -203,7 +204,9 @@ def kill_local(edges: Path, folder: Path, todo: list[tuple[str, int]]) -> None:
 def kill_ray(edges: Path, folder: Path, todo: list[tuple[str, int]]) -> None:
     """Ray and the process that fits stay; a thread watches the stages and kills workers."""
     folder.mkdir()
-    expected, _ = undisturbed(edges, folder)
+    many = communities(folder / "many.tsv", 4_004, 0.0001)
+    graphs = {"prepare": edges, "fit": edges, "score": many}
+    expected = {each: undisturbed(each, folder)[0] for each in (edges, many)}
     with started("ray", 2):  # no process is forked from here on: Ray does not take that
         for stage, number in todo:
             out = folder / f"run-{stage}-{number}"
@@ -212,13 +215,13 @@ def kill_ray(edges: Path, folder: Path, todo: list[tuple[str, int]]) -> None:
             killer.start()
             error = ""
             try:
-                fit(edges, out, "ray", theirs, workers=2)
+                fit(graphs[stage], out, "ray", theirs, workers=2)
             except Exception as caught:
                 error = f"{type(caught).__name__}: {caught}"
             os.close(theirs)
             killer.join()
             os.close(ours)
-            same = not error and digest(out) == expected
+            same = not error and digest(out) == expected[graphs[stage]]
             row = {"engine": "ray", "stage": stage, "killed": killer.killed, "error": error, "same": same}
             print(row, flush=True)
             shutil.rmtree(out, ignore_errors=True)

@@ -10,9 +10,10 @@ from linkodds.baselines import CosineScorer, baseline_scorer
 from linkodds.config import BASELINES, COSTLY, OWN_SCORER
 from linkodds.degree_term import Choice, DegreeTerm, choose_degree_term
 from linkodds.findings import Finding
+from linkodds.fitted_model import FittedModel
 from linkodds.held_out import HeldOut
 from linkodds.metrics import average_precision
-from linkodds.model_fitting import FittedModel, ModelFitting
+from linkodds.model_fitting import ModelFitting
 from linkodds.non_edges import degrees_of
 from linkodds.own_scorer import OwnScorer
 from linkodds.pairs import PairSpace

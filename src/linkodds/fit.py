@@ -24,6 +24,7 @@ from linkodds.edge_weights import about_weights, tried_by_auto
 from linkodds.evaluation import BaselineResult, Evaluation
 from linkodds.features import Features
 from linkodds.findings import Finding
+from linkodds.fitted_model import Trainer
 from linkodds.function_scoring import FunctionScorer
 from linkodds.future import about_time
 from linkodds.graph import Graph
@@ -33,7 +34,7 @@ from linkodds.inductive import INDUCTIVE
 from linkodds.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
 from linkodds.measuring import evaluate
 from linkodds.metrics import average_precision, roc_auc
-from linkodds.model_fitting import ModelFitting, Trainer
+from linkodds.model_fitting import ModelFitting
 from linkodds.non_edges import draw_non_edges
 from linkodds.own_encoder import OwnEncoder
 from linkodds.own_scorer import OwnScorer, as_given, judged_values

@@ -1,9 +1,9 @@
 """Model fitting: from a model's name to a fitted model, within the time budget, resumed where there is a checkpoint."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from linkodds.config import AUTOENCODERS, ON_HIDDEN_EDGES, OWN_ENCODER, PAIR_MOD
 from linkodds.costs import Costs
 from linkodds.features import Features
 from linkodds.findings import Finding
+from linkodds.fitted_model import FittedModel, Hopeless, Trainer
 from linkodds.hidden_edges import HiddenEdges
 from linkodds.history import Epoch
 from linkodds.metrics import average_precision
@@ -23,7 +24,7 @@ from linkodds.pair_training import train_pair_model
 from linkodds.pair_workload import epoch_work
 from linkodds.preflight import Clock, Memory, TimeBudget, announcement, shortened
 from linkodds.rehearsal import Rehearsal
-from linkodds.scoring import InnerProductScorer, Scorer
+from linkodds.scoring import InnerProductScorer
 from linkodds.split import Split
 from linkodds.stack import StackedModel, fit_stack
 from linkodds.stack_work import StackSizes, hiding_work, stack_work, structural_work
@@ -35,88 +36,6 @@ DEFAULT_SECONDS = 300.0
 """The time budget of auto where none is given; no clock stands behind it."""
 TABLE = "signed-gae"
 """The model whose table is a part of structural-gae."""
-
-
-class FittedModel(Protocol):
-    """What later stages need of any fitted model."""
-
-    @property
-    def name(self) -> str:
-        """As `--model` calls it."""
-        ...
-
-    @property
-    def scorer(self) -> Scorer:
-        """Logits of pairs."""
-        ...
-
-    @property
-    def effective_odds(self) -> float:
-        """Edges / non-edges that the logits are the log odds for."""
-        ...
-
-    @property
-    def weights(self) -> Mapping[str, NDArray[Any]]:
-        """What is saved to have the scorer again."""
-        ...
-
-    @property
-    def history(self) -> tuple[Epoch, ...]:
-        """One entry an epoch; none where there are no epochs."""
-        ...
-
-    @property
-    def best_epoch(self) -> int:
-        """The kept one; 0 where there are none."""
-        ...
-
-    @property
-    def findings(self) -> tuple[Finding, ...]:
-        """What fitting had to say."""
-        ...
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of fitted values."""
-        ...
-
-    @property
-    def objective(self) -> str:
-        """What was minimised."""
-        ...
-
-
-class Hopeless(Exception):
-    """Raised by `on_start` or `on_epoch` to end a training that is not worth going on.
-
-    Args:
-        epochs: that it had.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__(epochs)
-        self.epochs = epochs
-
-
-class Trainer(Protocol):
-    """Trains an autoencoder in another way than in memory."""
-
-    def __call__(
-        self,
-        name: str,
-        split: Split,
-        features: Features | None,
-        config: FitConfig,
-        *,
-        seeds: np.random.SeedSequence,
-        device: torch.device,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        should_stop: Callable[[], bool] = lambda: False,
-        checkpoint: Checkpoint | None = None,
-        resumed: TrainingState | None = None,
-    ) -> TrainedModel:
-        """See `train`."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,9 +20,9 @@ from linkodds.errors import InvertedRanking, OptionError
 from linkodds.evaluation import Evaluation
 from linkodds.findings import Finding
 from linkodds.fit import Fit, OnStart, Say
+from linkodds.fitted_model import Trainer
 from linkodds.graph import Graph
 from linkodds.history import Epoch, history_columns, history_csv
-from linkodds.model_fitting import Trainer
 from linkodds.non_edge_scores import TallyRunner
 from linkodds.own_encoder import OwnEncoder
 from linkodds.own_scorer import OwnScorer

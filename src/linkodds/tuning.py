@@ -19,9 +19,10 @@ from linkodds.config import AUTOENCODERS, BASELINES, STACK, TABLES, VARIATIONAL,
 from linkodds.contest import HELD_OUT, Contender, Contest
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.findings import Finding
+from linkodds.fitted_model import Hopeless
 from linkodds.history import Epoch
 from linkodds.metrics import average_precision, precisions_of_edges
-from linkodds.model_fitting import Hopeless, ModelFitting
+from linkodds.model_fitting import ModelFitting
 from linkodds.objective import objective_for
 from linkodds.pairs import KnownPairs
 from linkodds.training import PENALTIES, TrainedModel, choose_objective, noise_decay

@@ -79,7 +79,7 @@ class WorkerTraining:
 
 @dataclass(frozen=True, eq=False)
 class RayTrainer:
-    """Trains with TorchTrainer on workers of one processor each; a `linkodds.model_fitting.Trainer`.
+    """Trains with TorchTrainer on workers of one processor each; a `linkodds.fitted_model.Trainer`.
 
     All workers find the files of the fit under the same paths. When one is lost, all start again with the last checkpoint,
     up to three times. The end of the training is a checkpoint too, and this process goes on with that.

@@ -12,9 +12,9 @@ from linkodds.database_urls import Database
 from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
 from linkodds.fit import OnStart, Say
+from linkodds.fitted_model import Trainer
 from linkodds.graph import Graph
 from linkodds.history import Epoch
-from linkodds.model_fitting import Trainer
 from linkodds.pairs import PairSpace
 from linkodds.pipeline import ReadingOptions, fit_graph
 from linkodds.record import Run

@@ -127,7 +127,7 @@ class OnlyTrained(Exception):
 
 @dataclass(frozen=True, eq=False)
 class DecoupledTrainer:
-    """Trains on what was prepared; a `linkodds.model_fitting.Trainer`.
+    """Trains on what was prepared; a `linkodds.fitted_model.Trainer`.
 
     Args:
         prepared: of the same graph and split.
