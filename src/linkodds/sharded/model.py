@@ -11,7 +11,6 @@ from linkodds.config import FitConfig
 from linkodds.decoder import half_negative
 from linkodds.encoder import Pace
 from linkodds.pair_decoder import ROW_LENGTH, PairNetwork, WeightedProduct
-from linkodds.propagation import drop
 
 MODELS = ("linear-gae", "refined-gae")
 """Models that have a decoupled form."""
@@ -24,12 +23,14 @@ class HopEncoder(nn.Module):
     A row of P^k X grows with the degree of its node; of length 1, the products of rows say what their nodes have in common.
     The degree stands beside them. Features and table are normalised each for itself.
 
+    There is no dropout: in memory it falls on the features of single nodes and averages out over a neighbourhood, while an
+    entry of H is the neighbourhood itself. On debian_deps_large it cost five sixths of the average precision.
+
     Args:
         width: columns of each hop.
         num_features: the first of these, which are features; the others are a random table.
         hops: K.
         num_outputs: columns of W.
-        dropout: on all inputs, while training.
         mean_degree: whose logarithm counts as 0.
         rng: source of the initial weights, on the CPU: one orthogonal matrix for all hops, so that z begins as the sum of
             all h_k, turned.
@@ -41,7 +42,6 @@ class HopEncoder(nn.Module):
         num_features: int,
         hops: int,
         num_outputs: int,
-        dropout: float,
         *,
         mean_degree: float,
         rng: torch.Generator,
@@ -53,20 +53,17 @@ class HopEncoder(nn.Module):
         self.gains = nn.Parameter(torch.ones(hops + 1, width))
         self.degree = nn.Parameter(torch.zeros(num_outputs))
         self.shift = nn.Parameter(torch.zeros(num_outputs))
-        self.dropout = dropout
         self.lengths = [ROW_LENGTH, 1.0] if num_features else [1.0]
         self._typical = math.log(mean_degree + 1)
 
-    def forward(self, rows: Tensor, noise: torch.Generator | None) -> Tensor:
-        """Shape (rows, outputs) from rows of H; `noise` draws the dropout, None is the mean network without any."""
+    def forward(self, rows: Tensor) -> Tensor:
+        """Shape (rows, outputs) from rows of H."""
         hops, width = self.gains.shape
         parts = torch.split(rows[:, :-1].reshape(len(rows), hops, width), self.groups, dim=2)
         normal = [
             F.normalize(part, dim=2, eps=1e-12) * length for part, length in zip(parts, self.lengths, strict=True)
         ]
         inputs, degrees = torch.cat(normal, dim=2) * self.gains, rows[:, -1:] - self._typical
-        if noise is not None:
-            inputs, degrees = drop(inputs, self.dropout, noise), drop(degrees, self.dropout, noise)
         return (
             inputs.view(len(rows), hops * width) @ self.weights.view(hops * width, -1)
             + degrees * self.degree
@@ -118,7 +115,7 @@ class DecoupledAutoencoder(nn.Module):
         assert config.dim is not None
         assert config.hidden is not None
         sizes_of_rows = width, num_features, hops, config.dim
-        self.encoder = HopEncoder(*sizes_of_rows, config.dropout, mean_degree=mean_degree, rng=rng)
+        self.encoder = HopEncoder(*sizes_of_rows, mean_degree=mean_degree, rng=rng)
         if config.decoder == "hadamard":
             sizes = config.dim, config.hidden, config.dropout
             self.decoder = PairNetwork(*sizes, common_neighbors=None, effective_odds=effective_odds, rng=rng)

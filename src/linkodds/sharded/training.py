@@ -237,7 +237,7 @@ class DecoupledTrainer:
                 if not len(pairs):
                     return np.zeros(1 + sum(sizes), dtype=np.float32)
                 nodes, places = np.unique(pairs, return_inverse=True)
-                embeddings = model.encoder(torch.from_numpy(opened[fold].of(nodes)), noise)
+                embeddings = model.encoder(torch.from_numpy(opened[fold].of(nodes)))
                 logits = model.decoder(embeddings, places.reshape(pairs.shape), None, noise)
                 loss = F.softplus(-logits[: len(some)]).sum() / len(batch)
                 loss = loss + F.softplus(logits[len(some) :]).sum() / (odds * len(zeros))
@@ -313,7 +313,7 @@ class DecoupledTrainer:
         def embedded(part: int) -> Part:
             nodes = np.arange(borders[part], borders[part + 1])
             with torch.no_grad():
-                block: Part = model.encoder(torch.from_numpy(rows.of(nodes)), None).numpy()
+                block: Part = model.encoder(torch.from_numpy(rows.of(nodes))).numpy()
             return np.concatenate([block, np.zeros((longest - len(block), block.shape[1]), dtype=np.float32)])
 
         parts = self.crew.gathered(embedded, len(borders) - 1)
