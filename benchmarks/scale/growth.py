@@ -31,7 +31,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "scale" / "growth"
 EDGES = (100_000, 1_000_000, 4_000_000, 10_000_000)
 MEMORY = {100_000: "700MB", 1_000_000: "700MB", 4_000_000: "1GB", 10_000_000: "1GB", 100_000_000: "4GB"}
-SCALED = {4_000_000: "1540MB", 10_000_000: "3220MB"}
+SCALED = {4_000_000: "1540MB", 10_000_000: "3220MB", 100_000_000: "6220MB"}  # 1e8: ten times what 1 GB leaves for 1e7
 WIDTH, HOPS = 64, 2
 
 
