@@ -18,7 +18,7 @@ from typing import Any
 from linkodds.config import FitConfig
 from linkodds.graph import Graph
 from linkodds.pipeline import fit_graph
-from linkodds.training import VALIDATION_NON_EDGES
+from linkodds.strata import CHOSEN_BY
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
@@ -59,7 +59,7 @@ def measure(folder: Path, name: str, seed: int, epochs: int, threads: int) -> di
     average_precision = [history["validation_average_precision"][row] for row in rows]
     accuracy = [history["validation_balanced_accuracy"][row] for row in rows]
     num_edges = len(run.split.validation)
-    num_non_edges = min(VALIDATION_NON_EDGES, run.split.recorded().num_absent)
+    num_non_edges = min(CHOSEN_BY, run.split.recorded().num_absent)
     fall, high, low = largest_fall(epoch, accuracy, WINDOW)
     late = [row for row, at in enumerate(epoch) if at > START] or [-1]
     late_fall, late_high, late_low = largest_fall([epoch[r] for r in late], [accuracy[r] for r in late], WINDOW)

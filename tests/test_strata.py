@@ -8,7 +8,8 @@ from linkodds.held_out import HeldOut
 from linkodds.metrics import roc_auc
 from linkodds.non_edges import NonEdges, Stratum
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
-from linkodds.strata import HIGH, NEAR, REST, TOP, Strata, draw_strata
+from linkodds.search import find_pairs
+from linkodds.strata import HIGH, NEAR, REST, TOP, Strata, draw_strata, draw_to_choose_by, num_chosen_by
 
 
 class TableScorer:
@@ -101,7 +102,7 @@ def test_the_top_by_the_logits_is_a_stratum_of_its_own() -> None:
     strata, edges = drawn(space, 300)
     table = np.random.default_rng(2).normal(size=(120, 120))
     scorer = TableScorer(table)
-    with_top = strata.with_top(scorer, 50)
+    with_top = strata.with_top(find_pairs(scorer, strata.non_edges.known, top=50).pairs)
     assert with_top.design == "stratified"
     assert sum(stratum.size for stratum in with_top.strata) == with_top.num_non_edges
     top = next(stratum for stratum in with_top.strata if stratum.name == TOP)
@@ -137,7 +138,7 @@ def test_weighted_figures_are_unbiased(top: int) -> None:
     rows = []
     for seed in range(100):
         strata = draw_strata(known, edges[:150], 500, np.random.default_rng(seed))
-        rows.append(figures(strata.with_top(scorer, top) if top else strata.non_edges))
+        rows.append(figures(strata.with_top(find_pairs(scorer, known, top=top).pairs) if top else strata.non_edges))
     off = np.abs(np.mean(rows, axis=0) - figures(NonEdges(known)))
     assert (off <= 4 * np.std(rows, axis=0, ddof=1) / np.sqrt(100) + 1e-9).all()
     if top:  # what it is for: the head of the list is counted exactly
@@ -150,3 +151,18 @@ def test_strata_that_miss_a_non_edge_are_refused() -> None:
         NonEdges(known, strata=(Stratum("some", 4, np.array([[0, 2]])),))
     with pytest.raises(ValueError, match="at least one pair"):
         NonEdges(known, strata=(Stratum("some", 5, np.empty((0, 2), dtype=np.int64)),))
+
+
+def test_choices_are_made_by_strata_where_a_uniform_sample_is_coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 7,140 - 200 non-edges 100 are drawn: each stands for 69 of them, which is a tenth of 694 edges."""
+    monkeypatch.setattr("linkodds.strata.CHOSEN_BY", 100)
+    monkeypatch.setattr("linkodds.strata.CHOSEN_BY_IN_STRATA", 400)
+    space = PairSpace(120)
+    edges = skewed_edges(space, 200)
+    known, rng = KnownPairs(space, edges), np.random.default_rng(0)
+    assert [num_chosen_by(6940, edges) for edges in (694, 693)] == [100, 400]
+    fine, coarse = (draw_to_choose_by(known, edges[:150], num_edges, rng) for num_edges in (694, 693))
+    assert (fine.design, fine.num_scored) == ("sampled", 100)
+    assert coarse.design == "stratified"
+    assert coarse.num_non_edges == 6940
+    assert num_chosen_by(90, 1) == 90

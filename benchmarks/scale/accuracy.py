@@ -28,7 +28,7 @@ from linkodds.pairs import KnownPairs
 from linkodds.sharded.crew import LocalCrew
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.prepare import Preparation, prepare
-from linkodds.sharded.running import HOPS, WIDTH, WIDTH_BESIDE
+from linkodds.sharded.running import HOPS, WIDTH
 from linkodds.sharded.sizes import Blocks
 from linkodds.sharded.training import DecoupledTrainer
 from linkodds.split import split_edges
@@ -86,9 +86,8 @@ def measure(data: Path, form: str, arguments: argparse.Namespace) -> dict:
         if form == "in-memory":
             model = train_pair_model("refined-gae", split, graph.features, config, **options)
         else:
-            width = WIDTH if features is None else WIDTH_BESIDE
             given = {} if arguments.folds is None else {"folds": arguments.folds}
-            what = Preparation(edges, bipartite=False, features=features, width=width, hops=HOPS, **given)
+            what = Preparation(edges, bipartite=False, features=features, width=WIDTH, hops=HOPS, **given)
             blocks = Blocks(4_000_000_000)
             _, prepared = prepare(what, Path(folder) / "store", LocalEngine(1), blocks, lambda _: None)
             print(f"prepared after {time.process_time() - start:.0f} s, {prepared.folds} folds", flush=True)

@@ -31,6 +31,7 @@ from linkodds.non_edge_scores import NonEdgeScores
 from linkodds.non_edges import NonEdges, draw_non_edges
 from linkodds.pipeline import fit_graph
 from linkodds.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.search import find_pairs
 from linkodds.strata import draw_strata
 
 HERE = Path(__file__).parents[1]
@@ -74,7 +75,9 @@ def measure(folder: Path, name: str, num_draws: int) -> dict[str, Any]:
     top = min(10 * len(test), count // 4)
     designs: dict[str, Callable[[np.random.Generator], NonEdges]] = {
         "sampled": lambda rng: draw_non_edges(known, count, rng),
-        "stratified": lambda rng: draw_strata(known, run.split.train, count, rng).with_top(run.scorer, top),
+        "stratified": lambda rng: draw_strata(known, run.split.train, count, rng).with_top(
+            find_pairs(run.scorer, known, top=top).pairs
+        ),
     }
     draws = []
     for design, draw in designs.items():

@@ -28,8 +28,9 @@ from linkodds.scoring import InnerProductScorer
 from linkodds.split import Split
 from linkodds.stack import StackedModel, fit_stack
 from linkodds.stack_work import StackSizes, hiding_work, stack_work, structural_work
+from linkodds.strata import num_chosen_by
 from linkodds.structural_gae import StructuralModel, check_size, fit_structural
-from linkodds.training import PENALTIES, VALIDATION_NON_EDGES, TrainedModel, choose_objective, train
+from linkodds.training import PENALTIES, TrainedModel, choose_objective, train
 from linkodds.workload import Sizes, nominal_seconds
 
 DEFAULT_SECONDS = 300.0
@@ -388,7 +389,9 @@ class ModelFitting:
             self.features,
             self.config,
             objective=choose_objective(self.config.of_model(name), self.rehearsal.split.space),
-            validation_non_edges=min(VALIDATION_NON_EDGES, self.rehearsal.non_edges.num_non_edges),
+            validation_non_edges=num_chosen_by(
+                self.rehearsal.non_edges.num_non_edges, len(self.rehearsal.split.validation)
+            ),
             sampled_non_edges=self.rehearsal.non_edges.num_scored if is_listed else 0,
         )
 

@@ -19,7 +19,7 @@ from linkodds.non_edge_scores import TallyRunner, score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.pairs import Pairs
 from linkodds.scoring import Scorer
-from linkodds.search import MAX_LINKS
+from linkodds.search import MAX_LINKS, find_pairs
 from linkodds.split import Split, split_edges
 from linkodds.strata import Strata, draw_strata
 from linkodds.time_split import split_by_time
@@ -85,17 +85,7 @@ class Rehearsal:
                 f"--folds averages models, and a mean of {config.model} models is not saved yet; leave --folds out."
             )
         split = split.dealt(1 if is_single else choose_folds(config.folds, split))
-        recorded = split.recorded()
-        strata: Strata | None = None
-        within = graph.space.num_pairs <= config.max_pairs
-        design = ("enumerated" if within else "stratified") if config.design == "auto" else config.design
-        count = max(min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent), 1)
-        rng = np.random.default_rng(sample_seed)
-        if design == "stratified":
-            strata = draw_strata(recorded, split.train, count, rng)
-            non_edges = strata.non_edges
-        else:
-            non_edges = NonEdges(recorded) if design == "enumerated" else draw_non_edges(recorded, count, rng)
+        non_edges, strata = judging_non_edges(split, config, np.random.default_rng(sample_seed))
         seen = np.concatenate([split.validation, split.calibration])
         classes = DegreeClasses.of(
             split.train,
@@ -162,7 +152,26 @@ class Rehearsal:
         count = self.non_edges.num_scored
         if self.strata is None or not self.is_searched:
             return self.non_edges
-        return self.strata.with_top(scorer, max(min(TOP_FACTOR * num_edges, count // 4, MAX_LINKS), 1))
+        top = max(min(TOP_FACTOR * num_edges, count // 4, MAX_LINKS), 1)
+        return self.strata.with_top(find_pairs(scorer, self.non_edges.known, top=top).pairs)
+
+
+def judging_non_edges(split: Split, config: FitConfig, rng: np.random.Generator) -> tuple[NonEdges, Strata | None]:
+    """The non-edges that held-out edges of a split are measured against, and how they are dealt out, if they are.
+
+    Args:
+        split: of the graph.
+        config: `design` and `max_pairs` say which.
+        rng: source of the draws.
+    """
+    recorded = split.recorded()
+    within = split.space.num_pairs <= config.max_pairs
+    design = ("enumerated" if within else "stratified") if config.design == "auto" else config.design
+    count = max(min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent), 1)
+    if design == "stratified":
+        strata = draw_strata(recorded, split.train, count, rng)
+        return strata.non_edges, strata
+    return (NonEdges(recorded) if design == "enumerated" else draw_non_edges(recorded, count, rng)), None
 
 
 def as_in_blocks(scorer: Scorer, pairs: Pairs) -> NDArray[np.float64]:

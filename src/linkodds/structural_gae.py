@@ -20,19 +20,17 @@ from linkodds.features import Features
 from linkodds.findings import Finding
 from linkodds.hidden_edges import HiddenEdges, Rows, StackOptions, cut_off_offset
 from linkodds.history import Epoch
-from linkodds.non_edges import draw_non_edges
 from linkodds.pair_network import PairNetwork, fit_network
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.scoring import InnerProductScorer, below_float32
 from linkodds.split import Split
 from linkodds.stack import CLOSE_PAIRS, CLOSE_SHARE, MAX_NODES
+from linkodds.strata import draw_to_choose_by
 from linkodds.structural_counts import StructuralCounts, Tile, check_of_nodes
 from linkodds.train_logits import TrainLogits
 
 SHARES = (0.1, 0.2, 0.3, 0.4)
 """Shares of the table in the logit that are tried; the smallest is the first among equals."""
-
-JUDGED_NON_EDGES = 500_000
 BROAD_WIDTHS, CLOSE_WIDTHS = (32, 16), (64, 64)
 MEMBERS, EPOCHS = 3, 5
 
@@ -316,12 +314,12 @@ def fit_structural(
 
 def _chosen_share(scorer: StructuralScorer, split: Split, rng: np.random.Generator) -> tuple[float, Finding]:
     """The share of the table with the best average precision of the validation edges, against drawn non-edges."""
-    recorded = split.recorded()
-    drawn = draw_non_edges(recorded, min(JUDGED_NON_EDGES, recorded.num_absent), rng).sample
-    assert drawn is not None
-    pairs = np.concatenate([split.validation, drawn])
+    parts = draw_to_choose_by(split.recorded(), split.train, len(split.validation), rng).parts
+    pairs = np.concatenate([split.validation, *(part.sample for part in parts if part.sample is not None)])
     is_edge = np.arange(len(pairs)) < len(split.validation)
-    weights = np.where(is_edge, 1.0, recorded.num_absent / len(drawn))
+    weights = np.concatenate(
+        [np.ones(len(split.validation)), *(np.full(part.num_scored, 1 / part.rate) for part in parts)]
+    )
     of_counts, of_table = scorer.logits_of_counts(pairs), scorer.table.logits(pairs)
     component = scorer.counts.components
     moved = np.where(component[pairs[:, 0]] != component[pairs[:, 1]], scorer.offset, 0.0)

@@ -20,7 +20,6 @@ from linkodds.findings import Finding
 from linkodds.held_out import HeldOut
 from linkodds.history import Epoch, Validation
 from linkodds.metrics import average_precision, best_balanced_accuracy, best_f1_confusion, roc_auc
-from linkodds.non_edges import draw_non_edges
 from linkodds.objective import Objective, objective_for
 from linkodds.own_encoder import OwnEncoder
 from linkodds.pairs import KnownPairs, PairSpace
@@ -28,6 +27,7 @@ from linkodds.propagation import SparseMatrix, normalized_adjacency
 from linkodds.safeguard import Safeguard
 from linkodds.scoring import Scorer
 from linkodds.split import Split
+from linkodds.strata import draw_to_choose_by
 
 ALL_PAIRS_LIMIT = 20_000_000
 """The objective `auto` takes all pairs up to this many, a few tenths of a second an epoch on two cores."""
@@ -37,9 +37,6 @@ PENALTIES = (0.9, 0.4, 0.18)
 
 KL_SHARE = 1 / 40
 """So much of these penalties a signed-vgae takes as the weight of its KL: what is drawn about the means holds them back too."""
-
-VALIDATION_NON_EDGES = 500_000
-"""Size of the fixed sample of non-edges that validation uses while training; all of them where there are fewer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,13 +97,12 @@ def mean_model(models: Sequence[TrainedModel], scorer: Scorer) -> TrainedModel:
 
 
 class Validator:
-    """Validation edges against a fixed uniform sample of non-edges, weighted to the true base rate."""
+    """Validation edges against a fixed sample of non-edges (`draw_to_choose_by`), weighted to the true base rate."""
 
     def __init__(self, split: Split, rng: np.random.Generator) -> None:
         recorded = split.recorded()
         self.edges = split.validation
-        self.num_non_edges = recorded.num_absent
-        self.non_edges = draw_non_edges(recorded, min(VALIDATION_NON_EDGES, self.num_non_edges), rng)
+        self.non_edges = draw_to_choose_by(recorded, split.train, len(self.edges), rng)
 
     def __call__(self, scorer: Scorer) -> Validation:
         """Measure a scorer.
@@ -114,13 +110,7 @@ class Validator:
         Raises:
             NonFiniteScores: a logit is NaN or infinite.
         """
-        sample = self.non_edges.sample
-        logits = (
-            [np.concatenate([chunk for chunk, _ in self.non_edges.stream(scorer)])]
-            if sample is None
-            else [scorer.logits(sample)]
-        )
-        held_out = HeldOut.from_logits(scorer.logits(self.edges), logits[0], self.num_non_edges)
+        held_out = HeldOut.from_scorer(scorer, self.edges, self.non_edges, threads=1)
         f1 = best_f1_confusion(held_out)
         return Validation(
             roc_auc(held_out),

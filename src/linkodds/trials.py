@@ -21,10 +21,10 @@ from linkodds.graph import Graph
 from linkodds.history import Epoch
 from linkodds.metrics import average_precision
 from linkodds.model_fitting import ModelFitting
-from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.non_edges import DegreeClasses
 from linkodds.pipeline import torch_threads
 from linkodds.protocols import Trial
-from linkodds.rehearsal import SAMPLE_SHARE, Rehearsal
+from linkodds.rehearsal import Rehearsal, judging_non_edges
 from linkodds.scoring import Scorer
 from linkodds.stack import StackedModel, fit_stack
 from linkodds.structural_gae import StructuralModel, fit_structural
@@ -170,12 +170,7 @@ def _refitted(contender: Contender, contest: Contest) -> Scorer | None:
 def _rehearsal(graph: Graph, trial: Trial, config: FitConfig) -> Rehearsal:
     split = trial.split
     sample_seed = np.random.SeedSequence(config.seed).spawn(2)[1]
-    recorded = split.recorded()
-    is_enumerated = graph.space.num_pairs <= config.max_pairs and config.design in ("auto", "enumerated")
-    count = max(min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent), 1)
-    non_edges = (
-        NonEdges(recorded) if is_enumerated else draw_non_edges(recorded, count, np.random.default_rng(sample_seed))
-    )
+    non_edges, _ = judging_non_edges(split, config, np.random.default_rng(sample_seed))
     known = np.concatenate([split.train, split.validation])
     classes = DegreeClasses.of(split.train, graph.space, excluded=known, fifths_of=split.validation)
     return Rehearsal(split, non_edges, classes, None, False, config.threads)

@@ -34,8 +34,8 @@ from linkodds.sharded.torchrun import TorchCrew, is_restarted, is_started_by_tor
 from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
 
 DEFAULT_MEMORY = "4GB"
-WIDTH, WIDTH_BESIDE, HOPS = 128, 64, 3
-"""Columns of the random table, without features and beside them, and K."""
+WIDTH, HOPS = 128, 3
+"""Columns of the random table, and K. With 64 columns wordnet30_large lost a third of its average precision."""
 
 
 def fit_sharded(
@@ -106,7 +106,7 @@ def fit_sharded(
         bipartite=reading.bipartite,
         shares=config.split,
         seed=config.seed,
-        width=WIDTH if reading.features is None else WIDTH_BESIDE,
+        width=WIDTH,
         hops=HOPS,
         features=None if reading.features is None else reading.features.absolute(),
         feature_scaling=config.feature_scaling,
