@@ -97,27 +97,13 @@ def fit_sharded(
     config = _taken(config, reading, say)
     workers = config.threads or LocalEngine.default_workers()
     blocks = Blocks(parse_memory(memory or DEFAULT_MEMORY), workers)
-    what = Preparation(
-        edges.absolute(),
-        source=reading.source,
-        target=reading.target,
-        header=reading.header,
-        delimiter=reading.delimiter,
-        bipartite=reading.bipartite,
-        shares=config.split,
-        seed=config.seed,
-        width=WIDTH,
-        hops=HOPS,
-        features=None if reading.features is None else reading.features.absolute(),
-        feature_scaling=config.feature_scaling,
-    )
     folder = out.with_name(out.name + ".shards").absolute()  # other processes may work elsewhere
     costs = Costs()
     with started(name if is_first else "local", workers) as maker:
         if crew is not None and not is_first:
             crew.wait()  # then everything is there
         with costs.stage("preparing"), _removed_if_refused(folder):
-            store, prepared = prepare(what, folder, maker, blocks, say)
+            store, prepared = prepare(_preparation(edges, reading, config), folder, maker, blocks, say)
         if crew is not None and is_first:
             crew.wait()
         dim = config.of_model(config.model).dim
@@ -126,11 +112,6 @@ def fit_sharded(
             say(f"--memory bounds the preparation; from here on edges, ids and embeddings take about {needed:,} bytes")
         with costs.stage("reading"):
             graph = _graph(prepared, config)
-        given: dict[str, Any] = {"edges": str(edges), "engine": name} | {
-            option: str(value) if isinstance(value, Path) else value
-            for option, value in vars(reading).items()
-            if value is not None and (option, value) != ("directed", False)
-        }
         followed = None if left is None or is_first else left.path / "checkpoints"
         trains = DecoupledTrainer(prepared, crew or LocalCrew(workers), blocks.working // 2, followed)
         trainer: Trainer = trains
@@ -141,7 +122,7 @@ def fit_sharded(
             run = fit_graph(
                 graph,
                 config,
-                reading=given,
+                reading={"edges": str(edges), "engine": name} | _given(reading),
                 partial=partial,
                 resumed=left if is_first else None,
                 costs=costs,
@@ -156,15 +137,7 @@ def fit_sharded(
         finally:
             if crew is not None:
                 crew.leave()
-    took = trains.counts
-    say(
-        f"training: {took['read']:,} bytes read and {took['sent']:,} sent by the first process in {took['steps']:,} steps"
-    )
-    for stage, total in counted(store).items():
-        say(
-            f"{stage}: {total['read']:,} bytes read, {total['written']:,} written, {total['operations']:,} operations in "
-            f"{total['blocks']:,} blocks"
-        )
+    _say_counts(trains.counts, store, say)
     shutil.rmtree(folder, ignore_errors=True)
     return run
 
@@ -193,6 +166,43 @@ def counted(store: Store) -> dict[str, dict[str, int]]:
         before = result.setdefault(name, dict.fromkeys(total, 0))
         result[name] = {key: before[key] + value for key, value in total.items()}
     return result
+
+
+def _say_counts(took: dict[str, int], store: Store, say: Say) -> None:
+    say(
+        f"training: {took['read']:,} bytes read and {took['sent']:,} sent by the first process in {took['steps']:,} steps"
+    )
+    for stage, total in counted(store).items():
+        say(
+            f"{stage}: {total['read']:,} bytes read, {total['written']:,} written, {total['operations']:,} operations in "
+            f"{total['blocks']:,} blocks"
+        )
+
+
+def _preparation(edges: Path, reading: ReadingOptions, config: FitConfig) -> Preparation:
+    return Preparation(
+        edges.absolute(),
+        source=reading.source,
+        target=reading.target,
+        header=reading.header,
+        delimiter=reading.delimiter,
+        bipartite=reading.bipartite,
+        shares=config.split,
+        seed=config.seed,
+        width=WIDTH,
+        hops=HOPS,
+        features=None if reading.features is None else reading.features.absolute(),
+        feature_scaling=config.feature_scaling,
+    )
+
+
+def _given(reading: ReadingOptions) -> dict[str, Any]:
+    """The reading options that were given, as `config.json` takes them."""
+    return {
+        option: str(value) if isinstance(value, Path) else value
+        for option, value in vars(reading).items()
+        if value is not None and (option, value) != ("directed", False)
+    }
 
 
 def _taken(config: FitConfig, reading: ReadingOptions, say: Say) -> FitConfig:
