@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from linkodds.errors import (
 from linkodds.history import Epoch
 from linkodds.non_edge_scores import score_non_edges
 from linkodds.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.pair_decoder import ROW_LENGTH
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.pipeline import ReadingOptions
 from linkodds.propagation import normalized_adjacency
@@ -39,6 +41,7 @@ from linkodds.record import load_run
 from linkodds.scoring import InnerProductScorer
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.hops import random_rows
+from linkodds.sharded.model import HopEncoder
 from linkodds.sharded.numbering import sorted_distinct
 from linkodds.sharded.prepare import Preparation, Prepared, prepare
 from linkodds.sharded.ray_engine import started
@@ -585,3 +588,27 @@ def test_counters_are_those_of_the_formulas(tmp_path: Path) -> None:
     for stage, formulas in stages.items():
         for name, value in zip(("read", "written", "operations"), formulas, strict=True):
             assert totals[stage][name] == pytest.approx(value, rel=0.1), (stage, name)
+
+
+def test_embeddings_are_the_formula_by_hand() -> None:
+    """Two hops of three columns, the first of them a feature; the last node has no feature and no neighbour."""
+    rng = np.random.default_rng(0)
+    hops = rng.normal(size=(4, 2, 3))
+    hops[3, :, 0] = hops[3, 1] = 0
+    log_degree = rng.normal(size=(4, 1))
+    encoder = HopEncoder(3, 1, 1, 2, mean_degree=4.0, rng=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        for each in encoder.parameters():
+            each.copy_(torch.from_numpy(rng.normal(size=tuple(each.shape))))
+    values = {name: each.detach().numpy().astype(np.float64) for name, each in encoder.named_parameters()}
+    rows = np.hstack([hops.reshape(4, 6), log_degree]).astype(np.float32)
+    for node in range(4):
+        expected = (log_degree[node, 0] - np.log(5)) * values["degree"] + values["shift"]
+        for k in range(2):
+            feature, table = hops[node, k, :1], hops[node, k, 1:]
+            lengths = [np.linalg.norm(feature), np.linalg.norm(table)]
+            row = np.concatenate([feature * ROW_LENGTH / max(lengths[0], 1e-12), table / max(lengths[1], 1e-12)])
+            expected = expected + row * values["gains"][k] @ values["weights"][k]
+            expected = expected + np.log(np.array(lengths) + 1e-3) @ values["lengths"][k::2]
+        got = encoder(torch.from_numpy(rows))[node].detach().numpy()
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)

@@ -154,13 +154,13 @@ def test_strata_that_miss_a_non_edge_are_refused() -> None:
 
 
 def test_choices_are_made_by_strata_where_a_uniform_sample_is_coarse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 7,140 - 200 non-edges 100 are drawn: each stands for 69 of them, which is a tenth of 694 edges."""
+    """Of 7,140 - 200 non-edges 100 are drawn: each stands for 69 of them, which is a tenth of 694 edges; else twice what were."""
     monkeypatch.setattr("linkodds.strata.CHOSEN_BY", 100)
     monkeypatch.setattr("linkodds.strata.CHOSEN_BY_IN_STRATA", 400)
     space = PairSpace(120)
     edges = skewed_edges(space, 200)
     known, rng = KnownPairs(space, edges), np.random.default_rng(0)
-    assert [num_chosen_by(6940, edges) for edges in (694, 693)] == [100, 400]
+    assert [num_chosen_by(6940, edges) for edges in (694, 693, 347, 100)] == [100, 200, 399, 400]
     fine, coarse = (draw_to_choose_by(known, edges[:150], num_edges, rng) for num_edges in (694, 693))
     assert (fine.design, fine.num_scored) == ("sampled", 100)
     assert coarse.design == "stratified"

@@ -4,7 +4,6 @@ import math
 from typing import final
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from linkodds.config import FitConfig
@@ -15,13 +14,17 @@ from linkodds.pair_decoder import ROW_LENGTH, PairNetwork, WeightedProduct
 MODELS = ("linear-gae", "refined-gae")
 """Models that have a decoupled form."""
 
+_NO_LENGTH = 1e-12
+_SHORT = 1e-3  # added to a length before its logarithm: there are rows of zeros
+
 
 @final
 class HopEncoder(nn.Module):
-    """z = sum over k of h_k W_k + c log(degree + 1) + b, where h_k is row k of H, of length 1, times a learned gain a column.
+    """z = sum over k of (h_k W_k + log|x_k| L_k) + c log(degree + 1) + b, where h_k is row x_k of H, of length 1.
 
-    A row of P^k X grows with the degree of its node; of length 1, the products of rows say what their nodes have in common.
-    The degree stands beside them. Features and table are normalised each for itself.
+    A row of P^k X grows with the degree of its node; of length 1, and times a learned gain a column, the products of rows say
+    what their nodes have in common. The lengths and the degree stand beside them. Features and table are normalised each for
+    itself, and have a length each.
 
     There is no dropout: in memory it falls on the features of single nodes and averages out over a neighbourhood, while an
     entry of H is the neighbourhood itself. On debian_deps_large it cost five sixths of the average precision.
@@ -51,28 +54,32 @@ class HopEncoder(nn.Module):
         first = torch.cat([_turned(each, num_outputs, rng) for each in self.groups])
         self.weights = nn.Parameter(first.repeat(hops + 1, 1, 1))
         self.gains = nn.Parameter(torch.ones(hops + 1, width))
+        self.lengths = nn.Parameter(torch.zeros((hops + 1) * len(self.groups), num_outputs))
         self.degree = nn.Parameter(torch.zeros(num_outputs))
         self.shift = nn.Parameter(torch.zeros(num_outputs))
-        self.lengths = [ROW_LENGTH, 1.0] if num_features else [1.0]
+        self._scales = [ROW_LENGTH, 1.0] if num_features else [1.0]
         self._typical = math.log(mean_degree + 1)
 
     def forward(self, rows: Tensor) -> Tensor:
         """Shape (rows, outputs) from rows of H."""
         hops, width = self.gains.shape
         parts = torch.split(rows[:, :-1].reshape(len(rows), hops, width), self.groups, dim=2)
+        lengths = [part.norm(dim=2) for part in parts]
         normal = [
-            F.normalize(part, dim=2, eps=1e-12) * length for part, length in zip(parts, self.lengths, strict=True)
+            part * (scale / length.clamp(min=_NO_LENGTH))[:, :, None]
+            for part, length, scale in zip(parts, lengths, self._scales, strict=True)
         ]
         inputs, degrees = torch.cat(normal, dim=2) * self.gains, rows[:, -1:] - self._typical
         return (
             inputs.view(len(rows), hops * width) @ self.weights.view(hops * width, -1)
+            + torch.log(torch.cat(lengths, dim=1) + _SHORT) @ self.lengths
             + degrees * self.degree
             + self.shift
         )
 
     def paces(self) -> list[Pace]:
         """See `Encoder.paces`."""
-        return [Pace([self.weights]), Pace([self.gains, self.degree, self.shift], weight_decay=0.0)]
+        return [Pace([self.weights]), Pace([self.gains, self.lengths, self.degree, self.shift], weight_decay=0.0)]
 
 
 def _turned(num_inputs: int, num_outputs: int, rng: torch.Generator) -> Tensor:
