@@ -5,7 +5,7 @@ ranked among all non-edges, or where they are many among the same strata of them
 debian_deps_large two of half a million gave 0.007 and 0.012 for one model. One JSON a graph and form in
 benchmarks/results/scale/accuracy/; what is there is skipped. The table goes to docs/scale.md by hand.
 
-    python benchmarks/scale/accuracy.py [--data FOLDER] [--epochs N] [--dim N] [--plain] [--only GRAPH ...]
+    python benchmarks/scale/accuracy.py [--data FOLDER] [--epochs N] [--dim N] [--plain] [--only GRAPH ...] [--form FORM ...]
 """
 
 import argparse
@@ -37,6 +37,7 @@ from linkodds.strata import draw_strata
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "scale" / "accuracy"
 GRAPHS = ("wordnet30_large", "debian_deps_large")
+FORMS = ("in-memory", "sharded")
 NON_EDGES = 20_000_000
 
 
@@ -49,11 +50,12 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="without the graph's features")
     parser.add_argument("--folds", type=int, help="of supervision edges")
     parser.add_argument("--only", nargs="*", default=GRAPHS)
+    parser.add_argument("--form", nargs="*", default=FORMS, choices=FORMS)
     arguments = parser.parse_args()
     RESULTS.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     for name in arguments.only:
-        for form in ("in-memory", "sharded"):
+        for form in arguments.form:
             said = [name, form, f"dim-{arguments.dim}", f"epochs-{arguments.epochs}"]
             said += ["plain"] * arguments.plain
             if form == "sharded" and arguments.folds:
