@@ -152,7 +152,12 @@ class TestFit:
     def test_a_full_disk_is_said_outside_of_commands_too(self, option: str) -> None:
         with Path("/dev/full").open("w") as full:
             done = subprocess.run(
-                [sys.executable, "-m", "linkodds", option], check=False, stdout=full, stderr=subprocess.PIPE, text=True
+                [sys.executable, "-m", "linkodds", option],
+                check=False,
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
             )
         assert done.returncode == 1
         assert "Traceback" not in done.stderr

@@ -143,7 +143,7 @@ def _what_is_left(params: dict[str, Any]) -> str:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"linkodds {version('linkodds')}")
+        print(f"linkodds {version('linkodds')}", flush=True)  # a full disk is told while it can be said
         raise typer.Exit
 
 
