@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--hidden", type=int, default=64)
     parser.add_argument("--plain", action="store_true", help="without the graph's features")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folds", type=int, help="of supervision edges")
     parser.add_argument("--only", nargs="*", default=GRAPHS)
     parser.add_argument("--form", nargs="*", default=FORMS, choices=FORMS)
@@ -57,7 +58,7 @@ def main() -> None:
     for name in arguments.only:
         for form in arguments.form:
             said = [name, form, f"dim-{arguments.dim}", f"epochs-{arguments.epochs}"]
-            said += ["plain"] * arguments.plain
+            said += ["plain"] * arguments.plain + [f"seed-{arguments.seed}"] * (arguments.seed > 0)
             if form == "sharded" and arguments.folds:
                 said.append(f"folds-{arguments.folds}")
             path = RESULTS / ("_".join(said) + ".json")
@@ -71,9 +72,14 @@ def measure(data: Path, form: str, arguments: argparse.Namespace) -> dict:
     features = None if arguments.plain else data / "features.npz"
     graph = Graph.from_edges(edges, features=features, bipartite=False)
     config = FitConfig(
-        model="refined-gae", dim=arguments.dim, hidden=arguments.hidden, epochs=arguments.epochs, seed=0, threads=1
+        model="refined-gae",
+        dim=arguments.dim,
+        hidden=arguments.hidden,
+        epochs=arguments.epochs,
+        seed=arguments.seed,
+        threads=1,
     )
-    split_seed, model_seed, test_seed, _ = np.random.SeedSequence(0).spawn(4)
+    split_seed, model_seed, test_seed, _ = np.random.SeedSequence(arguments.seed).spawn(4)
     split = split_edges(graph, rng=np.random.default_rng(split_seed))
     history = []
 
@@ -89,7 +95,8 @@ def measure(data: Path, form: str, arguments: argparse.Namespace) -> dict:
             model = train_pair_model("refined-gae", split, graph.features, config, **options)
         else:
             given = {} if arguments.folds is None else {"folds": arguments.folds}
-            what = Preparation(edges, bipartite=False, features=features, width=WIDTH, hops=HOPS, **given)
+            shape = {"width": WIDTH, "hops": HOPS, "seed": arguments.seed}
+            what = Preparation(edges, bipartite=False, features=features, **shape, **given)
             blocks = Blocks(4_000_000_000)
             _, prepared = prepare(what, Path(folder) / "store", LocalEngine(1), blocks, lambda _: None)
             print(f"prepared after {time.process_time() - start:.0f} s, {prepared.folds} folds", flush=True)
