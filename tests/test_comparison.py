@@ -265,6 +265,16 @@ class TestProtocols:
         found = try_models(communities, trial, ["common-neighbors"], FitConfig())["common-neighbors"]
         assert found.test == trial.figures(baseline_scorer("common-neighbors", trial.split), "test")
 
+    def test_a_baseline_counts_on_the_validation_edges_too_where_the_paper_has_none(self, communities) -> None:
+        trial = deal(communities, PROTOCOLS["seal"], np.random.SeedSequence(0))
+        found = try_models(communities, trial, ["common-neighbors"], FitConfig())["common-neighbors"]
+        assert sorted(trial.final_split.train.tolist()) == sorted(
+            [*trial.split.train.tolist(), *trial.split.validation.tolist()]
+        )
+        less, more = (baseline_scorer("common-neighbors", each) for each in (trial.split, trial.final_split))
+        assert found.test == trial.figures(more, "test") != trial.figures(less, "test")
+        assert found.validation == trial.figures(less, "validation")
+
     @pytest.mark.parametrize(
         ("options", "said"),
         [

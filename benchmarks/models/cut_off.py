@@ -38,13 +38,13 @@ SHIFTS = np.arange(-1.0, 2.01, 0.25)
 
 def measure(data: Path, name: str, folds: int) -> dict:
     graph = Graph.from_edges(data / name / "edges.csv.gz")
-    split = deal(graph, PROTOCOLS["seal"], np.random.SeedSequence(SEED)).split
+    trial = deal(graph, PROTOCOLS["seal"], np.random.SeedSequence(SEED))
+    split, together = trial.split, trial.final_split
     non_edges = draw_non_edges(split.recorded(), NUM_NON_EDGES, np.random.default_rng(SEED)).sample
     usual = StackOptions.of_size(len(split.train), split.space.num_pairs)
     options = replace(usual, folds=folds, zeros=usual.zeros * usual.folds // folds)
     start, seeds = time.process_time(), np.random.SeedSequence(0)
     chosen = fit_stack(split, None, seeds=seeds.spawn(1)[0], options=options)
-    together = replace(split, train=np.concatenate([split.train, split.validation]), validation=split.validation[:0])
     scorer = fit_stack(together, None, seeds=seeds.spawn(1)[0], options=options, offset=chosen.offset).scorer
     seconds = time.process_time() - start
 

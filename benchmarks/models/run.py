@@ -142,9 +142,16 @@ def of_fit(graph: Graph, seed: int, model: str, unscaled: Graph) -> dict:
 def of_trial(graph: Graph, trial: Trial, seed: int, model: str, unscaled: Graph) -> dict:
     if model in (BASELINES, PYG):
 
-        def figures(scorer: Scorer) -> dict:
-            return {"metrics": trial.figures(scorer, "test"), "validation": trial.figures(scorer, "validation")}
+        def figures(scorer: Scorer, last: Scorer | None = None) -> dict:
+            return {"metrics": trial.figures(last or scorer, "test"), "validation": trial.figures(scorer, "validation")}
 
+        if model == BASELINES:
+            splits = trial.split, trial.final_split
+            found = {
+                name: figures(*(baseline_scorer(name, split, graph.features) for split in splits))
+                for name in baselines_for(graph)
+            }
+            return {"baselines": found} | sizes(trial.split)
         first = trial.protocol.metrics[0]
         return by_kind(graph, trial.split, seed, model, unscaled, figures, first) | sizes(trial.split)
     config = FitConfig(seed=seed, threads=1, max_pairs=MAX_PAIRS)

@@ -12,6 +12,7 @@ import numpy as np
 
 from linkodds.auto import LADDER, choose
 from linkodds.averaging import MeanModel
+from linkodds.baselines import baseline_scorer
 from linkodds.config import BASELINES, FitConfig
 from linkodds.contest import Contender, Contest, entries
 from linkodds.costs import Costs
@@ -26,6 +27,7 @@ from linkodds.pipeline import torch_threads
 from linkodds.protocols import Trial
 from linkodds.rehearsal import Rehearsal, judging_non_edges
 from linkodds.scoring import Scorer
+from linkodds.split import Split
 from linkodds.stack import StackedModel, fit_stack
 from linkodds.structural_gae import StructuralModel, fit_structural
 from linkodds.training import choose_device
@@ -109,7 +111,7 @@ def try_models(
             contender = choose(contest).winner if name == AUTO else contest.contend(name, trial.split)
             contender, _ = contest.with_degrees(contender, degree_term)
             scorer, of_test = contender.scorer, contender.parts["test"]
-            if trial.protocol.is_refitted and (again := _refitted(contender, contest)) is not None:
+            if trial.protocol.is_refitted and (again := _refitted(contender, contest, trial.final_split)) is not None:
                 scorer = again
                 of_test = rehearsal.held_out(scorer, trial.split, ("test",))["test"]
             result[name] = Tried(
@@ -130,8 +132,8 @@ def baselines_for(graph: Graph) -> tuple[str, ...]:
     return tuple(name for name in BASELINES if has_features or name != "feature-cosine")
 
 
-def _refitted(contender: Contender, contest: Contest) -> Scorer | None:
-    """The scorer of a contender that was fitted again with the validation edges among its train edges; None where none can be.
+def _refitted(contender: Contender, contest: Contest, split: Split) -> Scorer | None:
+    """The scorer of a contender that was fitted again, or counts again, on more train edges; None where it cannot be.
 
     Nothing is chosen anew: a stack keeps its options, a structural-gae its share and its table, a mean its lines.
     """
@@ -139,24 +141,24 @@ def _refitted(contender: Contender, contest: Contest) -> Scorer | None:
     if contender.degree_term is not None and contender.degree_term.is_used:
         return None
     if isinstance(fitted, MeanModel):
-        again = [_refitted(member, contest) for member in fitted.members]
+        again = [_refitted(member, contest, split) for member in fitted.members]
         if not any(again):
             return None
         scorers = tuple(new or old.scorer for new, old in zip(again, fitted.members, strict=True))
         return replace(fitted.scorer, members=scorers)
-    split = contest.rehearsal.split
-    together = replace(split, train=np.concatenate([split.train, split.validation]), validation=split.validation[:0])
+    if contender.name in BASELINES:
+        return baseline_scorer(contender.name, split, fitting.features)
     seeds = np.random.SeedSequence(fitting.seeds.entropy, spawn_key=(*fitting.seeds.spawn_key, 1))
     with fitting.costs.stage("training"):
         if isinstance(fitted, StackedModel):
             threads = fitting.config.threads or 1
             return fit_stack(
-                together, fitting.features, seeds=seeds, threads=threads, offset=fitted.offset, say=fitting.say
+                split, fitting.features, seeds=seeds, threads=threads, offset=fitted.offset, say=fitting.say
             ).scorer
         if isinstance(fitted, StructuralModel):
             chosen = fitted.scorer
             return fit_structural(
-                together,
+                split,
                 fitting.features,
                 chosen.table,
                 table_odds=fitted.effective_odds,
