@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-from page import write_page
+from page import TIME_BUDGET, write_page
 from pyg_recipe import pyg_scorer
 
 from linkodds.baselines import baseline_scorer
@@ -56,8 +56,6 @@ MODELS = (
     *(BASELINES, PYG, "stack", "signed-gae", "auto", "vgae", "gae", "linear-gae"),
     *("structural-gae", "refined-gae", "ncn"),
 )
-TIME_BUDGET = 60.0
-"""Seconds of counted work for the training of a fit at the base rate; the protocols of papers have no budget."""
 MAX_PAIRS = 100_000_000
 """With more pairs than this (pubmed) the choices on validation edges are made against a sample of the non-edges."""
 
