@@ -14,7 +14,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import get_args
@@ -127,7 +128,8 @@ def of_fit(graph: Graph, seed: int, model: str, unscaled: Graph) -> dict:
     split = split_edges(graph, rng=np.random.default_rng(np.random.SeedSequence(seed).spawn(4)[0]))
     non_edges = NonEdges(split.recorded())
 
-    def figures(scorer: Scorer) -> dict:
+    def figures(scorer_of: Callable[[Split], Scorer]) -> dict:
+        scorer = scorer_of(split)
         found = {part: HeldOut.from_scorer(scorer, getattr(split, part), non_edges) for part in ("validation", "test")}
         return {
             "metrics": {"average_precision": average_precision(found["test"]), "roc_auc": roc_auc(found["test"])},
@@ -140,16 +142,12 @@ def of_fit(graph: Graph, seed: int, model: str, unscaled: Graph) -> dict:
 def of_trial(graph: Graph, trial: Trial, seed: int, model: str, unscaled: Graph) -> dict:
     if model in (BASELINES, PYG):
 
-        def figures(scorer: Scorer, last: Scorer | None = None) -> dict:
-            return {"metrics": trial.figures(last or scorer, "test"), "validation": trial.figures(scorer, "validation")}
-
-        if model == BASELINES:
-            splits = trial.split, trial.final_split
-            found = {
-                name: figures(*(baseline_scorer(name, split, graph.features) for split in splits))
-                for name in baselines_for(graph)
+        def figures(scorer_of: Callable[[Split], Scorer]) -> dict:
+            return {
+                "metrics": trial.figures(scorer_of(trial.final_split), "test"),
+                "validation": trial.figures(scorer_of(trial.split), "validation"),
             }
-            return {"baselines": found} | sizes(trial.split)
+
         first = trial.protocol.metrics[0]
         return by_kind(graph, trial.split, seed, model, unscaled, figures, first) | sizes(trial.split)
     config = FitConfig(seed=seed, threads=1, max_pairs=MAX_PAIRS)
@@ -167,14 +165,19 @@ def by_kind(graph: Graph, split: Split, seed: int, model: str, unscaled: Graph, 
     """Baselines, or PyG's model with its better input (features or identity) by the validation edges."""
     if model == BASELINES:
         return {
-            "baselines": {name: figures(baseline_scorer(name, split, graph.features)) for name in baselines_for(graph)}
+            "baselines": {
+                name: figures(partial(baseline_scorer, name, features=graph.features)) for name in baselines_for(graph)
+            }
         }
     kinds = {"identity": None} | ({} if graph.features is None else {"features": unscaled.features})
     found = {}
     for kind, features in kinds.items():
         start = time.process_time()
         scorer = pyg_scorer(split, features, seed)
-        found[kind] = {"training_seconds": round(time.process_time() - start, 2), **figures(scorer)}
+        found[kind] = {
+            "training_seconds": round(time.process_time() - start, 2),
+            **figures(lambda _, scorer=scorer: scorer),
+        }
     best = max(found, key=lambda kind: found[kind]["validation"][chosen_by])
     return {"chosen": best, "inputs": found, **found[best]}
 
