@@ -23,6 +23,7 @@ from linkodds.comparison import METRICS, Plan, compare_models, compared
 from linkodds.config import BASELINES, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation import Evaluation
+from linkodds.graph import Graph
 from linkodds.hidden_edges import StackOptions
 from linkodds.pipeline import evaluate_models, fit_graph
 from linkodds.protocols import PROTOCOLS, deal
@@ -274,6 +275,12 @@ class TestProtocols:
         less, more = (baseline_scorer("common-neighbors", each) for each in (trial.split, trial.final_split))
         assert found.test == trial.figures(more, "test") != trial.figures(less, "test")
         assert found.validation == trial.figures(less, "validation")
+
+    def test_what_is_refused_before_any_split_is_done_leaves_nothing(self, tmp_path: Path) -> None:
+        tiny = Graph.from_edges([("a", "b"), ("b", "c")])
+        with pytest.raises(OptionError, match="2 edges leave 0"):
+            compare_models(tiny, Plan(("degree",), 2, FitConfig(), "seal"), tmp_path / "out")
+        assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize(
         ("options", "said"),

@@ -13,7 +13,7 @@ import numpy as np
 from linkodds import __version__
 from linkodds.comparison_figure import draw_comparison, metric_title
 from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, FitConfig
-from linkodds.errors import BrokenRun, OptionError, RunExists
+from linkodds.errors import BrokenRun, LinkoddsError, OptionError, RunExists
 from linkodds.evaluation import Evaluation
 from linkodds.fit import OnStart, Say
 from linkodds.graph import Graph
@@ -146,24 +146,31 @@ def compare_models(
     fixed = None if plan.protocol_files is None else read_heart(graph, plan.protocol_files)
     partial = _prepared(out, _settings(graph, plan, fixed), force=force, resume=resume)
     measured = []
-    for number, seed in enumerate(plan.seeds):
-        path = partial / _SPLITS / f"{number}.json"
-        if path.is_file():
-            say(f"split {number + 1} of {plan.splits} is done already")
-        else:
-            say(f"split {number + 1} of {plan.splits}, seed {seed}")
-            config = plan.config.model_copy(update={"seed": seed})
-            if plan.protocol == BASE_RATE:
-                found = evaluate_models(
-                    graph, plan.models, config, progress=progress, on_start=on_start, on_epoch=on_epoch
-                )
-                _write(path, split_to_json(found, seed))
+    try:
+        for number, seed in enumerate(plan.seeds):
+            path = partial / _SPLITS / f"{number}.json"
+            if path.is_file():
+                say(f"split {number + 1} of {plan.splits} is done already")
             else:
-                trial = fixed or deal(graph, PROTOCOLS[plan.protocol], np.random.SeedSequence(seed))
-                names = list(dict.fromkeys([*plan.models, *baselines_for(graph)]))
-                tried = try_models(graph, trial, names, config, progress=progress, on_start=on_start, on_epoch=on_epoch)
-                _write(path, trial_to_json(trial, tried, seed))
-        measured.append(_read(path))
+                say(f"split {number + 1} of {plan.splits}, seed {seed}")
+                config = plan.config.model_copy(update={"seed": seed})
+                if plan.protocol == BASE_RATE:
+                    found = evaluate_models(
+                        graph, plan.models, config, progress=progress, on_start=on_start, on_epoch=on_epoch
+                    )
+                    _write(path, split_to_json(found, seed))
+                else:
+                    trial = fixed or deal(graph, PROTOCOLS[plan.protocol], np.random.SeedSequence(seed))
+                    names = list(dict.fromkeys([*plan.models, *baselines_for(graph)]))
+                    tried = try_models(
+                        graph, trial, names, config, progress=progress, on_start=on_start, on_epoch=on_epoch
+                    )
+                    _write(path, trial_to_json(trial, tried, seed))
+            measured.append(_read(path))
+    except LinkoddsError:
+        if not any((partial / _SPLITS).iterdir()):  # refused before any split was done: nothing to go on with
+            shutil.rmtree(partial)
+        raise
     comparison = compared(plan, measured, {"num_nodes": graph.num_nodes, "num_edges": graph.num_edges})
     _write(partial / RESULT, comparison)
     (partial / FIGURE).write_text(draw_comparison(comparison), encoding="utf-8")
