@@ -60,7 +60,7 @@ MODELS = (
 AS_PUBLISHED = {
     ("ncn", "ncn-as-published"): ("ncn", {"positive_weight": "balanced", "zeros_per_edge": 1, "dropout": 0.7}),
 }
-"""(protocol, row) -> a model with the weights and noise of its paper; the defaults are for what is found at the base rate."""
+"""(protocol, row) -> a model with the weights and the noise of its paper; by default it is made for the base rate."""
 MAX_PAIRS = 100_000_000
 """With more pairs than this (pubmed) the choices on validation edges are made against a sample of the non-edges."""
 
