@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import fmean, median
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from published import COUNTS, PUBLISHED, PUBLISHED_COUNTS, TARGETS
 
 from linkodds.comparison_figure import as_svg, metric_title
@@ -21,6 +23,8 @@ TIME_BUDGET = 60.0
 """Seconds of counted work for the training of a fit at the base rate; the protocols of papers have no budget."""
 ALONE = 1.05
 """A process that took at most so many seconds by the clock for each of the processor had a core to itself."""
+SHORT_AXIS = 10.0
+"""A log axis over less than this factor has no two powers of ten to write."""
 LEAST = {
     "auto / best baseline": 1.5,
     "auto / PyG's VGAE": 6.0,
@@ -339,6 +343,14 @@ def budget_lines(table: Table) -> list[str]:
     ]
 
 
+def with_plain_ticks(axis: Axis) -> None:
+    """Numbers as people write them, at tens where a log axis is long and at round places where it is short."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator() if high > SHORT_AXIS * low else MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def accuracy_against_time(tables: Sequence[Table]) -> tuple[Figure, str]:
     """The figure and its words: a point a graph and model, seconds and the ratio to the best baseline, log scales."""
     shown = [table for table in tables if table.models] or list(tables[:1])
@@ -365,10 +377,12 @@ def accuracy_against_time(tables: Sequence[Table]) -> tuple[Figure, str]:
         axes.axhline(1, color="#7A828C", linestyle="--", linewidth=1)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            with_plain_ticks(axis)
         axes.set_title(f"{table.protocol}: {metric_title(table.metric)}", fontsize=10)
+        axes.set_xlabel("processor seconds", fontsize=9)
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
-    figure.supxlabel("processor seconds", fontsize=10)
     figure.supylabel("times the best baseline", fontsize=10)
     handles = dict(pair for axes in panels for pair in zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     if handles:
