@@ -153,19 +153,7 @@ def compare_models(
                 say(f"split {number + 1} of {plan.splits} is done already")
             else:
                 say(f"split {number + 1} of {plan.splits}, seed {seed}")
-                config = plan.config.model_copy(update={"seed": seed})
-                if plan.protocol == BASE_RATE:
-                    found = evaluate_models(
-                        graph, plan.models, config, progress=progress, on_start=on_start, on_epoch=on_epoch
-                    )
-                    _write(path, split_to_json(found, seed))
-                else:
-                    trial = fixed or deal(graph, PROTOCOLS[plan.protocol], np.random.SeedSequence(seed))
-                    names = list(dict.fromkeys([*plan.models, *baselines_for(graph)]))
-                    tried = try_models(
-                        graph, trial, names, config, progress=progress, on_start=on_start, on_epoch=on_epoch
-                    )
-                    _write(path, trial_to_json(trial, tried, seed))
+                _write(path, _of_split(graph, plan, fixed, seed, progress, on_start, on_epoch))
             measured.append(_read(path))
     except LinkoddsError:
         if not any((partial / _SPLITS).iterdir()):  # refused before any split was done: nothing to go on with
@@ -356,6 +344,26 @@ def _settings(graph: Graph, plan: Plan, fixed: Trial | None) -> dict[str, Any]:
         "options": plan.config.model_dump(mode="json", exclude={"model"}),
         "graph": digest.hexdigest(),
     }
+
+
+def _of_split(
+    graph: Graph,
+    plan: Plan,
+    fixed: Trial | None,
+    seed: int,
+    progress: Say | None,
+    on_start: OnStart | None,
+    on_epoch: Callable[[Epoch], None] | None,
+) -> dict[str, Any]:
+    """Every model and baseline on the split of a seed, as its file holds it."""
+    config = plan.config.model_copy(update={"seed": seed})
+    if plan.protocol == BASE_RATE:
+        found = evaluate_models(graph, plan.models, config, progress=progress, on_start=on_start, on_epoch=on_epoch)
+        return split_to_json(found, seed)
+    trial = fixed or deal(graph, PROTOCOLS[plan.protocol], np.random.SeedSequence(seed))
+    names = list(dict.fromkeys([*plan.models, *baselines_for(graph)]))
+    tried = try_models(graph, trial, names, config, progress=progress, on_start=on_start, on_epoch=on_epoch)
+    return trial_to_json(trial, tried, seed)
 
 
 def _prepared(out: Path, settings: Mapping[str, Any], *, force: bool, resume: bool) -> Path:
