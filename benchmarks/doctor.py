@@ -27,9 +27,9 @@ from linkodds.doctor.model_rules import (
     rank_correlation,
     scores_rng,
 )
-from linkodds.pipeline import ReadingOptions, fit_run
-from linkodds.record import Run, load_run
-from linkodds.split import PARTS
+from linkodds.fitting.pipeline import ReadingOptions, fit_run
+from linkodds.graph.split import PARTS
+from linkodds.runs.record import Run, load_run
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "doctor"

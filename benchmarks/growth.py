@@ -24,11 +24,11 @@ import torch
 
 from contestants.arena import peak, resident
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import split_edges
+from linkodds.models.training.cost_model import Sizes, epoch_work, peak_bytes
+from linkodds.models.training.training import train
 from linkodds.pairs import PairSpace
-from linkodds.split import split_edges
-from linkodds.training import train
-from linkodds.workload import Sizes, epoch_work, peak_bytes
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "growth"
@@ -120,7 +120,7 @@ def page(rows: list[dict]) -> str:
         "# How training grows with the edges",
         "",
         "`gae`, objective `sampled`, default sizes, ten edges for each node, made by `benchmarks/growth.py`, torch",
-        f"threads: {rows[0]['threads']}. Work is counted from the sizes (`linkodds.workload`); time is the median of the epochs",
+        f"threads: {rows[0]['threads']}. Work is counted from the sizes (`linkodds.models.training.cost_model`); time is the median of the epochs",
         "after the first; memory is the peak of the whole process, graph and split included.",
         "",
         "| edges | nodes | GB moved | GFLOP | exp, millions | seconds an epoch | microseconds an edge | peak GB | as announced, GB | embeddings, MB |",

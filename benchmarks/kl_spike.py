@@ -20,8 +20,8 @@ import torch
 
 from linkodds.config import FitConfig
 from linkodds.doctor import History, diagnose_history
-from linkodds.graph import Graph
-from linkodds.pipeline import fit_graph
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "kl_spike.json"

@@ -19,14 +19,14 @@ import scipy.sparse as sp
 import torch
 from torch import nn
 
-from linkodds import Graph, LinkPredictor, OwnEncoder, OwnScorer
+from linkodds import CustomEncoder, CustomScorer, Graph, LinkPredictor
+from linkodds.comparison.score_file import evaluate_file, read_scores
 from linkodds.config import FitConfig
-from linkodds.encoder import GraphEncoder
-from linkodds.pipeline import fit_graph
-from linkodds.propagation import SparseMatrix, normalized_adjacency
-from linkodds.record import Run
-from linkodds.run_directory import PartialRun
-from linkodds.score_file import evaluate_file, read_scores
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.models.autoencoders.encoder import GraphEncoder
+from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
+from linkodds.runs.record import Run
+from linkodds.runs.run_directory import PartialRun
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore", DeprecationWarning)
@@ -92,23 +92,25 @@ def scaled(make):
 KINDS = {"GCN": pyg(GCN), "SAGE": pyg(GraphSAGE), "GAT": pyg(GAT, heads=4)}
 FILE = "score file"
 """The values of common_neighbors for all candidates, read from a file."""
-MODELS: dict[str, OwnEncoder | OwnScorer | str | None] = {
+MODELS: dict[str, CustomEncoder | CustomScorer | str | None] = {
     "gae": None,
-    "gae through the seam": OwnEncoder(lambda columns, nodes: OurGae(columns or nodes, nodes), table=None, name="ours"),
-    **{name: OwnEncoder(make, table=128, name=name) for name, make in KINDS.items()},
-    "common_neighbors": OwnScorer(fit=common_neighbors),
+    "gae through the seam": CustomEncoder(
+        lambda columns, nodes: OurGae(columns or nodes, nodes), table=None, name="ours"
+    ),
+    **{name: CustomEncoder(make, table=128, name=name) for name, make in KINDS.items()},
+    "common_neighbors": CustomScorer(fit=common_neighbors),
     FILE: FILE,
 }
 CHOICE = {
-    **{name: OwnEncoder(make, table=128, name=name) for name, make in KINDS.items()},
-    **{f"{name} scaled": OwnEncoder(scaled(make), table=128, name=name) for name, make in KINDS.items()},
+    **{name: CustomEncoder(make, table=128, name=name) for name, make in KINDS.items()},
+    **{f"{name} scaled": CustomEncoder(scaled(make), table=128, name=name) for name, make in KINDS.items()},
 }
 
 
-def measure(folder: Path, graph_name: str, own: OwnEncoder | OwnScorer | str | None, threads: int) -> dict:
+def measure(folder: Path, graph_name: str, own: CustomEncoder | CustomScorer | str | None, threads: int) -> dict:
     features = folder / graph_name / "features.npz"
     graph = Graph.from_edges(folder / graph_name / "edges.csv.gz", features=features if features.exists() else None)
-    model = {OwnEncoder: "own-encoder", OwnScorer: "own-scorer"}.get(type(own), "gae")
+    model = {CustomEncoder: "own-encoder", CustomScorer: "own-scorer"}.get(type(own), "gae")
     said = []
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch) / "run"
@@ -129,7 +131,7 @@ def measure(folder: Path, graph_name: str, own: OwnEncoder | OwnScorer | str | N
 
 def written_scores(graph: Graph, folder: Path) -> tuple[Path, Path]:
     """What common_neighbors says of all pairs but the train edges, and the edges that it did not have."""
-    train = LinkPredictor(OwnScorer(fit=common_neighbors), seed=0).parts(graph).train
+    train = LinkPredictor(CustomScorer(fit=common_neighbors), seed=0).parts(graph).train
     u, v = np.triu_indices(graph.num_nodes, 1)
     pairs = np.column_stack([u, v])[~graph.space.contains(train, np.column_stack([u, v]))]
     knowing = Graph(graph.ids, train, graph.space)

@@ -13,9 +13,9 @@ import time
 from pathlib import Path
 
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.metrics import best_balanced_accuracy
-from linkodds.pipeline import fit_graph
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.metrics.metrics import best_balanced_accuracy
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "quality"

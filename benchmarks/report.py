@@ -20,7 +20,7 @@ from pathlib import Path
 from playwright.sync_api import sync_playwright
 
 from linkodds.config import FitConfig
-from linkodds.pipeline import fit_run
+from linkodds.fitting.pipeline import fit_run
 
 HERE = Path(__file__).parent
 RESULT = HERE / "results" / "report.json"

@@ -27,10 +27,10 @@ import networkx as nx
 import numpy as np
 
 from linkodds.config import FitConfig
-from linkodds.inference import score_pairs
-from linkodds.pipeline import fit_run
-from linkodds.record import Run, load_run
-from linkodds.restating import Assumption
+from linkodds.fitting.pipeline import fit_run
+from linkodds.links.inference import score_pairs
+from linkodds.runs.missing_links import MissingLinksAssumption
+from linkodds.runs.record import Run, load_run
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "serve"
@@ -109,7 +109,7 @@ def cpu_seconds(pid: int) -> float:
 
 async def phase(run: Run, at: tuple[str, int, int], clients: int, others: int, seconds: float) -> dict[str, Any]:
     host, port, pid = at
-    deployment = Assumption().deployment(run)
+    deployment = MissingLinksAssumption().deployment(run)
     times: dict[str, list[float]] = {"predict": [], "healthz": [], "others": []}
     errors: list[str] = []
     num_checked = 0

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.pipeline import fit_graph
-from linkodds.strata import CHOSEN_BY
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.metrics.strata import CHOSEN_BY
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"

@@ -18,9 +18,9 @@ from sklearn.metrics import confusion_matrix, f1_score, roc_auc_score
 
 from linkodds.config import FitConfig
 from linkodds.doctor import History, ScoreTable, constant_features, diagnose_history, diagnose_table
-from linkodds.graph import Graph
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
 from linkodds.pairs import PairSpace
-from linkodds.pipeline import fit_graph
 
 HERE = Path(__file__).parent
 NUM_NODES = 3163

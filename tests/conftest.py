@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from database_places import anywhere, postgres  # noqa: F401 - fixtures
-from linkodds.graph import Graph
+from linkodds.graph.graph import Graph
 from linkodds.pairs import PairSpace
 from linkodds.serving.served import ServedRun
+from places import REAL_DATA
 
 fetch = partial(httpx.get, timeout=60.0, verify=False)
-REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
 @pytest.fixture
@@ -110,9 +110,9 @@ class LiveServer:
 def saved_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     """A trained model and a count of neighbours on a graph of 150 nodes, 18 of which have ids that mean harm."""
     from linkodds.config import FitConfig
-    from linkodds.pipeline import fit_graph
-    from linkodds.record import write_results
-    from linkodds.run_directory import PartialRun
+    from linkodds.fitting.pipeline import fit_graph
+    from linkodds.runs.record import write_results
+    from linkodds.runs.run_directory import PartialRun
 
     graph = _communities()
     graph.ids[: len(HOSTILE_IDS)] = HOSTILE_IDS
@@ -128,13 +128,13 @@ def saved_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 @pytest.fixture(scope="session")
 def live(saved_runs: tuple[Path, ...]) -> Iterator[LiveServer]:
     """The runs of `saved_runs` under a band of 20 to 80 missing links, served without a token; lists are ready."""
-    from linkodds.restating import Assumption
+    from linkodds.runs.missing_links import MissingLinksAssumption
     from linkodds.serving.api import guarded_app
     from linkodds.serving.guard import Access
     from linkodds.serving.served import open_runs
     from linkodds.serving.server import address, bound_socket, uvicorn_server
 
-    runs = open_runs(saved_runs, Assumption(expected_missing=(20.0, 80.0)))
+    runs = open_runs(saved_runs, MissingLinksAssumption(expected_missing=(20.0, 80.0)))
     bound = bound_socket("127.0.0.1", 0)
     server = uvicorn_server(guarded_app(runs, access=Access(), top=300))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})

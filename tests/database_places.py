@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from linkodds.errors import DataError
-from linkodds.reading import read_pairs
+from linkodds.reading.reading import read_pairs
+from places import ROOT
 
-ROOT = Path(__file__).parents[1]
 _spec = importlib.util.spec_from_file_location("linkodds_server", ROOT / "benchmarks" / "sources" / "server.py")
 assert _spec is not None
 assert _spec.loader is not None

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from linkodds.features import Features
-from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
-from linkodds.metrics import roc_auc
-from linkodds.non_edges import NonEdges
+from linkodds.graph.features import Features
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import roc_auc
+from linkodds.metrics.non_edges import NonEdges
 from linkodds.pairs import PairSpace
-from linkodds.scoring import Scorer
-from linkodds.split import Split
+from linkodds.scorers.scoring import Scorer
 
 KINDS = {"undirected": (False, None), "directed": (True, None), "bipartite": (False, (30, 30))}
 NO_SIGNAL = 4 * 0.29

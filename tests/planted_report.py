@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from linkodds.calibration import Calibrator
-from linkodds.curves import Curves, ReliabilityCurve
-from linkodds.decision import Decision
-from linkodds.embedding_map import EmbeddingMap
-from linkodds.evaluation import STATEMENT
-from linkodds.exhibits import Exhibits, TopLinks
-from linkodds.held_out import HeldOut
-from linkodds.metrics import DegreeBins
-from linkodds.operating_points import PrecisionBand, threshold_json
+from linkodds.evaluation.curves import Curves, ReliabilityCurve
+from linkodds.evaluation.evaluation import STATEMENT
+from linkodds.evaluation.operating_points import PrecisionBand, threshold_json
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import DegreeBins
+from linkodds.probability.calibration import Calibrator
+from linkodds.probability.decision import Decision
 from linkodds.report import render_report
+from linkodds.report.embedding_map import EmbeddingMap
+from linkodds.report.report_data import ReportData, TopLinks
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -227,7 +227,7 @@ class PlantedRun:
     cost: dict[str, Any] = field(default_factory=lambda: {"training": {"seconds": 12.3, "peak_bytes": 512_000_000}})
 
 
-def planted_exhibits(ids: list[str] | None = None) -> Exhibits:
+def planted_exhibits(ids: list[str] | None = None) -> ReportData:
     """Three rules on 40 edges; as many nodes in the plane as there are ids; two new links."""
     ids = ids or [f"n{i}" for i in range(30)]
     logits = np.linspace(3, -2, 40)
@@ -242,7 +242,7 @@ def planted_exhibits(ids: list[str] | None = None) -> Exhibits:
         "evidence": [f"1 shared neighbour ({ids[4]}); degrees 2 and 3; distance 2"] * 2,
     }
     turn = np.linspace(0, 6, len(ids))
-    return Exhibits(
+    return ReportData(
         threshold=threshold_json(held_out, calibrator, rules, graph_prevalence=0.4, applied="f1"),
         precision_band=PrecisionBand(np.array([0.1, 0.5, 1.0]), np.array([0.4, 0.1, 5e-4]), np.array([0.9, 0.3, 2e-3])),
         embedding_map=EmbeddingMap(
@@ -254,7 +254,7 @@ def planted_exhibits(ids: list[str] | None = None) -> Exhibits:
     )
 
 
-def render(run: "PlantedRun | None" = None, exhibits: Exhibits | None = None) -> str:
+def render(run: "PlantedRun | None" = None, exhibits: ReportData | None = None) -> str:
     return render_report(run or PlantedRun(), exhibits or planted_exhibits())
 
 

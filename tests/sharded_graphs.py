@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from linkodds.sharded.engine import LocalEngine
-from linkodds.sharded.prepare import Preparation, Prepared, prepare
+from linkodds.sharded.prepare import Preparation, PreparedStore, prepare
 from linkodds.sharded.sizes import Blocks
 from linkodds.sharded.store import Store
 
@@ -55,7 +55,7 @@ COARSE_BLOCKS, FINE_BLOCKS = (1 << 20, 1, 1 << 30, WIDTH), (15, 3, 40, 5)
 
 def prepared(
     edges: Path, folder: Path, sizes: tuple[int, int, int, int] = FINE_BLOCKS, workers: int = 1, **options: Any
-) -> tuple[Store, Prepared]:
+) -> tuple[Store, PreparedStore]:
     what = Preparation(edges, bipartite=False, width=WIDTH, hops=HOPS, **({"folds": 2} | options))
     return prepare(what, folder, LocalEngine(workers), Small(*sizes), lambda _: None)
 

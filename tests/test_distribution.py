@@ -21,8 +21,8 @@ import pytest
 import yaml
 
 import linkodds
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 MYPY = """

@@ -34,8 +34,8 @@ from sybil.parsers.markdown import CodeBlockParser
 from linkodds import cli
 from linkodds.doctor import RULES
 from linkodds.findings import Finding
+from places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 GUIDE = DOCS / "guide"

@@ -11,11 +11,11 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
-from linkodds import EdgeKFold, EdgeRows, LinkPredictor, NodeEmbedding, OwnEncoder, OwnScorer
+from linkodds import CustomEncoder, CustomScorer, EdgeKFold, EdgeRows, LinkPredictor, NodeEmbedding
 from linkodds.errors import DataError, OptionError
-from linkodds.held_out import HeldOut
-from linkodds.metrics import average_precision
-from linkodds.non_edges import NonEdges
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import average_precision
+from linkodds.metrics.non_edges import NonEdges
 from linkodds.pairs import KnownPairs
 from linkodds.testing import EXPECTED_FAILED_CHECKS, planted_groups
 
@@ -81,7 +81,7 @@ def test_plain_pairs_work_too_and_unknown_nodes_are_not_found():
 
 
 def test_clone_keeps_a_model_of_ones_own():
-    for model in (nn.Linear(2, 2), OwnEncoder(nn.Identity(), table=4), OwnScorer(np.sum), np.sum):
+    for model in (nn.Linear(2, 2), CustomEncoder(nn.Identity(), table=4), CustomScorer(np.sum), np.sum):
         copied = clone(LinkPredictor(model=model, seed=4))
         assert type(copied.model) is type(model)
         assert copied.seed == 4

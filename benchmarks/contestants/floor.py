@@ -12,12 +12,12 @@ import torch.nn.functional as F
 from contestants.arena import alone, quickest
 from contestants.origin import origin_as_graph, origin_edges
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.objective import AllPairs
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split, split_edges
+from linkodds.models.autoencoders.objective import AllPairs
+from linkodds.models.training.cost_model import Sizes, Work, epoch_work
+from linkodds.models.training.training import train
 from linkodds.pairs import KnownPairs
-from linkodds.split import Split, split_edges
-from linkodds.training import train
-from linkodds.workload import Sizes, Work, epoch_work
 
 
 def floor(arguments: argparse.Namespace) -> dict:
@@ -101,7 +101,7 @@ def floor_page(result: dict) -> list[str]:
     lines = [
         "## Against the machine",
         "",
-        "Work of one epoch of `vgae` with all pairs, counted from the sizes (`linkodds.workload`), at the rates that the same",
+        "Work of one epoch of `vgae` with all pairs, counted from the sizes (`linkodds.models.training.cost_model`), at the rates that the same",
         "process measures: a copy of 64 MB, a product of 2048 x 2048 matrices, sigmoid and softplus on a tile in the cache",
         "(3 evaluations a value), uniform random numbers. The floor is the sum: nothing overlaps, nothing else is done.",
         "",

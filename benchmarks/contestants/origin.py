@@ -13,10 +13,10 @@ import torch
 
 from contestants.arena import contest, load_all, median, peak, resident
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import split_edges
+from linkodds.models.training.training import train
 from linkodds.pairs import PairSpace
-from linkodds.split import split_edges
-from linkodds.training import train
 
 NUM_NODES = 3163
 

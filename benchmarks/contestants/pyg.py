@@ -13,10 +13,10 @@ import torch
 
 from contestants.arena import TURNS, alone, load_all, median
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.scoring import InnerProductScorer
-from linkodds.split import Split, split_edges
-from linkodds.training import Validator, train
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split, split_edges
+from linkodds.models.training.training import Validator, train
+from linkodds.scorers.scoring import InnerProductScorer
 
 
 def pyg(arguments: argparse.Namespace) -> dict:

@@ -9,9 +9,9 @@ import torch
 
 from contestants.arena import alone
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.split import split_edges
-from linkodds.training import Validator, train
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import split_edges
+from linkodds.models.training.training import Validator, train
 
 SUBGRAPH_NODES = 3000
 SETTINGS = {

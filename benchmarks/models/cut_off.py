@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from scipy.sparse.csgraph import shortest_path
 from sklearn.metrics import roc_auc_score
 
-from linkodds.graph import Graph
-from linkodds.hidden_edges import StackOptions
-from linkodds.non_edges import draw_non_edges
-from linkodds.protocols import PROTOCOLS, deal
-from linkodds.stack import fit_stack
+from linkodds.comparison.protocols import PROTOCOLS, deal
+from linkodds.graph.graph import Graph
+from linkodds.metrics.non_edges import draw_non_edges
+from linkodds.models.structural.masked_edges import StackOptions
+from linkodds.models.structural.stack import fit_stack
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "models" / "cut-off"

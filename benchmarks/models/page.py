@@ -11,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from published import COUNTS, PUBLISHED, PUBLISHED_COUNTS, TARGETS
 
-from linkodds.comparison_figure import as_svg, metric_title
-from linkodds.protocols import PROTOCOLS
-from linkodds.repeats import differences, repeated
+from linkodds.comparison.comparison_figure import as_svg, metric_title
+from linkodds.comparison.protocols import PROTOCOLS
+from linkodds.comparison.repeats import differences, repeated
 
 BASE_RATE, AUTO, PYG, STACK = "base-rate", "auto", "pyg-vgae", "stack"
 AUTOENCODERS = ("signed-gae", "structural-gae")

@@ -6,9 +6,9 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from linkodds.features import Features
-from linkodds.scoring import InnerProductScorer
-from linkodds.split import Split
+from linkodds.graph.features import Features
+from linkodds.graph.split import Split
+from linkodds.scorers.scoring import InnerProductScorer
 
 EPOCHS, HIDDEN, DIM, LEARNING_RATE = 200, 32, 16, 0.01
 

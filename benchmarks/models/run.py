@@ -24,18 +24,18 @@ import numpy as np
 from page import TIME_BUDGET, write_page
 from pyg_recipe import pyg_scorer
 
-from linkodds.baselines import baseline_scorer
+from linkodds.comparison.protocols import PROTOCOLS, ProtocolSplit, deal, read_heart
+from linkodds.comparison.trials import baselines_for, try_models
 from linkodds.config import FitConfig
-from linkodds.costs import peak_bytes
-from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
-from linkodds.metrics import average_precision, roc_auc
-from linkodds.non_edges import NonEdges
-from linkodds.pipeline import fit_graph
-from linkodds.protocols import PROTOCOLS, Trial, deal, read_heart
-from linkodds.scoring import Scorer
-from linkodds.split import Split, split_edges
-from linkodds.trials import baselines_for, try_models
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split, split_edges
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import average_precision, roc_auc
+from linkodds.metrics.non_edges import NonEdges
+from linkodds.models.training.timings import peak_bytes
+from linkodds.scorers.baselines import baseline_scorer
+from linkodds.scorers.scoring import Scorer
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "models"
@@ -103,7 +103,7 @@ def measure(data: Path, protocol: str, graph_name: str, split: int, model: str) 
     }
 
 
-def dealt(graph: Graph, protocol: str, split: int, heart: Path) -> Trial:
+def dealt(graph: Graph, protocol: str, split: int, heart: Path) -> ProtocolSplit:
     if protocol == "heart":
         return read_heart(graph, heart)
     return deal(graph, PROTOCOLS[protocol], np.random.SeedSequence(split))
@@ -144,7 +144,7 @@ def of_fit(graph: Graph, seed: int, model: str, unscaled: Graph) -> dict:
     return by_kind(graph, split, seed, model, unscaled, figures, "average_precision") | sizes(split)
 
 
-def of_trial(graph: Graph, trial: Trial, seed: int, model: str, unscaled: Graph) -> dict:
+def of_trial(graph: Graph, trial: ProtocolSplit, seed: int, model: str, unscaled: Graph) -> dict:
     if model in (BASELINES, PYG):
 
         def figures(scorer_of: Callable[[Split], Scorer]) -> dict:

@@ -19,20 +19,20 @@ import torch
 
 from linkodds import Graph
 from linkodds.config import FitConfig
-from linkodds.held_out import HeldOut
-from linkodds.history import Epoch
-from linkodds.metrics import precisions_of_edges
-from linkodds.non_edges import NonEdges
-from linkodds.pair_training import train_pair_model
+from linkodds.graph.split import split_edges
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import precisions_of_edges
+from linkodds.metrics.non_edges import NonEdges
+from linkodds.metrics.strata import draw_strata
+from linkodds.models.training.history import Epoch
+from linkodds.models.training.pair_training import train_pair_model
 from linkodds.pairs import KnownPairs
-from linkodds.sharded.crew import LocalCrew
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.prepare import Preparation, prepare
 from linkodds.sharded.running import HOPS, WIDTH
 from linkodds.sharded.sizes import Blocks
 from linkodds.sharded.training import DecoupledTrainer
-from linkodds.split import split_edges
-from linkodds.strata import draw_strata
+from linkodds.sharded.worker_group import LocalCrew
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "scale" / "accuracy"

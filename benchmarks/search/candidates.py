@@ -20,14 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from linkodds import candidates
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.listing import ALL_PAIRS, LinkSearch
-from linkodds.pipeline import fit_graph
-from linkodds.record import Run, load_run
-from linkodds.run_directory import PartialRun
-from linkodds.search import FoundPairs
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.links.link_search import ALL_PAIRS, LinkSearch
+from linkodds.runs.record import Run, load_run
+from linkodds.runs.run_directory import PartialRun
+from linkodds.search import candidates
+from linkodds.search.pair_search import FoundPairs
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "search" / "candidates"

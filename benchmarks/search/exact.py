@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import linkodds.tiles
-from linkodds.partners import find_partners
+import linkodds.search.tiles
+from linkodds.search.top_per_node import find_partners
 
 HERE = Path(__file__).parent
 RESULT = HERE.parent / "results" / "search" / "exact.json"
@@ -93,12 +93,12 @@ def partners(case, max_cells: int, per_node: int) -> bool:
 
 
 def without_rounding(case, max_cells: int, _: int) -> bool:
-    before = linkodds.tiles._ROUNDING
-    linkodds.tiles._ROUNDING = -before
+    before = linkodds.search.tiles._ROUNDING
+    linkodds.search.tiles._ROUNDING = -before
     try:
         return is_same(case, searched(case, max_cells))
     finally:
-        linkodds.tiles._ROUNDING = before
+        linkodds.search.tiles._ROUNDING = before
 
 
 def in_float32(case, _: int, __: int) -> bool:

@@ -21,14 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from linkodds.config import FitConfig
-from linkodds.expectation import expected_links
-from linkodds.graph import Graph
-from linkodds.listing import ALL_PAIRS, LinkSearch
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.links.link_search import ALL_PAIRS, LinkSearch
 from linkodds.pairs import Pairs
-from linkodds.pipeline import fit_graph
-from linkodds.record import Run, load_run
-from linkodds.restating import Assumption, held_out_of
-from linkodds.run_directory import PartialRun
+from linkodds.probability.expected_links import expected_links
+from linkodds.runs.missing_links import MissingLinksAssumption, held_out_of
+from linkodds.runs.record import Run, load_run
+from linkodds.runs.run_directory import PartialRun
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "search" / "promise"
@@ -68,7 +68,7 @@ def fitted(graph: Graph, path: Path | None) -> Run:
 
 def measure(run: Run, hidden: Pairs) -> dict:
     """Hidden edges among the best 1,000 pairs, and what was stated."""
-    deployment = Assumption(expected_missing=len(hidden)).deployment(run)
+    deployment = MissingLinksAssumption(expected_missing=len(hidden)).deployment(run)
     start = time.process_time()
     search = LinkSearch(run, ALL_PAIRS, top=TOP, threshold=None, way="exhaustive")
     found = search.run_to_end(None, None, None)

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
 from linkodds.pairs import KnownPairs
-from linkodds.pipeline import fit_graph
-from linkodds.scoring import DegreeAwareScorer, Scorer
-from linkodds.search import PairSearch
+from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
+from linkodds.search.pair_search import PairSearch
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "search" / "real"

@@ -20,8 +20,8 @@ import numpy as np
 from page import CONTESTANTS, DIM, GROWTH, RACE, RESULTS, SPREADS, TOP, write_page
 
 from linkodds.pairs import KnownPairs, PairSpace
-from linkodds.scoring import InnerProductScorer
-from linkodds.search import PairSearch
+from linkodds.scorers.scoring import InnerProductScorer
+from linkodds.search.pair_search import PairSearch
 
 ROWS = 1024
 

@@ -26,11 +26,11 @@ import numpy as np
 import polars as pl
 from server import Server, find_programs, running_server
 
-from linkodds.database_tables import DatabaseTable
-from linkodds.database_urls import database_of
-from linkodds.databases import read_only
 from linkodds.errors import DatabaseError
-from linkodds.graph import Graph
+from linkodds.graph.graph import Graph
+from linkodds.links.database_tables import DatabaseTable
+from linkodds.reading.database_urls import database_of
+from linkodds.reading.databases import read_only
 
 HERE = Path(__file__).parents[1]
 REPEATS = 3

@@ -15,9 +15,9 @@ import numpy as np
 import polars as pl
 
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
 from linkodds.pairs import PairSpace
-from linkodds.pipeline import fit_graph
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "sources" / "relations"

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import PARTS
 from linkodds.pairs import PairSpace
-from linkodds.pipeline import fit_graph
-from linkodds.split import PARTS
-from linkodds.times import EdgeTimes
+from linkodds.reading.times import EdgeTimes
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "sources" / "time"

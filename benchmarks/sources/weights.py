@@ -16,11 +16,11 @@ import numpy as np
 from scipy.stats import beta
 
 from linkodds.config import FitConfig
-from linkodds.edge_weights import EdgeWeights
-from linkodds.graph import Graph
-from linkodds.metrics import average_precision, roc_auc
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.metrics.metrics import average_precision, roc_auc
 from linkodds.pairs import KnownPairs, PairSpace
-from linkodds.pipeline import fit_graph
+from linkodds.reading.edge_weights import EdgeWeights
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "sources" / "weights"

@@ -27,11 +27,11 @@ from pathlib import Path
 
 import numpy as np
 
-from linkodds.calibration import fit_calibrator
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
-from linkodds.metrics import (
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import (
     average_precision,
     calibration_line,
     degree_bins,
@@ -39,9 +39,9 @@ from linkodds.metrics import (
     log_loss,
     log_loss_of_constant,
 )
-from linkodds.non_edges import DegreeClasses, NonEdges
-from linkodds.pipeline import fit_graph
-from linkodds.scoring import DegreeAwareScorer
+from linkodds.metrics.non_edges import DegreeClasses, NonEdges
+from linkodds.probability.calibration import fit_calibrator
+from linkodds.scorers.scoring import DegreeAwareScorer
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "statistics" / "calibration"

@@ -30,10 +30,10 @@ from numpy.typing import NDArray
 from scipy.stats import t as student
 
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
 from linkodds.pairs import PairSpace
-from linkodds.pipeline import fit_graph
-from linkodds.restating import Assumption
+from linkodds.runs.missing_links import MissingLinksAssumption
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "statistics"
@@ -69,9 +69,11 @@ def measure(nodes: int, groups: int, seed: int) -> dict[str, Any]:
         number = int(hidden.sum())
         unrecorded = ~is_edge | hidden
         logits, is_link = run.scorer.logits(pairs[unrecorded]), hidden[unrecorded]
-        row[name] = counted(Assumption(expected_missing=number).deployment(run).probability(logits), is_link)
+        row[name] = counted(
+            MissingLinksAssumption(expected_missing=number).deployment(run).probability(logits), is_link
+        )
         if name == "right":
-            double = Assumption(expected_missing=2 * number).deployment(run)
+            double = MissingLinksAssumption(expected_missing=2 * number).deployment(run)
             row["double"] = counted(double.probability(logits), is_link)
             line = run.calibrator.at_prevalence(number / len(logits))
             row["line"] = counted(line.probability(logits), is_link)

@@ -37,19 +37,19 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier
 
 from linkodds.config import FitConfig
-from linkodds.deployment import longest_list
-from linkodds.error_control import audit_run, share_of_other_degrees
 from linkodds.errors import UnkeptPromise
-from linkodds.graph import Graph
-from linkodds.non_edges import NUM_CLASSES, DegreeClasses
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import adjacency
+from linkodds.links.error_control import audit_run, share_of_other_degrees
+from linkodds.metrics.non_edges import NUM_CLASSES, DegreeClasses
+from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
 from linkodds.pairs import Pairs, PairSpace
-from linkodds.pipeline import fit_graph
-from linkodds.propagation import SparseMatrix, normalized_adjacency
-from linkodds.record import Run
-from linkodds.restating import Assumption
-from linkodds.scoring import InnerProductScorer
-from linkodds.selection import ErrorControl, PairCounts, Treatment
-from linkodds.split import adjacency
+from linkodds.probability.deployment import longest_list
+from linkodds.probability.selection import ErrorControl, PairCounts, Treatment
+from linkodds.runs.missing_links import MissingLinksAssumption
+from linkodds.runs.record import Run
+from linkodds.scorers.scoring import InnerProductScorer
 
 RESULTS = Path(__file__).parents[1] / "results" / "statistics"
 PAGE = Path(__file__).parents[2] / "docs" / "error-control.md"
@@ -207,7 +207,7 @@ def discovered(run: Run, logits: NDArray[np.float32], is_link: NDArray[np.bool_]
         sizes = {"counts": counted}
         for name, factor in (("rates", 1.0), ("rates_half", 0.5), ("rates_double", 2.0)):
             try:
-                deployment = Assumption(expected_missing=factor * num_links).deployment(run)
+                deployment = MissingLinksAssumption(expected_missing=factor * num_links).deployment(run)
                 sizes[name] = longest_list(ordered, deployment, 1 - target)
             except UnkeptPromise:
                 sizes[name] = 0

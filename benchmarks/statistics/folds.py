@@ -29,19 +29,19 @@ from typing import Any
 import numpy as np
 from scipy.stats import betabinom, binom
 
-from linkodds.calibration import Calibrator, fit_calibrator
 from linkodds.config import FitConfig
-from linkodds.cross_fitting import on_the_scale_of_the_mean
-from linkodds.decision import decide, parse_rule
 from linkodds.errors import UnkeptPromise
-from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
-from linkodds.metrics import calibration_line, log_loss, log_loss_of_constant, reliability
-from linkodds.non_edges import NonEdges
-from linkodds.pipeline import fit_graph
-from linkodds.record import Run
-from linkodds.restating import decision_of
-from linkodds.scoring import InnerProductScorer
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import calibration_line, log_loss, log_loss_of_constant, reliability
+from linkodds.metrics.non_edges import NonEdges
+from linkodds.probability.calibration import Calibrator, fit_calibrator
+from linkodds.probability.cross_fitting import on_the_scale_of_the_mean
+from linkodds.probability.decision import decide, parse_rule
+from linkodds.runs.missing_links import decision_of
+from linkodds.runs.record import Run
+from linkodds.scorers.scoring import InnerProductScorer
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "statistics"

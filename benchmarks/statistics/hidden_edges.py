@@ -37,14 +37,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.inference import find_links
-from linkodds.intervals import poisson_interval
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.links.inference import find_links
+from linkodds.metrics.intervals import poisson_interval
 from linkodds.pairs import Pairs
-from linkodds.pipeline import fit_graph
-from linkodds.record import Run, load_run
-from linkodds.restating import Assumption
-from linkodds.run_directory import PartialRun
+from linkodds.runs.missing_links import MissingLinksAssumption
+from linkodds.runs.record import Run, load_run
+from linkodds.runs.run_directory import PartialRun
 
 HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "statistics" / "hidden_edges"
@@ -88,9 +88,9 @@ def measure(run: Run, hidden: Pairs) -> dict[str, Any]:
     number, space = len(hidden), run.split.space
     ratio = sum(run.evaluation["split"][part] for part in ("train", "validation", "calibration", "test"))
     assumptions = {
-        "right": Assumption(expected_missing=number),
-        "graph_ratio": Assumption(prevalence=ratio / space.num_pairs),
-        "triple": Assumption(expected_missing=3 * number),
+        "right": MissingLinksAssumption(expected_missing=number),
+        "graph_ratio": MissingLinksAssumption(prevalence=ratio / space.num_pairs),
+        "triple": MissingLinksAssumption(expected_missing=3 * number),
     }
     logits, weights = run.test.non_edges.bins.points()
     at_hidden = run.scorer.logits(hidden).astype(np.float32).astype(np.float64)

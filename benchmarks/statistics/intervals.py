@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom, norm
 
-from linkodds import metrics
-from linkodds.held_out import HeldOut
-from linkodds.intervals import Kind, clopper_pearson, confusion_interval
-from linkodds.logit_bins import LogitBins
-from linkodds.non_edge_scores import NonEdgeScores, StratumScores
-from linkodds.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.metrics import metrics
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.intervals import Kind, clopper_pearson, confusion_interval
+from linkodds.metrics.logit_bins import LogitBins
+from linkodds.metrics.non_edge_scores import NonEdgeScores, StratumScores
+from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
 
 HERE = Path(__file__).parents[1]
 RESULTS, PAGE = HERE / "results" / "statistics" / "intervals", HERE.parent / "docs" / "intervals.md"

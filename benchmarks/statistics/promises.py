@@ -3,7 +3,7 @@
 A promise may be broken in at most a share 0.1 of all draws of the calibration edges.
 
 simulated   Edge logits are drawn from a pool and the non-edge logits are fixed, so that recall and precision at every
-            threshold are known. 1,000 draws a cell, each decided by `linkodds.decision.decide` as a fit does.
+            threshold are known. 1,000 draws a cell, each decided by `linkodds.probability.decision.decide` as a fit does.
 real        A model is fitted, its calibration and test edges are pooled, and dealt anew 100 times. The promise is judged
             on the pool, from which both are drawn, and on the test edges: fewer pass than the beta-binomial's lower tenth
             given the calibration edges.
@@ -28,12 +28,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import betabinom
 
-from linkodds.calibration import Calibrator
 from linkodds.config import FitConfig
-from linkodds.decision import DELTA, Decision, decide, parse_rule
-from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
-from linkodds.pipeline import fit_graph
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.metrics.held_out import HeldOut
+from linkodds.probability.calibration import Calibrator
+from linkodds.probability.decision import DELTA, Decision, decide, parse_rule
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results" / "statistics"

@@ -22,17 +22,17 @@ from typing import Any
 
 import numpy as np
 
-from linkodds import metrics
 from linkodds.config import FitConfig
-from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
-from linkodds.intervals import confusion_interval
-from linkodds.non_edge_scores import NonEdgeScores
-from linkodds.non_edges import NonEdges, draw_non_edges
-from linkodds.pipeline import fit_graph
-from linkodds.ranking_intervals import average_precision_interval, roc_auc_interval
-from linkodds.search import find_pairs
-from linkodds.strata import draw_strata
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.graph.graph import Graph
+from linkodds.metrics import metrics
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.intervals import confusion_interval
+from linkodds.metrics.non_edge_scores import NonEdgeScores
+from linkodds.metrics.non_edges import NonEdges, draw_non_edges
+from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.metrics.strata import draw_strata
+from linkodds.search.pair_search import find_pairs
 
 HERE = Path(__file__).parents[1]
 RESULTS, PAGE = HERE / "results" / "statistics" / "weighted", HERE.parent / "docs" / "weighted-estimates.md"

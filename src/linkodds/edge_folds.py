@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from linkodds.config import FitConfig
 from linkodds.errors import DataError, OptionError
-from linkodds.graph import Graph
-from linkodds.reading import read_pairs
+from linkodds.graph.graph import Graph
+from linkodds.reading.reading import read_pairs
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,27 +12,27 @@ from sklearn.utils._param_validation import InvalidParameterError, validate_para
 from sklearn.utils.validation import check_is_fitted
 
 from linkodds.config import FitConfig
-from linkodds.deployment import Assumed
 from linkodds.edge_folds import EdgeRows, constraints
-from linkodds.error_control import ControlledList, list_links
 from linkodds.errors import DataError, OptionError, UnknownNode
-from linkodds.evaluation import Evaluation
-from linkodds.given_again import given_again, name_of, own_of
-from linkodds.graph import Graph
-from linkodds.inductive import with_new_nodes
-from linkodds.inference import PairTable, find_links, links_of_new_nodes, score_new_pairs, score_pairs
-from linkodds.listing import NotExhaustive, Scope
-from linkodds.new_edges import average_precision_of
-from linkodds.own_encoder import OwnEncoder
-from linkodds.own_scorer import OwnScorer
-from linkodds.pipeline import fit_graph
-from linkodds.reading import read_pairs
-from linkodds.record import Run, at_path, load_run, write_results
-from linkodds.rehearsal import Rehearsal
+from linkodds.evaluation.evaluation import Evaluation
+from linkodds.fitting.evaluation_setup import EvaluationSetup
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.fitting.reattach_model import given_again, name_of, own_of
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split
+from linkodds.links.error_control import ControlledList, list_links
+from linkodds.links.inference import PairTable, find_links, links_of_new_nodes, score_new_pairs, score_pairs
+from linkodds.links.link_search import NotExhaustive, Scope
+from linkodds.links.new_edges import average_precision_of
+from linkodds.models.autoencoders.custom_encoder import CustomEncoder
+from linkodds.models.autoencoders.custom_scorer import CustomScorer
+from linkodds.probability.deployment import Assumed
+from linkodds.reading.reading import read_pairs
 from linkodds.report import write_report
-from linkodds.restating import Assumption, decision_of
-from linkodds.run_directory import PartialRun
-from linkodds.split import Split
+from linkodds.runs.inductive import with_new_nodes
+from linkodds.runs.missing_links import MissingLinksAssumption, decision_of
+from linkodds.runs.record import Run, at_path, load_run, write_results
+from linkodds.runs.run_directory import PartialRun
 
 
 class InvalidOption(OptionError, InvalidParameterError):  # type: ignore[misc]  # scikit-learn ships no types
@@ -47,7 +47,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     """Calibrated link prediction: split, train, calibrate, decide and evaluate in one `fit`.
 
     Parameters are the options of `linkodds fit`, with the same names and defaults; `linkodds config` explains them. `model`
-    may also be one of your own: an `OwnEncoder` or a torch module, which is trained here, or an `OwnScorer` or a function
+    may also be one of your own: an `CustomEncoder` or a torch module, which is trained here, or an `CustomScorer` or a function
     of pairs, which is not (docs/own-models.md). `time`, `weight`, `weight_as`, `relation` and `predict_kind` (`--predict` of
     the command line) are for edges that `fit` reads itself; of a `Graph` that was read with them they are used anyway.
 
@@ -171,9 +171,9 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         own = self._validated()
         given = self._graph_of(graph)
         features = None if given.features is None else given.features.matrix.shape[1]
-        single = isinstance(own, OwnScorer) or (own is not None and own.decodes(given.num_nodes, features))
+        single = isinstance(own, CustomScorer) or (own is not None and own.decodes(given.num_nodes, features))
         split_seed, sample_seed = np.random.SeedSequence(self.seed).spawn(2)
-        return Rehearsal.of(given, self._config(own), split_seed, sample_seed, single=single).split
+        return EvaluationSetup.of(given, self._config(own), split_seed, sample_seed, single=single).split
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: ARG002
         """Average precision of edges that the fit did not have, against all pairs that are neither these nor its own.
@@ -221,7 +221,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             UnknownNode: an id that the graph does not have.
             DataError: a node with itself, or two nodes of one side of a bipartite graph.
         """
-        return self._scores(pairs, Assumption())[0]
+        return self._scores(pairs, MissingLinksAssumption())[0]
 
     def predict_proba(
         self,
@@ -243,7 +243,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             expected_missing: their number.
             label_frequency: share of all true links that the record holds.
         """
-        present = self._scores(pairs, Assumption(prevalence, expected_missing, label_frequency))[1]
+        present = self._scores(pairs, MissingLinksAssumption(prevalence, expected_missing, label_frequency))[1]
         return np.column_stack([1 - present, present])
 
     def assumption(
@@ -260,7 +260,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             expected_missing: number of missing links.
             label_frequency: share of all true links that the record holds.
         """
-        return Assumption(prevalence, expected_missing, label_frequency).deployment(self._run()).assumption
+        return MissingLinksAssumption(prevalence, expected_missing, label_frequency).deployment(self._run()).assumption
 
     def predict(self, pairs: Any) -> NDArray[np.int64]:
         """The stored decision, shape (pairs,): 1 where the logit reaches its threshold.
@@ -302,7 +302,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         run = self._run()
         new = with_new_nodes(run, features, nodes, edges)
         source, target = read_pairs(pairs)
-        assumption = Assumption(prevalence, expected_missing, label_frequency)
+        assumption = MissingLinksAssumption(prevalence, expected_missing, label_frequency)
         table, _ = score_new_pairs(run, new, source, target, assumption)
         _refuse_blanks(table, source, target)
         return np.column_stack([1 - table.probabilities, table.probabilities])
@@ -384,7 +384,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
                 warnings.warn(controlled.details["search_sentence"], NotExhaustive, stacklevel=2)
             return controlled.table
         run = self._run()
-        deployment = Assumption(prevalence, expected_missing, label_frequency).deployment(run)
+        deployment = MissingLinksAssumption(prevalence, expected_missing, label_frequency).deployment(run)
         if top is None and decision is None and per_node is None:
             top = 100
         scope = Scope(from_nodes, to_nodes, within_hops, per_node)
@@ -424,7 +424,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
             InsufficientCalibration: too few other pairs for so many unobserved ones.
             UnkeptPromise: no list of 20 pairs is expected to be that precise.
         """
-        assumption = Assumption(prevalence, expected_missing, label_frequency)
+        assumption = MissingLinksAssumption(prevalence, expected_missing, label_frequency)
         return list_links(
             self._run(),
             fdr=fdr,
@@ -445,7 +445,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         Raises:
             OptionError: AnnData is not installed.
         """
-        from linkodds.exporting import anndata_of
+        from linkodds.links.exporting import anndata_of
 
         return anndata_of(self._run(), links, self.assumption())
 
@@ -469,9 +469,9 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         Returns:
             The files: an index comes with a second one, which holds the ids and what to ask it with.
         """
-        from linkodds.exporting import export_run
+        from linkodds.links.exporting import export_run
 
-        deployment = Assumption(prevalence, expected_missing, label_frequency).deployment(self._run())
+        deployment = MissingLinksAssumption(prevalence, expected_missing, label_frequency).deployment(self._run())
         return list(export_run(self._run(), Path(path), deployment, top=top).paths)
 
     def save(self, path: Path | str, *, force: bool = False) -> Path:
@@ -512,17 +512,17 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         predictor.run_ = run
         return predictor
 
-    def _validated(self) -> OwnEncoder | OwnScorer | None:
+    def _validated(self) -> CustomEncoder | CustomScorer | None:
         """The user's own model, if it is one, once all parameters are what they may be."""
         allowed = {name: kinds for name, kinds in constraints().items() if name in self.get_params(deep=False)}
-        allowed["model"] += [OwnEncoder, OwnScorer, callable]
+        allowed["model"] += [CustomEncoder, CustomScorer, callable]
         try:
             validate_parameter_constraints(allowed, self.get_params(deep=False), caller_name=type(self).__name__)
         except InvalidParameterError as error:
             raise InvalidOption(str(error)) from error
         return own_of(self.model)
 
-    def _config(self, own: OwnEncoder | OwnScorer | None) -> FitConfig:
+    def _config(self, own: CustomEncoder | CustomScorer | None) -> FitConfig:
         given = self._given() | ({} if own is None else {"model": name_of(own)})
         return FitConfig.from_options(
             {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
@@ -563,7 +563,9 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         check_is_fitted(self, "run_")
         return self.run_
 
-    def _scores(self, pairs: Any, assumption: Assumption) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _scores(
+        self, pairs: Any, assumption: MissingLinksAssumption
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         run = self._run()
         source, target = read_pairs(pairs)
         table = score_pairs(run, source, target, assumption.deployment(run))

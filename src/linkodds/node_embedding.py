@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.validation import check_is_fitted
 
 from linkodds.errors import DataError, OptionError, UnknownNode
-from linkodds.graph import Graph
+from linkodds.graph.graph import Graph
 
 
 class NodeEmbedding(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn ships no types

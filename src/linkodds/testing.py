@@ -13,22 +13,22 @@ import torch
 from numpy.typing import NDArray
 
 from linkodds.config import FitConfig
-from linkodds.features import Features
-from linkodds.function_scoring import FunctionScorer
-from linkodds.given_again import given_again, name_of, own_of
-from linkodds.graph import Graph
-from linkodds.held_out import HeldOut
-from linkodds.metrics import roc_auc
-from linkodds.non_edges import NonEdges
-from linkodds.own_encoder import ModuleEncoder, OwnEncoder
-from linkodds.own_scorer import OwnScorer
+from linkodds.fitting.pipeline import fit_graph
+from linkodds.fitting.reattach_model import given_again, name_of, own_of
+from linkodds.graph.features import Features
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import roc_auc
+from linkodds.metrics.non_edges import NonEdges
+from linkodds.models.autoencoders.custom_encoder import CustomEncoder, ModuleEncoder
+from linkodds.models.autoencoders.custom_scorer import CustomScorer
+from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
 from linkodds.pairs import Pairs, PairSpace
-from linkodds.pipeline import fit_graph
-from linkodds.propagation import SparseMatrix, normalized_adjacency
-from linkodds.record import Run, load_run, write_results
-from linkodds.run_directory import PartialRun
-from linkodds.scoring import Scorer
-from linkodds.split import Split
+from linkodds.runs.record import Run, load_run, write_results
+from linkodds.runs.run_directory import PartialRun
+from linkodds.scorers.function_scoring import FunctionScorer
+from linkodds.scorers.scoring import Scorer
 
 EPOCHS = 60
 
@@ -40,7 +40,7 @@ def check_encoder(model: Any, *, num_features: int | None = None, epochs: int = 
     the same seed gives the same evaluation, bit for bit; a saved run gives the same logits when it is loaded.
 
     Args:
-        model: an `OwnEncoder`, or a module, as for `LinkPredictor(model=...)`.
+        model: an `CustomEncoder`, or a module, as for `LinkPredictor(model=...)`.
         num_features: columns of the features that are given; None: the graph has none.
         epochs: of training.
     Raises:
@@ -55,13 +55,13 @@ def check_encoder(model: Any, *, num_features: int | None = None, epochs: int = 
         ...     def encode(self, x, edge_index):
         ...         source, target = edge_index
         ...         return self.linear(x + x.new_zeros(x.shape).index_add(0, target, x[source]) / 8)
-        >>> check_encoder(OwnEncoder(lambda num_features, num_nodes: Smooth(), table=16))
+        >>> check_encoder(CustomEncoder(lambda num_features, num_nodes: Smooth(), table=16))
     """
     own = own_of(model)
-    if not isinstance(own, OwnEncoder):
+    if not isinstance(own, CustomEncoder):
         raise AssertionError(
-            f"check_encoder takes a module or an OwnEncoder, not {type(model).__name__}; "
-            "wrap a function that makes a module: OwnEncoder(function)"
+            f"check_encoder takes a module or an CustomEncoder, not {type(model).__name__}; "
+            "wrap a function that makes a module: CustomEncoder(function)"
         )
     graph = planted_groups(num_features)
     run = _fitted(graph, own, epochs)
@@ -72,7 +72,7 @@ def check_encoder(model: Any, *, num_features: int | None = None, epochs: int = 
 
 
 def check_scorer(model: Any) -> None:
-    """The same of a function of pairs or an `OwnScorer`, on the same graph without features; it need not find anything.
+    """The same of a function of pairs or an `CustomScorer`, on the same graph without features; it need not find anything.
 
     Args:
         model: as for `LinkPredictor(model=...)`; it has to score pairs of any graph of 150 nodes.
@@ -83,8 +83,8 @@ def check_scorer(model: Any) -> None:
         >>> check_scorer(lambda pairs: -abs(pairs[:, 0] - pairs[:, 1]))
     """
     own = own_of(model)
-    if not isinstance(own, OwnScorer):
-        raise AssertionError(f"check_scorer takes a function of pairs or an OwnScorer, not {type(model).__name__}")
+    if not isinstance(own, CustomScorer):
+        raise AssertionError(f"check_scorer takes a function of pairs or an CustomScorer, not {type(model).__name__}")
     graph = planted_groups(None)
     run = _fitted(graph, own, EPOCHS)
     _check_run(run, _fitted(graph, own, EPOCHS))
@@ -153,7 +153,7 @@ def check_blocks(scorer: Scorer, rows: slice, columns: slice) -> None:
     assert close, "a block differs from the logits of its pairs"
 
 
-def _fitted(graph: Graph, own: OwnEncoder | OwnScorer, epochs: int) -> Run:
+def _fitted(graph: Graph, own: CustomEncoder | CustomScorer, epochs: int) -> Run:
     config = FitConfig(model=name_of(own), epochs=epochs, folds=1, degree_calibration="no")
     return fit_graph(graph, config, own=own)
 
@@ -165,7 +165,7 @@ def _check_run(run: Run, again: Run) -> None:
     check_blocks(run.scorer, slice(5, 25), slice(10, 150))
 
 
-def _check_renaming(own: OwnEncoder, split: Split, features: Features | None) -> None:
+def _check_renaming(own: CustomEncoder, split: Split, features: Features | None) -> None:
     """New number of node u: place[u]. What the module keeps for each node is renamed with it."""
     num_nodes = split.space.num_nodes
     place = np.random.default_rng(3).permutation(num_nodes)
@@ -195,7 +195,7 @@ def _embedded(encoder: ModuleEncoder, split: Split, features: NDArray[np.float32
     return np.asarray(encoder(propagation, inputs, None).numpy())
 
 
-def _check_saving(run: Run, own: OwnEncoder | OwnScorer) -> None:
+def _check_saving(run: Run, own: CustomEncoder | CustomScorer) -> None:
     with tempfile.TemporaryDirectory() as folder:
         with PartialRun(Path(folder) / "run", force=False) as partial:
             write_results(partial, run)

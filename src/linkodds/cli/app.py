@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand
 
 from linkodds.errors import LinkoddsError
-from linkodds.wording import plain_text
+from linkodds.formatting import plain_text
 
 app = typer.Typer(
     help="The odds of every missing link: calibrated link prediction on sparse graphs at the real base rate.",
@@ -96,8 +96,8 @@ def explain(error: Exception) -> tuple[str, int]:
 
 
 def _refuse_urls_as_files(params: dict[str, Any]) -> None:
-    from linkodds.database_urls import shows_a_url
     from linkodds.errors import OptionError
+    from linkodds.reading.database_urls import shows_a_url
 
     for name, value in params.items():
         given = value if isinstance(value, list | tuple) else [value]

@@ -98,7 +98,7 @@ def compare(
     given = dict(locals())
     if resume and force:
         raise typer.BadParameter("--resume goes on with DIR.partial, --force replaces DIR; give one of them.")
-    from linkodds.comparison import Plan, compare_models
+    from linkodds.comparison.comparison import Plan, compare_models
     from linkodds.config import FitConfig, read_config
 
     from_file = read_config(config) if config is not None else {}
@@ -107,7 +107,7 @@ def compare(
     settings = FitConfig.from_options(from_file | asked)
     plan = Plan(tuple(name.strip() for name in models.split(",")), splits, settings, protocol, protocol_files)
 
-    from linkodds.graph import Graph
+    from linkodds.graph.graph import Graph
 
     graph = Graph.from_edges(
         edges,
@@ -154,8 +154,8 @@ def print_comparison(comparison: Mapping[str, Any], console: "Console") -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from linkodds.comparison_figure import metric_title
-    from linkodds.wording import ratio_text
+    from linkodds.comparison.comparison_figure import metric_title
+    from linkodds.formatting import ratio_text
 
     protocol, graph, candidates = (comparison[key] for key in ("protocol", "graph", "candidates"))
     console.print()

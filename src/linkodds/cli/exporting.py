@@ -27,12 +27,12 @@ def export(
     as_json: opt.AsJson = False,
 ) -> None:
     """Write a run for another program: the recorded edges with the best new links, the embeddings, or an index of these."""
-    from linkodds.exporting import export_run
-    from linkodds.record import load_run
-    from linkodds.restating import Assumption
+    from linkodds.links.exporting import export_run
+    from linkodds.runs.missing_links import MissingLinksAssumption
+    from linkodds.runs.record import load_run
 
     loaded = load_run(run)
-    deployment = Assumption.from_text(prevalence, expected_missing, label_frequency).deployment(loaded)
+    deployment = MissingLinksAssumption.from_text(prevalence, expected_missing, label_frequency).deployment(loaded)
     done = export_run(loaded, out, deployment, top=top)
     for note in done.notes:
         say(note)

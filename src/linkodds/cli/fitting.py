@@ -14,7 +14,7 @@ from linkodds.cli.interrupts import stopping_between_epochs
 from linkodds.cli.progress import watched
 
 if TYPE_CHECKING:
-    from linkodds.record import Run
+    from linkodds.runs.record import Run
 
 
 @app.command(cls=Command)
@@ -23,7 +23,7 @@ def demo(
     force: opt.Force = False,
 ) -> None:
     """Fit a graph whose missing links are known, and compare promise and truth."""
-    from linkodds.demo import run_demo
+    from linkodds.comparison.demo import run_demo
 
     for line in run_demo(out, force=force, progress=say):
         print(line)
@@ -105,7 +105,7 @@ def fit(
     if resume and force:
         raise typer.BadParameter("--resume goes on with RUN.partial, --force replaces RUN; give one of them.")
     from linkodds.config import FitConfig, read_config
-    from linkodds.resuming import FILES, find_interrupted
+    from linkodds.fitting.resuming import FILES, find_interrupted
 
     given = {
         "feature_scaling": feature_scaling,
@@ -149,9 +149,9 @@ def fit(
     asked = from_file | {name: value for name, value in given.items() if value is not None}
     settings = FitConfig.from_options(asked if left is None else left.options | asked)
 
-    from linkodds.pipeline import ReadingOptions, fit_run
+    from linkodds.fitting.pipeline import ReadingOptions, fit_run
+    from linkodds.report.summary import print_summary
     from linkodds.sharded.batches import is_pattern
-    from linkodds.summary import print_summary
 
     fit_it: Callable[..., Run | None] = fit_run
     if engine is not None or memory is not None or (isinstance(edges, Path) and (edges.is_dir() or is_pattern(edges))):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from linkodds.history import Epoch
+    from linkodds.models.training.history import Epoch
 
 Say = Callable[[str], None]
 OnEpoch = Callable[["Epoch"], None]

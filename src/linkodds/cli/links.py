@@ -12,11 +12,11 @@ from linkodds.cli.app import Command, app, counted, printable, say
 from linkodds.cli.progress import share_shown
 
 if TYPE_CHECKING:
-    from linkodds.database_tables import DatabaseTable
-    from linkodds.database_urls import Database
-    from linkodds.error_control import ControlledList
-    from linkodds.inductive import WithNewNodes
-    from linkodds.record import Run
+    from linkodds.links.database_tables import DatabaseTable
+    from linkodds.links.error_control import ControlledList
+    from linkodds.reading.database_urls import Database
+    from linkodds.runs.inductive import WithNewNodes
+    from linkodds.runs.record import Run
 
 
 @app.command(cls=Command)
@@ -41,9 +41,9 @@ def predict(
     Rows with an id that the graph does not have stay empty, are counted, and make the exit code 1; so do rows that
     are no pair of the graph. With --features pairs may name new nodes too; nothing is guaranteed for these.
     """
-    from linkodds.inference import predict_run
-    from linkodds.record import load_run
-    from linkodds.restating import Assumption
+    from linkodds.links.inference import predict_run
+    from linkodds.runs.missing_links import MissingLinksAssumption
+    from linkodds.runs.record import load_run
 
     loaded = load_run(run)
     place = _place_to_write(out, to, append, loaded)
@@ -52,7 +52,7 @@ def predict(
         pairs,
         place,
         decision=decision,
-        assumption=Assumption.from_text(prevalence, expected_missing, label_frequency),
+        assumption=MissingLinksAssumption.from_text(prevalence, expected_missing, label_frequency),
         new=_new_nodes(loaded, nodes, features, edges),
         query=query,
     )
@@ -73,8 +73,8 @@ def predict(
 
 
 def _place_to_write(out: Path | None, to: "Database | None", append: bool, run: "Run") -> "Path | DatabaseTable":
-    from linkodds.database_tables import DatabaseTable
-    from linkodds.record import run_id
+    from linkodds.links.database_tables import DatabaseTable
+    from linkodds.runs.record import run_id
 
     if (out is None) == (to is None):
         raise typer.BadParameter("give --out FILE or --to URL, one of the two.")
@@ -99,7 +99,7 @@ def _new_nodes(
 ) -> "WithNewNodes | None":
     if (nodes, features, edges) == (None, None, None):
         return None
-    from linkodds.inductive import with_new_nodes
+    from linkodds.runs.inductive import with_new_nodes
 
     return with_new_nodes(run, features, nodes, edges)
 
@@ -172,15 +172,15 @@ def find(
     as_json: opt.AsJson = False,
 ) -> None:
     """New links: the best of all pairs without a recorded edge; with --features those of new nodes alone."""
-    from linkodds.error_control import list_links, mode_of_list
     from linkodds.errors import OptionError
-    from linkodds.inference import find_run, find_run_of_new_nodes
-    from linkodds.link_files import notes_beside, table_writer
-    from linkodds.listing import Scope
-    from linkodds.record import load_run
-    from linkodds.restating import Assumption
+    from linkodds.links.error_control import list_links, mode_of_list
+    from linkodds.links.inference import find_run, find_run_of_new_nodes
+    from linkodds.links.link_files import notes_beside, table_writer
+    from linkodds.links.link_search import Scope
+    from linkodds.runs.missing_links import MissingLinksAssumption
+    from linkodds.runs.record import load_run
 
-    assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
+    assumption = MissingLinksAssumption.from_text(prevalence, expected_missing, label_frequency)
     scope = Scope(from_nodes, to_nodes, within_hops, per_node)
     lists = {"--precision": precision, "--fdr": fdr, "--top": top, "--decision": decision}
     given = [name for name, value in lists.items() if value is not None]

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from linkodds.database_urls import Database, database_of, is_database_url, place_of
 from linkodds.errors import OptionError
+from linkodds.reading.database_urls import Database, database_of, is_database_url, place_of
 
 if TYPE_CHECKING:
     Place = Path | Database

@@ -12,7 +12,7 @@ from linkodds.cli.app import printable, say
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from linkodds.history import Epoch
+    from linkodds.models.training.history import Epoch
 
 Say = Callable[[str], None]
 OnStart = Callable[[str, int, "Sequence[Epoch]"], None]
@@ -84,13 +84,13 @@ def watched(
         say_stage, draw_start, draw_epoch = stack.enter_context(shown())
         starts, epochs, ends = [draw_start], [draw_epoch], list[OnEnd]()
         if tensorboard is not None:
-            from linkodds.tracking import tensorboard_events
+            from linkodds.models.training.tracking import tensorboard_events
 
             write_start, write_epoch = stack.enter_context(tensorboard_events(tensorboard))
             starts.append(write_start)
             epochs.append(write_epoch)
         if mlflow is not None:
-            from linkodds.mlflow_tracking import mlflow_log
+            from linkodds.models.training.mlflow_tracking import mlflow_log
 
             log = stack.enter_context(mlflow_log(mlflow, name, say_stage))
             starts.append(log.on_start)

@@ -70,12 +70,12 @@ def evaluate(
             "evaluate takes a RUN, or --scores FILE with --edges EDGES"
             + (f"; {', '.join(given)} belong(s) to --scores." if given else ".")
         )
-    from linkodds.record import load_run
-    from linkodds.restating import Assumption, evaluate_run
+    from linkodds.runs.missing_links import MissingLinksAssumption, evaluate_run
+    from linkodds.runs.record import load_run
 
-    assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
+    assumption = MissingLinksAssumption.from_text(prevalence, expected_missing, label_frequency)
     if fdr is not None:
-        if assumption != Assumption():
+        if assumption != MissingLinksAssumption():
             raise OptionError(
                 "--fdr audits the run at its own base rate; leave --prevalence, --expected-missing and "
                 "--label-frequency out."
@@ -88,7 +88,7 @@ def evaluate(
         return
     from rich.console import Console
 
-    from linkodds.summary import print_summary
+    from linkodds.report.summary import print_summary
 
     print_summary(evaluation, Console())
     if "restated" in evaluation:
@@ -97,7 +97,7 @@ def evaluate(
 
 def _print_new_links(restated: dict[str, Any]) -> None:
     """What the list of new links that each decision makes is worth under the assumption: precision against reality."""
-    from linkodds.wording import number_text
+    from linkodds.formatting import number_text
 
     print("new links (pairs without an edge) that pass each decision, and their expected share of true ones:")
     for row in restated["new_links"]:
@@ -116,8 +116,8 @@ def _print_new_links(restated: dict[str, Any]) -> None:
 
 
 def _print_audit(path: Path, alpha: float, as_json: bool) -> None:
-    from linkodds.error_control import AUDIT_PROMISE, audit_run
-    from linkodds.record import load_run
+    from linkodds.links.error_control import AUDIT_PROMISE, audit_run
+    from linkodds.runs.record import load_run
 
     run = load_run(path)
     entry, fixed = audit_run(run, alpha)
@@ -143,8 +143,8 @@ def _print_audit(path: Path, alpha: float, as_json: bool) -> None:
 @app.command(cls=Command)
 def report(run: opt.RunDirectory) -> None:
     """Write RUN/report.html anew."""
-    from linkodds.record import load_run
     from linkodds.report import write_report
+    from linkodds.runs.record import load_run
 
     path = run / "report.html"
     write_report(load_run(run), path)
@@ -181,7 +181,7 @@ def doctor(
     with source and target beside them is held against the graph. The exit code is 1 when a finding is an error.
     """
     from linkodds.doctor import RULES, examine
-    from linkodds.record import load_run
+    from linkodds.runs.record import load_run
 
     findings = examine(
         targets,

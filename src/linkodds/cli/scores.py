@@ -21,16 +21,12 @@ def evaluate_scores(
     force: bool,
     as_json: bool,
 ) -> None:
-    """Read, see which pairs are scored, evaluate, print; see `linkodds.score_file`.
+    """Read, see which pairs are scored, evaluate, print; see `linkodds.comparison.score_file`.
 
     Raises:
         OptionError: what the file cannot show was asked for.
     """
-    from linkodds.config import FitConfig
-    from linkodds.errors import OptionError
-    from linkodds.graph import Graph
-    from linkodds.run_directory import PartialRun
-    from linkodds.score_file import (
+    from linkodds.comparison.score_file import (
         Scored,
         evaluate_file,
         evaluate_list,
@@ -39,6 +35,10 @@ def evaluate_scores(
         texts,
         what_is_scored,
     )
+    from linkodds.config import FitConfig
+    from linkodds.errors import OptionError
+    from linkodds.graph.graph import Graph
+    from linkodds.runs.run_directory import PartialRun
 
     if scored not in (None, *get_args(Scored)):
         raise OptionError(f"--scored takes all, uniform or top, not {scored!r}.")
@@ -74,7 +74,7 @@ def evaluate_scores(
         return
     from rich.console import Console
 
-    from linkodds.summary import print_summary
+    from linkodds.report.summary import print_summary
 
     print_summary(evaluation, Console())
     if out is not None:

@@ -42,12 +42,12 @@ def serve(
 ) -> None:
     """Show runs as a page with a JSON API: threshold, partners of a node, odds of pairs, new links. Ctrl-C stops it."""
     from linkodds.errors import OptionError
-    from linkodds.restating import Assumption
+    from linkodds.runs.missing_links import MissingLinksAssumption
     from linkodds.serving.guard import Access
     from linkodds.serving.limits import LIMITS
 
     access = Access(host, token, tuple(allowed_host or ()))
-    assumption = Assumption.from_text(prevalence, expected_missing, label_frequency)
+    assumption = MissingLinksAssumption.from_text(prevalence, expected_missing, label_frequency)
     if len(runs) > LIMITS.runs:
         raise OptionError(f"{len(runs)} runs; at most {LIMITS.runs} can be shown side by side.")
 

@@ -16,11 +16,12 @@ D24, D26 and D27 of a run are found where it is measured, selected from and sear
 """
 
 from linkodds.doctor.causes import RULES, conclude, order
+from linkodds.doctor.confusion import ConfusionMatrix, read_confusion_matrix
 from linkodds.doctor.diagnosis import (
+    diagnose_confusion_matrix,
     diagnose_graph,
     diagnose_history,
     diagnose_latents,
-    diagnose_report,
     diagnose_run,
     diagnose_split,
     diagnose_table,
@@ -31,22 +32,21 @@ from linkodds.doctor.graph_rules import constant_features
 from linkodds.doctor.history_rules import is_spike
 from linkodds.doctor.inputs import History, ScoreTable, read_history, read_table
 from linkodds.doctor.model_rules import ModelScores, scores_rng
-from linkodds.doctor.reports import Report, read_report
 from linkodds.doctor.targets import SavedRun, examine
 
 __all__ = [
     "RULES",
+    "ConfusionMatrix",
     "History",
     "ModelScores",
-    "Report",
     "SavedRun",
     "ScoreTable",
     "conclude",
     "constant_features",
+    "diagnose_confusion_matrix",
     "diagnose_graph",
     "diagnose_history",
     "diagnose_latents",
-    "diagnose_report",
     "diagnose_run",
     "diagnose_split",
     "diagnose_table",
@@ -55,8 +55,8 @@ __all__ = [
     "examine",
     "is_spike",
     "order",
+    "read_confusion_matrix",
     "read_history",
-    "read_report",
     "read_table",
     "scores_rng",
 ]

@@ -6,18 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.baselines import baseline_scorer
-from linkodds.doctor import graph_rules, history_rules, model_rules, report_rules, run_rules, score_rules
+from linkodds.doctor import confusion_rules, graph_rules, history_rules, model_rules, run_rules, score_rules
 from linkodds.doctor.causes import conclude
+from linkodds.doctor.confusion import ConfusionMatrix
 from linkodds.doctor.inputs import History, ScoreTable
 from linkodds.doctor.model_rules import ModelScores
-from linkodds.doctor.reports import Report
 from linkodds.doctor.weighted import average_precision, roc_auc
 from linkodds.findings import Finding
-from linkodds.graph import Graph
-from linkodds.logit_bins import Floats
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import PARTS, Split
+from linkodds.metrics.logit_bins import Floats
 from linkodds.pairs import Pairs
-from linkodds.split import PARTS, Split
+from linkodds.scorers.baselines import baseline_scorer
 
 HEURISTICS = ("degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3")
 """What a model is held against where its graph is there."""
@@ -107,18 +107,18 @@ def diagnose_table_on_graph(table: ScoreTable, graph: Graph, train: Pairs) -> li
     return conclude(found)
 
 
-def diagnose_report(report: Report) -> list[Finding]:
+def diagnose_confusion_matrix(report: ConfusionMatrix) -> list[Finding]:
     """D03, D04 and D07 to D10 on a confusion matrix and the figures reported with it.
 
     Example:
-        >>> [finding.id for finding in diagnose_report(Report(tn=0, fp=1, fn=0, tp=1))]
+        >>> [finding.id for finding in diagnose_confusion_matrix(ConfusionMatrix(tn=0, fp=1, fn=0, tp=1))]
         ['D07', 'D03']
     """
-    found = [rule(report) for rule in report_rules.ALWAYS]
-    if report.normalised or report.total >= report_rules.MIN_PAIRS:
-        found += [rule(report) for rule in report_rules.ON_COUNTS]
+    found = [rule(report) for rule in confusion_rules.ALWAYS]
+    if report.normalised or report.total >= confusion_rules.MIN_PAIRS:
+        found += [rule(report) for rule in confusion_rules.ON_COUNTS]
     else:
-        message = f"{report.total:g} pairs are too few for the rules on counts, which need {report_rules.MIN_PAIRS}."
+        message = f"{report.total:g} pairs are too few for the rules on counts, which need {confusion_rules.MIN_PAIRS}."
         found.append(Finding("doctor", "info", message, "Bring more pairs.", report.total))
     return conclude(found)
 

@@ -8,7 +8,7 @@ from linkodds.doctor.inputs import Curve, History
 from linkodds.doctor.model_rules import train_test_gap
 from linkodds.doctor.score_rules import OVERFLOW, OVERFLOW_CURE
 from linkodds.findings import Finding
-from linkodds.logit_bins import Floats
+from linkodds.metrics.logit_bins import Floats
 
 SOFTPLUS = {-1: float(np.log1p(np.exp(-1))), 0: float(np.log(2)), 1: float(np.log1p(np.exp(1)))}
 """log(1 + e^x): what an edge scored p costs is SOFTPLUS at -p, a non-edge at p, when p goes into a loss on logits."""

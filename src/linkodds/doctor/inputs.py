@@ -11,11 +11,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from linkodds.delimited import read_table as read_columns
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.findings import Finding
-from linkodds.logit_bins import Floats
-from linkodds.tables import Table
+from linkodds.metrics.logit_bins import Floats
+from linkodds.reading.delimited import read_table as read_columns
+from linkodds.reading.tables import Table
 
 VALUE_COLUMNS = ("probability", "logit", "score")
 """What a table may hold beside its labels; the first one found is read."""

@@ -10,11 +10,11 @@ from scipy.stats import rankdata
 from linkodds.doctor.score_rules import tied_share
 from linkodds.doctor.weighted import roc_auc
 from linkodds.findings import Finding
-from linkodds.logit_bins import Floats
-from linkodds.non_edges import degrees_of, draw_non_edges
+from linkodds.graph.split import Split
+from linkodds.metrics.logit_bins import Floats
+from linkodds.metrics.non_edges import degrees_of, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
-from linkodds.scoring import Embeddings, Scorer
-from linkodds.split import Split
+from linkodds.scorers.scoring import Embeddings, Scorer
 
 NUM_PAIRS = 20_000
 """Pairs of each kind that are scored, at most: a ROC AUC of 20,000 non-edges has a standard error of 0.002 at most from them."""

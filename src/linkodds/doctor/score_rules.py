@@ -5,7 +5,7 @@ import numpy as np
 from linkodds.doctor.inputs import ScoreTable
 from linkodds.doctor.weighted import CoxFit, best_balanced_accuracy, best_f1, fit_cox, intercept_shift, roc_auc
 from linkodds.findings import Finding
-from linkodds.logit_bins import Floats
+from linkodds.metrics.logit_bins import Floats
 
 MIN_ROWS = 200
 """Fewer rows say too little: only D13 is judged."""

@@ -11,15 +11,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linkodds.database_urls import Database, place_of
-from linkodds.decision import Decision
-from linkodds.delimited import is_text_file
-from linkodds.delimited import read_table as read_columns
 from linkodds.doctor.causes import conclude
+from linkodds.doctor.confusion import CELLS, holds_report, read_confusion_matrix
 from linkodds.doctor.diagnosis import (
+    diagnose_confusion_matrix,
     diagnose_graph,
     diagnose_history,
-    diagnose_report,
     diagnose_run,
     diagnose_split,
     diagnose_table,
@@ -27,16 +24,19 @@ from linkodds.doctor.diagnosis import (
 )
 from linkodds.doctor.inputs import VALUE_COLUMNS, ScoreTable, read_history, read_labels, read_table, words
 from linkodds.doctor.model_rules import ModelScores, scores_rng
-from linkodds.doctor.reports import CELLS, holds_report, read_report
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.findings import Finding
-from linkodds.function_scoring import LostScorer
-from linkodds.graph import Graph
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split
 from linkodds.pairs import Pairs
-from linkodds.reading import read_edges
-from linkodds.scoring import DegreeAwareScorer, Embeddings, Scorer
-from linkodds.split import Split
-from linkodds.tables import read_bytes
+from linkodds.probability.decision import Decision
+from linkodds.reading.database_urls import Database, place_of
+from linkodds.reading.delimited import is_text_file
+from linkodds.reading.delimited import read_table as read_columns
+from linkodds.reading.reading import read_edges
+from linkodds.reading.tables import read_bytes
+from linkodds.scorers.function_scoring import LostScorer
+from linkodds.scorers.scoring import DegreeAwareScorer, Embeddings, Scorer
 
 Kind = Literal["run", "report", "table", "history", "edges", "labelled edges", "split"]
 Ids = NDArray[np.object_]
@@ -133,7 +133,7 @@ def examine(
     for path in of_kind["run"]:
         found += _of_run(path, load_run)
     for path in of_kind["report"]:
-        found += diagnose_report(read_report(path, **base_rate))
+        found += diagnose_confusion_matrix(read_confusion_matrix(path, **base_rate))
     for path in of_kind["history"]:
         found += diagnose_history(read_history(path))
     tables = [read_table(path, **base_rate) for path in of_kind["table"]]

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-from linkodds.intervals import Z95
-from linkodds.logistic import fit_line
-from linkodds.logit_bins import Floats
+from linkodds.metrics.intervals import Z95
+from linkodds.metrics.logistic import fit_line
+from linkodds.metrics.logit_bins import Floats
 
 Labels = NDArray[np.bool_]
 

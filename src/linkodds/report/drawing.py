@@ -8,11 +8,11 @@ import numpy as np
 from markupsafe import Markup
 
 from linkodds import figures
-from linkodds.curves import Curves
-from linkodds.exhibits import Exhibits
+from linkodds.evaluation.curves import Curves
 from linkodds.figures import MarkedThreshold
-from linkodds.spreadsheets import csv_text, data_url
-from linkodds.wording import interval_of, number_of, number_text, plain_text, quantity_text
+from linkodds.formatting import interval_of, number_of, number_text, plain_text, quantity_text
+from linkodds.links.spreadsheets import csv_text, data_url
+from linkodds.report.report_data import ReportData
 
 MAX_EPOCHS = 500
 """A longer history is thinned: a page that holds thousands of rows cannot be mailed."""
@@ -34,7 +34,7 @@ class ReportSource(Protocol):
 
 
 @dataclass(frozen=True)
-class Drawn:
+class PageFigure:
     """A figure as the page holds it.
 
     Args:
@@ -50,7 +50,7 @@ class Drawn:
     csv: str
 
 
-def draw_all(run: ReportSource, exhibits: Exhibits) -> dict[str, Drawn]:
+def draw_all(run: ReportSource, exhibits: ReportData) -> dict[str, PageFigure]:
     """The figures by name, in the order of the page; without `history` or `embedding_map` where there is none."""
     drawn = {
         **_ranking_figures(run, exhibits),
@@ -72,12 +72,12 @@ def threshold_csv(threshold: Mapping[str, Any]) -> str:
     return data_url(csv_text(list(columns), zip(*columns.values(), strict=True)))
 
 
-def _drawn(title: str, figure: figures.Figure, caption: str, more: Sequence[Sequence[Any]] = ()) -> Drawn:
+def _drawn(title: str, figure: figures.Figure, caption: str, more: Sequence[Sequence[Any]] = ()) -> PageFigure:
     csv = csv_text(figures.HEADER, [*figures.figure_rows(figure), *more])
-    return Drawn(title, Markup(figures.figure_json(figure)), caption, data_url(csv))
+    return PageFigure(title, Markup(figures.figure_json(figure)), caption, data_url(csv))
 
 
-def _ranking_figures(run: ReportSource, exhibits: Exhibits) -> dict[str, Drawn]:
+def _ranking_figures(run: ReportSource, exhibits: ReportData) -> dict[str, PageFigure]:
     evaluation, curves = run.evaluation, run.curves
     metrics, prevalence = evaluation["metrics"], evaluation["candidates"]["prevalence"]
     num_edges = evaluation["candidates"]["num_edges"]
@@ -161,7 +161,7 @@ def _gains_caption(curves: Curves) -> str:
     return f"Held-out edges: {', '.join(dict.fromkeys(lists)) or 'none before the 10,000th candidate'}."
 
 
-def _reliability(run: ReportSource) -> Drawn:
+def _reliability(run: ReportSource) -> PageFigure:
     bins, metrics = run.curves.reliability, run.evaluation["metrics"]
     return _drawn(
         "Reliability",
@@ -180,7 +180,7 @@ def _reliability(run: ReportSource) -> Drawn:
     )
 
 
-def _degrees(run: ReportSource) -> dict[str, Drawn]:
+def _degrees(run: ReportSource) -> dict[str, PageFigure]:
     fifths = run.evaluation.get("degree_bins") or []
     measured = [fifth["observed_over_expected"] for fifth in fifths]
     values = np.array([np.nan if (value := number_of(each)) is None else value for each in measured])
@@ -201,7 +201,7 @@ def _degrees(run: ReportSource) -> dict[str, Drawn]:
     }
 
 
-def _history(run: ReportSource) -> Drawn:
+def _history(run: ReportSource) -> PageFigure:
     kept = _kept_epoch(run)
     all_epochs, caption = len(run.history["epoch"]), _history_caption(run.history, kept)
     history = _thinned(run.history, kept)
@@ -267,7 +267,7 @@ def _known(epochs: Sequence[int], column: Sequence[Any]) -> list[tuple[int, floa
     return [(epoch, number) for epoch, value in pairs if (number := number_of(value)) is not None]
 
 
-def _embedding_map(exhibits: Exhibits) -> Drawn:
+def _embedding_map(exhibits: ReportData) -> PageFigure:
     shown = exhibits.embedding_map
     assert not isinstance(shown, str)
     degrees = exhibits.degrees[shown.nodes]

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from linkodds.config import FitConfig
-from linkodds.wording import number_of, plain_text
+from linkodds.formatting import number_of, plain_text
 
 
 def command_of(config: Mapping[str, Any]) -> str:

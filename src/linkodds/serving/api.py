@@ -20,7 +20,7 @@ from linkodds.serving.limits import LIMITS, Limits
 from linkodds.serving.links import LinkList, LinkLists
 from linkodds.serving.pages import docs_page, page_files
 from linkodds.serving.served import ServedRun
-from linkodds.serving.work import Busy, Work
+from linkodds.serving.thread_pool import BoundedThreads, Busy
 
 _PREDICTED = ("source", "target", "logit", "probability", "probability_low", "probability_high", "decision", "known")
 _LISTED = ("source", "target", "logit", "probability", "probability_low", "probability_high", "evidence")
@@ -66,7 +66,7 @@ def guarded_app(runs: Sequence[ServedRun], *, access: Access, top: int = 1000, l
 
 def build_app(runs: Sequence[ServedRun], *, top: int = 1000, limits: Limits = LIMITS) -> FastAPI:
     """The routes alone, without the guard; see `guarded_app`."""
-    lists, work = LinkLists(runs, top=top, seconds=limits.list_seconds), Work(limits.threads, limits.waiting)
+    lists, work = LinkLists(runs, top=top, seconds=limits.list_seconds), BoundedThreads(limits.threads, limits.waiting)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -100,7 +100,7 @@ def build_app(runs: Sequence[ServedRun], *, top: int = 1000, limits: Limits = LI
     return app
 
 
-def _add_runs(app: FastAPI, runs: Sequence[ServedRun], work: Work) -> None:
+def _add_runs(app: FastAPI, runs: Sequence[ServedRun], work: BoundedThreads) -> None:
     @app.get("/healthz", response_model=schema.Health, responses={400: _REFUSALS[400], 403: _REFUSALS[403]})
     async def healthz() -> Response:
         """Whether the server answers; needs no token."""
@@ -146,7 +146,7 @@ def _add_runs(app: FastAPI, runs: Sequence[ServedRun], work: Work) -> None:
         )
 
 
-def _add_nodes(app: FastAPI, runs: Sequence[ServedRun], work: Work) -> None:
+def _add_nodes(app: FastAPI, runs: Sequence[ServedRun], work: BoundedThreads) -> None:
     @app.get("/api/runs/{index}/nodes", response_model=schema.Matches, responses=_REFUSALS)
     async def nodes(
         index: RunIndex,
@@ -170,7 +170,7 @@ def _add_nodes(app: FastAPI, runs: Sequence[ServedRun], work: Work) -> None:
         return await work(lambda: _Json(served.node(node, partners)))
 
 
-def _add_links(app: FastAPI, runs: Sequence[ServedRun], lists: LinkLists, work: Work) -> None:
+def _add_links(app: FastAPI, runs: Sequence[ServedRun], lists: LinkLists, work: BoundedThreads) -> None:
     @app.get("/api/runs/{index}/links", response_model=schema.Links, responses=_REFUSALS)
     async def links(
         index: RunIndex,
@@ -207,7 +207,7 @@ def _add_links(app: FastAPI, runs: Sequence[ServedRun], lists: LinkLists, work: 
         return await work(lambda: _csv(_LISTED, _at_least(found, min_logit), "links.csv"))
 
 
-def _add_pages(app: FastAPI, runs: Sequence[ServedRun], work: Work) -> None:
+def _add_pages(app: FastAPI, runs: Sequence[ServedRun], work: BoundedThreads) -> None:
     files = page_files()
 
     def answer(name: str) -> Response:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from linkodds.spreadsheets import without_formula
+from linkodds.links.spreadsheets import without_formula
 
 
 def safe_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import polars as pl
 
 from linkodds.errors import LinkoddsError
-from linkodds.inference import find_links
-from linkodds.listing import ALL_PAIRS, Scope
-from linkodds.search import PairSearch
+from linkodds.links.inference import find_links
+from linkodds.links.link_search import ALL_PAIRS, Scope
+from linkodds.search.pair_search import PairSearch
 from linkodds.serving.served import ServedRun
 
 NEAR = Scope(within_hops=2)

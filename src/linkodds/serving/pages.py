@@ -25,7 +25,7 @@ def page_files() -> dict[str, PageFile]:
         'text/css'
     """
     package = files("linkodds")
-    found = [*(package / "serving" / "page").iterdir(), *(package / "assets" / name for name in _SHARED)]
+    found = [*(package / "serving" / "page").iterdir(), *(package / "report" / "assets" / name for name in _SHARED)]
     return {
         each.name: PageFile(each.read_bytes(), _MEDIA_TYPES[each.name.rpartition(".")[2]])
         for each in found

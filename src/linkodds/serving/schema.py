@@ -69,7 +69,7 @@ class Baseline(Answer):
     average_precision: float
 
 
-class Stored(Answer):
+class StoredDecision(Answer):
     """The decision that predict applies."""
 
     rule: str
@@ -98,7 +98,7 @@ class RunSummary(Answer):
     figures: list[Figure]
     best_baseline: Baseline | None
     assumption: str = Field(description="What the probabilities of new links rest on.")
-    decision: Stored
+    decision: StoredDecision
     findings: list[Finding]
 
 
@@ -179,7 +179,7 @@ class DrawnNode(Node):
     kind: Literal["node", "partner", "shared"]
 
 
-class Network(Answer):
+class DrawnNetwork(Answer):
     """Nodes to draw, and the recorded edges among them as places in that list."""
 
     nodes: list[DrawnNode]
@@ -194,7 +194,7 @@ class NodeView(Answer):
     num_neighbors: int
     neighbors: list[Node] = Field(description="At most 50, those with the most edges first.")
     partners: list[Partner]
-    network: Network
+    network: DrawnNetwork
 
 
 class Link(Answer):
@@ -224,7 +224,7 @@ class Links(Answer):
     links: list[Link]
 
 
-class Rule(Answer):
+class DecisionRule(Answer):
     """A decision that has a threshold, and its place among the points."""
 
     rule: str
@@ -257,7 +257,7 @@ class ThresholdTable(Answer):
 
     format: str
     design: str
-    rules: list[Rule]
+    rules: list[DecisionRule]
     threshold_logit: list[float]
     rates: list[Rate]
 

@@ -11,20 +11,20 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from linkodds.decision import Decision
-from linkodds.deployment import Deployment
 from linkodds.errors import UnkeptPromise
-from linkodds.evidence import Evidence
-from linkodds.exhibits import exhibits_of, threshold_of
-from linkodds.inference import score_pairs
-from linkodds.nearby import neighbor_matrix
-from linkodds.partners import find_partners
-from linkodds.record import Run, load_run
+from linkodds.formatting import interval_of, number_of, plain_text, quantity_text
+from linkodds.links.evidence import Evidence
+from linkodds.links.inference import score_pairs
+from linkodds.probability.decision import Decision
+from linkodds.probability.deployment import Deployment
 from linkodds.report import render_report
-from linkodds.restating import Assumption, decision_of, evaluate_run
-from linkodds.search import Ends
-from linkodds.verdict import METRICS, base_rates, best_baseline, verdict
-from linkodds.wording import interval_of, number_of, plain_text, quantity_text
+from linkodds.report.report_data import report_data_of, threshold_of
+from linkodds.report.verdict import METRICS, base_rates, best_baseline, verdict
+from linkodds.runs.missing_links import MissingLinksAssumption, decision_of, evaluate_run
+from linkodds.runs.record import Run, load_run
+from linkodds.search.nearby import neighbor_matrix
+from linkodds.search.pair_search import Ends
+from linkodds.search.top_per_node import find_partners
 
 FIGURES = (
     "average_precision",
@@ -65,7 +65,7 @@ class ServedRun:
     folded: tuple[str, ...]
 
     @staticmethod
-    def of(run: Run, name: str, assumption: Assumption) -> "ServedRun":
+    def of(run: Run, name: str, assumption: MissingLinksAssumption) -> "ServedRun":
         """A run with all that its answers share.
 
         Raises:
@@ -215,7 +215,7 @@ class ServedRun:
     def report(self) -> bytes:
         """The run's report, made anew: the file beside it is not vouched for."""
         with _ONE_REPORT:
-            return render_report(self.run, exhibits_of(self.run)).encode("utf-8", errors="backslashreplace")
+            return render_report(self.run, report_data_of(self.run)).encode("utf-8", errors="backslashreplace")
 
     def prepare(self) -> None:
         """Count what evidence for a pair rests on, so that the first who asks does not wait for it."""
@@ -258,7 +258,7 @@ _GRAPH = ("num_nodes", "num_edges", "num_pairs", "directed", "bipartite")
 _ONE_REPORT = Lock()
 
 
-def open_runs(paths: Sequence[Path], assumption: Assumption) -> tuple[ServedRun, ...]:
+def open_runs(paths: Sequence[Path], assumption: MissingLinksAssumption) -> tuple[ServedRun, ...]:
     """Load runs, each held against its hashes.
 
     Raises:

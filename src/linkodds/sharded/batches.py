@@ -1,4 +1,4 @@
-"""Batches: edge lists in pieces that are read one at a time, by the rules of `linkodds.reading`."""
+"""Batches: edge lists in pieces that are read one at a time, by the rules of `linkodds.reading.reading`."""
 
 import gzip
 import zlib
@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from linkodds.delimited import has_rows, is_text_file, table_of_text
-from linkodds.edge_columns import id_columns
 from linkodds.errors import DataError, MalformedFile, OptionError
-from linkodds.sharded.store import Block, Made, text_bytes
-from linkodds.tables import Table, read_parquet, require_file, table_of_frame
+from linkodds.reading.delimited import has_rows, is_text_file, table_of_text
+from linkodds.reading.edge_columns import id_columns
+from linkodds.reading.tables import Table, read_parquet, require_file, table_of_frame
+from linkodds.sharded.store import FinishedBlock, WorkBlock, text_bytes
 
 _HEAD = 1 << 20  # bytes that settle delimiter, header and columns
 _SUFFIXES = ".csv, .tsv, .txt (also .gz), .parquet"
@@ -50,7 +50,7 @@ class Batch:
     begin: int
     end: int
 
-    def read(self, block: Block) -> tuple[pl.Series, pl.Series]:
+    def read(self, block: WorkBlock) -> tuple[pl.Series, pl.Series]:
         """Source and target ids, text.
 
         Raises:
@@ -84,7 +84,7 @@ class Batch:
         table = table_of_frame(frame)
         return Table(path.name, table.names, "", "row", np.asarray(table.lines) + self.begin, table.load)
 
-    def _text(self, block: Block) -> Table | None:
+    def _text(self, block: WorkBlock) -> Table | None:
         assert self.layout.text is not None
         with self.layout.text.open("rb") as file:
             begin = self.begin
@@ -170,10 +170,10 @@ class Unpack:
     files: tuple[Path, ...]
     stage: str = "text"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Unpack one file."""
         path = self.files[number]
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
 
         def copy(put: Callable[[bytes | memoryview], None]) -> None:
             try:

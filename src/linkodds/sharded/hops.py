@@ -1,4 +1,4 @@
-"""Hops: H = [X, P X, ..., P^K X] in blocks of rows, P = D^-1/2 (A + I) D^-1/2 as in `linkodds.propagation`.
+"""Hops: H = [X, P X, ..., P^K X] in blocks of rows, P = D^-1/2 (A + I) D^-1/2 as in `linkodds.models.autoencoders.propagation`.
 
 Kept between hops is G = D^-1/2 H, because then a hop needs no values: G' = D^-1 (A + I) G, sums over neighbours and the node
 itself. A hop reads whole columns of G, so columns go through in slices that fit the memory; rows come out in blocks.
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from linkodds.sharded.store import Block, Made
+from linkodds.sharded.store import FinishedBlock, WorkBlock
 
 Rows = NDArray[np.float32]
 _AT_A_TIME = 1 << 15
@@ -101,9 +101,9 @@ class MakeTable:
         """Its name."""
         return f"{self.graph}-hop-0"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Make one range."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         first, last = self.ranges[number : number + 2]
         degrees = np.diff(block.load(f"rows/{number}.{self.graph}-starts")) + np.float32(1)
         rows = np.empty((last - first, self.columns.width), dtype=np.float32)
@@ -115,7 +115,7 @@ class MakeTable:
         block.counts["operations"] += rows.size
         return block.made()
 
-    def _inputs(self, block: Block, first: int, last: int) -> Rows:
+    def _inputs(self, block: WorkBlock, first: int, last: int) -> Rows:
         """X of some rows."""
         width = self.columns.width
         if self.features is None:
@@ -148,10 +148,10 @@ class Hop:
         """Its name."""
         return f"{self.graph}-hop-{self.hop}"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Make one range of one slice."""
         place, part = divmod(number, len(self.ranges) - 1)
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         dense = self._kept.get(place, lambda: self._slice(place, block))
         starts = block.load(f"rows/{part}.{self.graph}-starts")
         columns = block.load(f"rows/{part}.{self.graph}-columns")
@@ -170,7 +170,7 @@ class Hop:
         block.counts["operations"] += len(columns) * dense.shape[1]
         return block.made()
 
-    def _slice(self, place: int, block: Block) -> torch.Tensor:
+    def _slice(self, place: int, block: WorkBlock) -> torch.Tensor:
         inside = self.columns.slices[place]
         dense = np.empty((self.ranges[-1], inside.stop - inside.start), dtype=np.float32)
         for part in range(len(self.ranges) - 1):
@@ -220,9 +220,9 @@ class JoinHops:
         """Its name."""
         return f"{self.graph}-hops"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Join one range."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         first, last = self.ranges[number : number + 2]
         degrees = np.diff(block.load(f"rows/{number}.{self.graph}-starts")).astype(np.float32) + np.float32(1)
         joined = np.empty((last - first, row_columns(self.columns.width, self.hops)), dtype=np.float32)

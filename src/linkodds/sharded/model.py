@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from linkodds.config import FitConfig
-from linkodds.decoder import half_negative
-from linkodds.encoder import Pace
-from linkodds.pair_decoder import ROW_LENGTH, PairNetwork, WeightedProduct
+from linkodds.models.autoencoders.decoder import half_negative
+from linkodds.models.autoencoders.encoder import Pace
+from linkodds.models.autoencoders.pair_decoder import ROW_LENGTH, HadamardDecoder, WeightedProduct
 
 MODELS = ("linear-gae", "refined-gae")
 """Models that have a decoupled form."""
@@ -103,7 +103,7 @@ class DecoupledAutoencoder(nn.Module):
         rng: source of the initial weights.
     """
 
-    decoder: PairNetwork | WeightedProduct
+    decoder: HadamardDecoder | WeightedProduct
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class DecoupledAutoencoder(nn.Module):
         self.encoder = HopEncoder(*sizes_of_rows, mean_degree=mean_degree, rng=rng)
         if config.decoder == "hadamard":
             sizes = config.dim, config.hidden, config.dropout
-            self.decoder = PairNetwork(*sizes, common_neighbors=None, effective_odds=effective_odds, rng=rng)
+            self.decoder = HadamardDecoder(*sizes, common_neighbors=None, effective_odds=effective_odds, rng=rng)
             return
         relation = half_negative(config.dim) if config.decoder == "signed" else torch.ones(config.dim)
         is_learned = config.decoder == "distmult"

@@ -1,4 +1,4 @@
-"""Numbering: ids out of core become node numbers, in order of first appearance, as `linkodds.reading` numbers them.
+"""Numbering: ids out of core become node numbers, in order of first appearance, as `linkodds.reading.reading` numbers them.
 
 A batch lists its distinct ids in order of appearance, so the place of an id in the lists of all batches, one after the
 other, is its place in that order. Lists are dealt into buckets by a hash of the id: a bucket alone knows where each of
@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from linkodds.sharded.batches import Batch
-from linkodds.sharded.store import Block, Made
+from linkodds.sharded.store import FinishedBlock, WorkBlock
 
 COARSE = 4096
 """Parts of the nodes whose edge ends are counted, to cut the nodes into ranges of about equal work."""
@@ -39,9 +39,9 @@ class ListIds:
     buckets: int
     stage: str = "ids"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Read one batch."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         source, target = self.batches[number].read(block)
         count = len(source)
         place = np.concatenate([np.arange(0, 2 * count, 2), np.arange(1, 2 * count, 2)]).astype(np.uint32)
@@ -78,9 +78,9 @@ class FindFirst:
     listed: tuple[int, ...]
     stage: str = "firsts"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Look through one bucket."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         texts, places, counts = [], [], []
         before = 0
         for batch, listed in enumerate(self.listed):
@@ -116,9 +116,9 @@ class RankFirst:
     segment: int
     stage: str = "ranks"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Set all bits."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         total = sum(self.listed)
         words = np.zeros(-(-total // 64), dtype=np.uint64)
         step = max(64, self.segment // 64 * 64)
@@ -161,9 +161,9 @@ class NumberEdges:
     nodes: int
     stage: str = "arcs"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Number one batch."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         words, before = block.mapped("ranks/0.words"), block.mapped("ranks/0.before")
         offsets = block.mapped("ranks/0.offsets")
         starts, places = block.load(f"ids/{number}.starts"), block.load(f"ids/{number}.places")

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csgraph
 
 from linkodds import __version__
-from linkodds.assembling import align_features
-from linkodds.delimited import is_text_file
 from linkodds.errors import DegenerateGraph, OptionError
-from linkodds.features import Features, Scaling, read_features, scale_features
+from linkodds.graph.assembling import align_features
+from linkodds.graph.features import Features, Scaling, read_features, scale_features
 from linkodds.pairs import Pairs
+from linkodds.reading.delimited import is_text_file
 from linkodds.sharded.batches import Batch, Layout, Unpack, find_files, layout_of, plan_batches
 from linkodds.sharded.engine import Engine
 from linkodds.sharded.hops import Columns, Hop, JoinHops, MakeTable, row_columns
@@ -34,7 +34,7 @@ from linkodds.sharded.rows import (
     open_graph,
 )
 from linkodds.sharded.sizes import Blocks
-from linkodds.sharded.store import Block, Header, Made, Store
+from linkodds.sharded.store import FinishedBlock, Header, Store, WorkBlock
 
 Say = Callable[[str], None]
 _MOST_NODES = 1 << 30
@@ -43,7 +43,7 @@ MOST_FEATURES = 1024
 FOLDED = 16_000_000_000
 """Bytes of H in all open message graphs, about, that decide how many folds there are where nobody says it."""
 _CHECKED = 1 << 22
-_MIN_CYCLES = 10  # see `linkodds.assembling`
+_MIN_CYCLES = 10  # see `linkodds.graph.assembling`
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Preparation:
         width: columns of the random table.
         hops: K.
         features: a file of node features, that stand in X before the random table. They are read into memory.
-        feature_scaling: see `linkodds.features.scale_features`.
+        feature_scaling: see `linkodds.graph.features.scale_features`.
     """
 
     edges: Path
@@ -91,7 +91,7 @@ class AlignFeatures:
         folder: of the store.
         batches: how many.
         features: their file.
-        scaling: see `linkodds.features.scale_features`.
+        scaling: see `linkodds.graph.features.scale_features`.
         stage: its name.
     """
 
@@ -101,9 +101,9 @@ class AlignFeatures:
     scaling: Scaling
     stage: str = "features"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Read, align and scale them."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         table = read_features(self.features)
         names = [block.texts(f"arcs/{batch}.names").to_list() for batch in range(self.batches)]
         ids = np.array([name for part in names for name in part], dtype=object)
@@ -122,7 +122,7 @@ class AlignFeatures:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedStore:
     """A store that is ready to be fitted.
 
     Args:
@@ -135,7 +135,7 @@ class Prepared:
         sizes: edges of train (supervision edges not among them), validation, calibration, test and supervision.
         folds: of supervision edges.
         batches: how many.
-        said: what reading found, as `linkodds.assembling` counts it: rows, loops, repeats, reversed.
+        said: what reading found, as `linkodds.graph.assembling` counts it: rows, loops, repeats, reversed.
         num_features: columns of X that are features, the first ones.
     """
 
@@ -163,7 +163,7 @@ class Prepared:
 
     def ids(self) -> NDArray[np.object_]:
         """Shape (nodes,): the user's ids, in memory."""
-        block = Block(self.folder, "", 0)
+        block = WorkBlock(self.folder, "", 0)
         parts = [block.texts(f"arcs/{batch}.names").to_list() for batch in range(self.batches)]
         if self.has_features:
             parts.append(block.texts("features/0.names").to_list())
@@ -171,17 +171,17 @@ class Prepared:
 
     def held_out(self, part: str) -> Pairs:
         """Shape (edges, 2): validation, calibration or test edges, in the order of the split."""
-        return Block(self.folder, "", 0).load(f"split/0.{part}")
+        return WorkBlock(self.folder, "", 0).load(f"split/0.{part}")
 
     def supervision(self, fold: int) -> Pairs:
         """Shape (edges, 2): the supervision edges of a fold."""
-        block = Block(self.folder, "", 0)
+        block = WorkBlock(self.folder, "", 0)
         parts = [block.load(f"rows/{part}.supervision-{fold}") for part in range(len(self.edges))]
         return np.concatenate(parts).astype(np.int64)
 
     def all_edges(self) -> tuple[Pairs, NDArray[np.uint8]]:
         """All edges in the order of their keys, and their labels; in memory."""
-        block = Block(self.folder, "", 0)
+        block = WorkBlock(self.folder, "", 0)
         keys = np.concatenate([block.load(f"edges/{part}.keys") for part in range(len(self.edges))])
         return np.column_stack(ends_of(keys)), block.load("split/0.labels")
 
@@ -189,17 +189,17 @@ class Prepared:
         """The features as they were scaled, in memory; None without any."""
         if not self.has_features:
             return None
-        return Features(Block(self.folder, "", 0).load("features/0.rows"), scaling)
+        return Features(WorkBlock(self.folder, "", 0).load("features/0.rows"), scaling)
 
     def rows(self, graph: str) -> list[NDArray[np.float32]]:
         """H by ranges, mapped into memory."""
-        block = Block(self.folder, "", 0)
+        block = WorkBlock(self.folder, "", 0)
         return [block.mapped(f"{graph}-hops/{part}.rows") for part in range(len(self.edges))]
 
 
 def prepare(
     what: Preparation, folder: Path, engine: Engine, blocks: Blocks, say: Say, *, graphs: tuple[str, ...] | None = None
-) -> tuple[Store, Prepared]:
+) -> tuple[Store, PreparedStore]:
     """Do what is not done yet.
 
     Args:
@@ -247,7 +247,7 @@ def prepare(
         aligning = AlignFeatures(folder, len(batches), what.features, what.feature_scaling)
         (aligned,) = store.run(engine.map, aligning, "features", range(1), say)
         nodes, num_features = aligned.counts["nodes"], aligned.counts["width"]
-    block = Block(folder, "", 0)
+    block = WorkBlock(folder, "", 0)
     ends = sum(block.load(f"arcs/{batch}.ends") for batch in range(len(batches)))
     width = num_features + what.width
     folds = folds_of(nodes, width, what.hops) if what.folds is None else what.folds
@@ -280,7 +280,7 @@ def prepare(
     num_arcs = sum(made.counts["arcs"] for made in sorting)
     said = {"rows": rows, "loops": loops, "repeats": proper - num_arcs, "reversed": num_arcs - sum(edges)}
     sizes = {name: dealt.counts[name] for name in ("train", "validation", "calibration", "test", "supervision")}
-    return store, Prepared(
+    return store, PreparedStore(
         folder, nodes, edges, ranges, columns, what.hops, sizes, folds, len(batches), said, num_features
     )
 
@@ -357,7 +357,7 @@ def _refuse_degenerate(nodes: int, edges: int) -> None:
 
 def _refuse_bipartite(folder: Path, edges: tuple[int, ...], nodes: int, blocks: Blocks) -> None:
     """An odd cycle among the first few million edges settles it for nearly all graphs; else all edges are looked at."""
-    block = Block(folder, "", 0)
+    block = WorkBlock(folder, "", 0)
     keys = block.took(block.mapped("edges/0.keys")[:_CHECKED])
     distinct, place = np.unique(np.concatenate(ends_of(keys)), return_inverse=True)
     pairs = place.reshape(2, -1).T

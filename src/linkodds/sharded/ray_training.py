@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from linkodds.checkpoint import Checkpoint, Checkpoints, TrainingState
 from linkodds.config import FitConfig
 from linkodds.errors import RunError
-from linkodds.features import Features
-from linkodds.history import Epoch
-from linkodds.sharded.crew import Crew, LocalCrew
-from linkodds.sharded.prepare import Prepared
+from linkodds.graph.features import Features
+from linkodds.graph.split import Split
+from linkodds.models.training.checkpoint import Checkpoint, Checkpoints, TrainingState
+from linkodds.models.training.history import Epoch
+from linkodds.models.training.training import TrainedModel
+from linkodds.sharded.prepare import PreparedStore
 from linkodds.sharded.torchrun import TorchCrew
 from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
-from linkodds.split import Split
-from linkodds.training import TrainedModel
+from linkodds.sharded.worker_group import LocalCrew, WorkerGroup
 
 _FAILURES = 3
 COUNTS = "training.json"
@@ -44,7 +44,7 @@ class WorkerTraining:
         seeds: entropy, spawn key and children so far of the seeds.
     """
 
-    prepared: Prepared
+    prepared: PreparedStore
     memory: int
     checkpoints: Path
     every: int
@@ -58,7 +58,7 @@ class WorkerTraining:
         """Train to the end."""
         entropy, spawn_key, children = self.seeds
         seeds = np.random.SeedSequence(entropy, spawn_key=spawn_key, n_children_spawned=children)
-        crew: Crew = TorchCrew.joined()
+        crew: WorkerGroup = TorchCrew.joined()
         checkpoint = Checkpoint(Checkpoints(self.checkpoints, self.every), self.key)
         trainer = DecoupledTrainer(self.prepared, crew, self.memory)
         try:
@@ -79,7 +79,7 @@ class WorkerTraining:
 
 @dataclass(frozen=True, eq=False)
 class RayTrainer:
-    """Trains with TorchTrainer on workers of one processor each; a `linkodds.fitted_model.Trainer`.
+    """Trains with TorchTrainer on workers of one processor each; a `linkodds.fitting.fitted_model.Trainer`.
 
     All workers find the files of the fit under the same paths. When one is lost, all start again with the last checkpoint,
     up to three times. The end of the training is a checkpoint too, and this process goes on with that.
@@ -92,14 +92,14 @@ class RayTrainer:
         here: trains nothing here, but makes the model of the last checkpoint.
     """
 
-    prepared: Prepared
+    prepared: PreparedStore
     workers: int
     memory: int
     folder: Path
     here: DecoupledTrainer
 
     @staticmethod
-    def of(prepared: Prepared, workers: int, memory: int, folder: Path) -> "RayTrainer":
+    def of(prepared: PreparedStore, workers: int, memory: int, folder: Path) -> "RayTrainer":
         """With the other processes' share of the memory for each."""
         return RayTrainer(
             prepared, workers, memory // workers, folder, DecoupledTrainer(prepared, LocalCrew(workers), memory)

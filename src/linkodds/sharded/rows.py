@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from linkodds.sharded.numbering import Keys, coarse_size, ends_of, sorted_distinct
-from linkodds.sharded.store import Block, Made
+from linkodds.sharded.store import FinishedBlock, WorkBlock
 
 TRAIN, VALIDATION, CALIBRATION, TEST, SUPERVISION = range(5)
 """Labels of edges; those of fold f of the supervision edges, which are train edges too, have label SUPERVISION + f."""
@@ -50,9 +50,9 @@ class SortEdges:
     ranges: tuple[int, ...]
     stage: str = "edges"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Collect one range."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         borders = np.array(self.ranges[number : number + 2], dtype=np.int64) << 33
         parts = []
         for batch in range(self.batches):
@@ -74,7 +74,7 @@ class SortEdges:
 class DealEdges:
     """Stage of one block: a label for every edge, in order of the keys, and the held-out edges in the order of the split.
 
-    Up to `PERMUTED` edges the parts are those of `linkodds.split.split_edges`, held-out ones in its order. More are dealt by a
+    Up to `PERMUTED` edges the parts are those of `split_edges`, held-out ones in its order. More are dealt by a
     hash of each edge: then sizes are near the shares, and the order is that of the keys.
 
     Args:
@@ -95,9 +95,9 @@ class DealEdges:
     seed: tuple[int, tuple[int, ...]]
     stage: str = "split"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Deal all edges."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         total = sum(self.edges)
         labels = np.zeros(total, dtype=np.uint8)
         held_out = self._permuted(labels) if total <= PERMUTED else {}
@@ -141,7 +141,7 @@ class DealEdges:
             labels[part] = label
         return result
 
-    def _pairs(self, block: Block, places: Keys) -> Keys:
+    def _pairs(self, block: WorkBlock, places: Keys) -> Keys:
         """Shape (places, 2): edges by their places among all."""
         result = np.empty(len(places), dtype=np.int64)
         start = 0
@@ -166,9 +166,9 @@ class TurnEdges:
     edges: tuple[int, ...]
     stage: str = "turned"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Turn one range."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         u, v, fold = _train(block, self.edges, number)
         turned = (v << _NODE | u) << _FOLD | fold
         turned.sort()
@@ -195,9 +195,9 @@ class MakeRows:
     folds: int
     stage: str = "rows"
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Make one range."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         first, last = self.ranges[number : number + 2]
         u, v, fold = _train(block, self.edges, number)
         for each in range(self.folds):
@@ -226,7 +226,7 @@ class MakeRows:
 
 
 def held_out_sizes(num_edges: int, shares: tuple[float, float, float, float]) -> list[int]:
-    """Sizes of validation, calibration and test, as `linkodds.split.split_edges` takes them.
+    """Sizes of validation, calibration and test, as `linkodds.graph.split.split_edges` takes them.
 
     Example:
         >>> held_out_sizes(6, (0.8, 0.05, 0.05, 0.1))
@@ -281,7 +281,7 @@ def _hashed(keys: Keys, shares: tuple[float, float, float, float], salt: int, la
     labels[:] = np.searchsorted(np.cumsum(shares)[:3], uniform, side="right")
 
 
-def _train(block: Block, edges: tuple[int, ...], number: int) -> tuple[Keys, Keys, Keys]:
+def _train(block: WorkBlock, edges: tuple[int, ...], number: int) -> tuple[Keys, Keys, Keys]:
     """Both ends of the train edges of a range, and fold + 1 of each, 0 for no fold."""
     start = sum(edges[:number])
     labels = block.took(block.mapped("split/0.labels")[start : start + edges[number]])

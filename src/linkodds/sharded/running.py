@@ -7,23 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from linkodds.config import FitConfig
-from linkodds.costs import Costs
-from linkodds.database_urls import Database
 from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
-from linkodds.fit import OnStart, Say
-from linkodds.fitted_model import Trainer
-from linkodds.graph import Graph
-from linkodds.history import Epoch
+from linkodds.fitting.fit import OnStart, Say
+from linkodds.fitting.fitted_model import Trainer
+from linkodds.fitting.pipeline import ReadingOptions, fit_graph
+from linkodds.fitting.resuming import find_interrupted
+from linkodds.graph.graph import Graph
+from linkodds.models.training.history import Epoch
+from linkodds.models.training.timings import Costs
 from linkodds.pairs import PairSpace
-from linkodds.pipeline import ReadingOptions, fit_graph
-from linkodds.record import Run
-from linkodds.resuming import find_interrupted
-from linkodds.run_directory import PartialRun
-from linkodds.sharded.crew import LocalCrew
+from linkodds.reading.database_urls import Database
+from linkodds.runs.record import Run
+from linkodds.runs.run_directory import PartialRun
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.model import MODELS
-from linkodds.sharded.prepare import Preparation, Prepared, prepare
+from linkodds.sharded.prepare import Preparation, PreparedStore, prepare
 from linkodds.sharded.ray_engine import ENGINES, started
 from linkodds.sharded.ray_training import RayTrainer
 from linkodds.sharded.rows import FULL
@@ -32,6 +31,7 @@ from linkodds.sharded.sizes import Blocks, held, parse_memory
 from linkodds.sharded.store import Store
 from linkodds.sharded.torchrun import TorchCrew, is_restarted, is_started_by_torchrun
 from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
+from linkodds.sharded.worker_group import LocalCrew
 
 DEFAULT_MEMORY = "4GB"
 WIDTH, HOPS = 128, 3
@@ -234,7 +234,7 @@ def _taken(config: FitConfig, reading: ReadingOptions, say: Say) -> FitConfig:
     return config.model_copy(update={"model": model, "folds": 1, "device": "cpu"})
 
 
-def _graph(prepared: Prepared, config: FitConfig) -> Graph:
+def _graph(prepared: PreparedStore, config: FitConfig) -> Graph:
     """The graph in memory, with what reading found."""
     edges, _ = prepared.all_edges()
     said, findings = prepared.said, []

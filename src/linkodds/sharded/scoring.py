@@ -1,4 +1,4 @@
-"""Scoring: blocks of pairs become counts in shards, which merge in their order; see `linkodds.non_edge_scores`."""
+"""Scoring: blocks of pairs become counts in shards, which merge in their order; see `linkodds.metrics.non_edge_scores`."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from linkodds.logit_bins import BinSums
-from linkodds.non_edge_scores import ChunkTallies, Tally
+from linkodds.metrics.logit_bins import BinSums
+from linkodds.metrics.non_edge_scores import ChunkTallies, Tally
 from linkodds.sharded.engine import Engine
-from linkodds.sharded.store import Block, Made, Store
+from linkodds.sharded.store import FinishedBlock, Store, WorkBlock
 
 PREFIX = "tallies-"
 _PROBES = 1000
@@ -30,9 +30,9 @@ class TallyGroups:
     work: ChunkTallies
     stage: str
 
-    def __call__(self, number: int) -> Made:
+    def __call__(self, number: int) -> FinishedBlock:
         """Score one group."""
-        block = Block(self.folder, self.stage, number)
+        block = WorkBlock(self.folder, self.stage, number)
         tally = self.work(number)
         block.save("counts", np.stack([tally.at_least, tally.above]))
         block.save("keys", tally.bins.keys)
@@ -43,7 +43,7 @@ class TallyGroups:
 
 @dataclass(frozen=True, eq=False)
 class StoredTallies:
-    """Runs the scoring of non-edges over an engine and keeps what is done: a `linkodds.non_edge_scores.TallyRunner`.
+    """Runs the scoring of non-edges over an engine and keeps what is done: a `linkodds.metrics.non_edge_scores.TallyRunner`.
 
     What was scored is known by the logits of edges: another model, or another graph, has a stage of its own.
 
@@ -64,7 +64,7 @@ class StoredTallies:
         stage, folder = PREFIX + _fingerprint(work), self.store.folder
         groups = range(work.num_groups)
         for made in self.store.run(self.engine.map, TallyGroups(folder, work, stage), stage, groups, self.say):
-            block = Block(folder, stage, made.number)
+            block = WorkBlock(folder, stage, made.number)
             at_least, above = block.load(f"{stage}/{made.number}.counts")
             keys, sums = (block.load(f"{stage}/{made.number}.{name}") for name in ("keys", "sums"))
             yield Tally(at_least, above, BinSums(made.counts["exponent"], keys, sums))

@@ -41,7 +41,7 @@ class Shard(BaseModel):
     sha256: str
 
 
-class Made(BaseModel):
+class FinishedBlock(BaseModel):
     """A block that is done, as its line in the manifest says.
 
     Args:
@@ -77,14 +77,14 @@ class Header(BaseModel):
     options: dict[str, Any]
 
 
-class Dropped(BaseModel):
+class DroppedStages(BaseModel):
     """A line that says that the shards of some stages were deleted because nobody needs them any more."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     dropped: tuple[str, ...]
 
 
-class Block:
+class WorkBlock:
     """One block at work: reads and writes shards and counts the bytes of both.
 
     Args:
@@ -169,9 +169,11 @@ class Block:
             content(put)
         self._enter(path, digest.hexdigest())
 
-    def made(self, **counts: int) -> Made:
+    def made(self, **counts: int) -> FinishedBlock:
         """The line for the manifest."""
-        return Made(stage=self.stage, number=self.number, shards=tuple(self._shards), counts=self.counts | counts)
+        return FinishedBlock(
+            stage=self.stage, number=self.number, shards=tuple(self._shards), counts=self.counts | counts
+        )
 
     def _place(self, name: str) -> Path:
         folder = self.folder / self.stage
@@ -216,7 +218,7 @@ class Store:
 
     def __init__(self, folder: Path, header: Header) -> None:
         self.folder, self.header = folder, header
-        self._made: dict[tuple[str, int], Made] = {}
+        self._made: dict[tuple[str, int], FinishedBlock] = {}
         self._dropped: set[str] = set()
         self.num_lost = 0
         path = folder / MANIFEST
@@ -231,8 +233,13 @@ class Store:
             self._rewrite()
 
     def run(
-        self, engine: "Map", work: Callable[[int], Made], stage: str, numbers: Iterable[int], say: Callable[[str], None]
-    ) -> list[Made]:
+        self,
+        engine: "Map",
+        work: Callable[[int], FinishedBlock],
+        stage: str,
+        numbers: Iterable[int],
+        say: Callable[[str], None],
+    ) -> list[FinishedBlock]:
         """Do the blocks of a stage that are not done, in order, and enter each in the manifest.
 
         Args:
@@ -269,7 +276,7 @@ class Store:
         """Delete the shards of stages that nobody needs any more; that they are done stays in the manifest."""
         fresh = tuple(stage for stage in stages if stage not in self._dropped)
         if fresh:
-            self._append(Dropped(dropped=fresh))
+            self._append(DroppedStages(dropped=fresh))
             self._dropped.update(fresh)
         for stage in stages:
             shutil.rmtree(self.folder / stage, ignore_errors=True)
@@ -299,9 +306,9 @@ class Store:
         for line in lines:
             try:
                 if '"dropped"' in line[:12]:
-                    self._dropped.update(Dropped.model_validate_json(line).dropped)
+                    self._dropped.update(DroppedStages.model_validate_json(line).dropped)
                 else:
-                    made = Made.model_validate_json(line)
+                    made = FinishedBlock.model_validate_json(line)
                     self._made[made.stage, made.number] = made
             except ValidationError as error:
                 raise BrokenRun(f"{path}: a line is damaged ({line[:60]!r}). Delete {self.folder}.") from error
@@ -314,7 +321,7 @@ class Store:
         elif len(whole) < len(content):
             os.truncate(path, len(whole))
 
-    def _is_there(self, made: Made) -> bool:
+    def _is_there(self, made: FinishedBlock) -> bool:
         for shard in made.shards:
             path = self.folder / shard.name
             if not path.is_file():
@@ -326,7 +333,7 @@ class Store:
                 raise BrokenRun(f"{path} is damaged: its content is not what {MANIFEST} says. {CURE}")
         return True
 
-    def _append(self, line: Made | Dropped) -> None:
+    def _append(self, line: FinishedBlock | DroppedStages) -> None:
         with (self.folder / MANIFEST).open("ab") as file:
             file.write(line.model_dump_json().encode() + b"\n")
             file.flush()
@@ -335,7 +342,7 @@ class Store:
     def _rewrite(self) -> None:
         lines = [self.header.model_dump_json(), *(made.model_dump_json() for made in self._made.values())]
         if self._dropped:
-            lines.append(Dropped(dropped=tuple(sorted(self._dropped))).model_dump_json())
+            lines.append(DroppedStages(dropped=tuple(sorted(self._dropped))).model_dump_json())
         new = self.folder / (MANIFEST + _NEW)
         with new.open("wb") as file:
             file.write(("\n".join(lines) + "\n").encode())
@@ -344,7 +351,7 @@ class Store:
         new.replace(self.folder / MANIFEST)
 
 
-Map = Callable[[Callable[[int], Made], list[int]], Iterable[Made]]
+Map = Callable[[Callable[[int], FinishedBlock], list[int]], Iterable[FinishedBlock]]
 """An engine's `map`: the results of a pure function for each number, in the order of the numbers."""
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
-from linkodds.sharded.crew import Part
+from linkodds.sharded.worker_group import Part
 
 _PATIENCE = timedelta(days=7)  # the others wait while the first process prepares
 
@@ -53,12 +53,12 @@ class TorchCrew:
 
     @property
     def is_first(self) -> bool:
-        """See `Crew.is_first`."""
+        """See `WorkerGroup.is_first`."""
         return self.rank == 0
 
     @property
     def sent(self) -> int:
-        """See `Crew.sent`."""
+        """See `WorkerGroup.sent`."""
         return sum(self.sizes)
 
     def wait(self) -> None:
@@ -70,7 +70,7 @@ class TorchCrew:
         dist.destroy_process_group()
 
     def gathered(self, work: Callable[[int], Part], count: int) -> list[Part]:
-        """See `Crew.gathered`: each process does an equal share and sends it to all others."""
+        """See `WorkerGroup.gathered`: each process does an equal share and sends it to all others."""
         each = -(-count // self.world)
         # A process without a part does the last one once more: what is sent has one shape.
         mine = [work(min(self.rank * each + place, count - 1)) for place in range(each)]

@@ -24,22 +24,22 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from linkodds.checkpoint import Checkpoint, Checkpoints, Recorder, TrainingState
 from linkodds.config import FitConfig
 from linkodds.errors import NonFiniteScores
-from linkodds.features import Features
-from linkodds.history import Epoch
-from linkodds.pair_decoder import WeightedProduct
-from linkodds.pair_scoring import PairScorer
+from linkodds.graph.features import Features
+from linkodds.graph.split import Split, adjacency
+from linkodds.models.autoencoders.pair_decoder import WeightedProduct
+from linkodds.models.training.checkpoint import Checkpoint, Checkpoints, Recorder, TrainingState
+from linkodds.models.training.divergence_guard import Safeguard
+from linkodds.models.training.history import Epoch
+from linkodds.models.training.training import TrainedModel, Validator, best_ap, is_over, torch_rng
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
-from linkodds.safeguard import Safeguard
-from linkodds.scoring import InnerProductScorer
-from linkodds.sharded.crew import Crew, Part
+from linkodds.scorers.pair_scoring import PairScorer
+from linkodds.scorers.scoring import InnerProductScorer
 from linkodds.sharded.model import DecoupledAutoencoder
-from linkodds.sharded.prepare import Prepared
+from linkodds.sharded.prepare import PreparedStore
 from linkodds.sharded.rows import FULL, open_graph
-from linkodds.split import Split, adjacency
-from linkodds.training import TrainedModel, Validator, best_ap, is_over, torch_rng
+from linkodds.sharded.worker_group import Part, WorkerGroup
 
 GRADIENT_PARTS = 8
 """Parts of a step, whatever the number of workers."""
@@ -127,7 +127,7 @@ class OnlyTrained(Exception):
 
 @dataclass(frozen=True, eq=False)
 class DecoupledTrainer:
-    """Trains on what was prepared; a `linkodds.fitted_model.Trainer`.
+    """Trains on what was prepared; a `linkodds.fitting.fitted_model.Trainer`.
 
     Args:
         prepared: of the same graph and split.
@@ -137,8 +137,8 @@ class DecoupledTrainer:
         counts: gets what the training took in this process: steps, and bytes read and sent.
     """
 
-    prepared: Prepared
-    crew: Crew
+    prepared: PreparedStore
+    crew: WorkerGroup
     memory: int
     followed: Path | None = None
     counts: dict[str, int] = field(default_factory=dict)

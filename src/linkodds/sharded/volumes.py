@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from linkodds.sharded.hops import row_columns
 from linkodds.sharded.numbering import COARSE
-from linkodds.sharded.prepare import Prepared
+from linkodds.sharded.prepare import PreparedStore
 from linkodds.sharded.rows import FULL, open_graph
 from linkodds.sharded.store import Store
 
@@ -115,7 +115,7 @@ class Volumes:
         return parts * -self.nodes * math.expm1(-ends / self.nodes) * 4 * row_columns(self.width, self.hops)
 
 
-def volumes_of(store: Store, prepared: Prepared, input_bytes: int, segment: int) -> Volumes:
+def volumes_of(store: Store, prepared: PreparedStore, input_bytes: int, segment: int) -> Volumes:
     """The sizes of a preparation that is done.
 
     Args:

@@ -1,0 +1,178 @@
+"""Trials: models trained on a protocol's split as a fit trains them, and ranked against the protocol's non-edges.
+
+Epochs, penalties and what `auto` takes are chosen on the validation edges, by average precision at the base rate as in a
+fit: no protocol's metric is aimed at. Nothing is calibrated, for a protocol has no edges for it, and a degree term is left
+out unless it is asked for: it would make other baselines of those that papers count.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from linkodds.comparison.protocols import ProtocolSplit
+from linkodds.config import BASELINES, FitConfig
+from linkodds.fitting.auto import LADDER, choose
+from linkodds.fitting.averaging import MeanModel
+from linkodds.fitting.evaluation_setup import EvaluationSetup, judging_non_edges
+from linkodds.fitting.fit import OnStart, Say, informative_features
+from linkodds.fitting.model_fitting import ModelFitting
+from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
+from linkodds.fitting.pipeline import torch_threads
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split
+from linkodds.metrics.metrics import average_precision
+from linkodds.metrics.non_edges import DegreeClasses
+from linkodds.models.structural.stack import StackedModel, fit_stack
+from linkodds.models.structural.structural_gae import StructuralModel, fit_structural
+from linkodds.models.training.history import Epoch
+from linkodds.models.training.timings import Costs
+from linkodds.models.training.training import choose_device
+from linkodds.probability.degree_term import Choice
+from linkodds.scorers.baselines import baseline_scorer
+from linkodds.scorers.scoring import Scorer
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class ProtocolResult:
+    """A model's figures in a trial.
+
+    Args:
+        chosen: the model itself, or the one that `auto` took.
+        validation: the protocol's figures on the validation edges.
+        test: on the test edges.
+        validation_average_precision: against all non-edges, at the base rate.
+        base_rate_average_precision: the same of the test edges.
+        training_seconds: of this and all trainings before it, which share one count.
+        num_parameters: trained values, 0 for a baseline.
+    """
+
+    chosen: str
+    validation: dict[str, float | None]
+    test: dict[str, float | None]
+    validation_average_precision: float
+    base_rate_average_precision: float
+    training_seconds: float
+    num_parameters: int
+
+
+def try_models(
+    graph: Graph,
+    trial: ProtocolSplit,
+    names: Sequence[str],
+    config: FitConfig,
+    *,
+    progress: Say | None = None,
+    on_start: OnStart | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> dict[str, ProtocolResult]:
+    """Every named model on one trial.
+
+    Args:
+        graph: for its features.
+        trial: of this graph.
+        names: of models and baselines; `auto` is what a fit takes.
+        config: all options of the fits but `model`; its split, folds and calibrator do not apply.
+        progress: called with one line a stage.
+        on_start: called as each training starts.
+        on_epoch: called after every epoch.
+    """
+    say = progress or (lambda _: None)
+    with torch_threads(config.threads):
+        rehearsal, costs = _rehearsal(graph, trial, config), Costs()
+
+        def contest_of(name: str) -> ModelSelection:
+            given = config.model_copy(update={"model": name, "folds": 1, "degree_calibration": degree_term})
+            asked = LADDER if name == AUTO else (name,)
+            names = entries(asked, graph.space, has_features=features is not None)
+            fitting = ModelFitting(
+                rehearsal=rehearsal,
+                features=features,
+                config=given,
+                names=names if name == AUTO else (name,),
+                further=0,
+                seeds=train_seed,
+                device=choose_device(config.device),
+                costs=costs,
+                say=say,
+                on_start=on_start,
+                on_epoch=on_epoch,
+            )
+            return ModelSelection(rehearsal, fitting, names)
+
+        features = informative_features(graph)[0]
+        degree_term: Choice = "yes" if config.degree_calibration == "yes" else "no"
+        train_seed = np.random.SeedSequence(config.seed).spawn(2)[0]
+        result: dict[str, ProtocolResult] = {}
+        for name in names:
+            contest = contest_of(name)
+            contender = choose(contest).winner if name == AUTO else contest.contend(name, trial.split)
+            contender, _ = contest.with_degrees(contender, degree_term)
+            scorer, of_test = contender.scorer, contender.parts["test"]
+            if trial.protocol.is_refitted and (again := _refitted(contender, contest, trial.final_split)) is not None:
+                scorer = again
+                of_test = rehearsal.held_out(scorer, trial.split, ("test",))["test"]
+            result[name] = ProtocolResult(
+                chosen=contender.fitted.label if isinstance(contender.fitted, MeanModel) else contender.name,
+                validation=trial.figures(contender.scorer, "validation"),
+                test=trial.figures(scorer, "test"),
+                validation_average_precision=contender.validation_ap,
+                base_rate_average_precision=average_precision(of_test),
+                training_seconds=costs.seconds("training"),
+                num_parameters=0 if contender.fitted is None else contender.fitted.num_parameters,
+            )
+    return result
+
+
+def baselines_for(graph: Graph) -> tuple[str, ...]:
+    """All baselines that the graph has the data for."""
+    has_features = informative_features(graph)[0] is not None
+    return tuple(name for name in BASELINES if has_features or name != "feature-cosine")
+
+
+def _refitted(contender: ModelCandidate, contest: ModelSelection, split: Split) -> Scorer | None:
+    """The scorer of a contender that was fitted again, or counts again, on more train edges; None where it cannot be.
+
+    Nothing is chosen anew: a stack keeps its options, a structural-gae its share and its table, a mean its lines.
+    """
+    fitting, fitted = contest.fitting, contender.fitted
+    if contender.degree_term is not None and contender.degree_term.is_used:
+        return None
+    if isinstance(fitted, MeanModel):
+        again = [_refitted(member, contest, split) for member in fitted.members]
+        if not any(again):
+            return None
+        scorers = tuple(new or old.scorer for new, old in zip(again, fitted.members, strict=True))
+        return replace(fitted.scorer, members=scorers)
+    if contender.name in BASELINES:
+        return baseline_scorer(contender.name, split, fitting.features)
+    seeds = np.random.SeedSequence(fitting.seeds.entropy, spawn_key=(*fitting.seeds.spawn_key, 1))
+    with fitting.costs.stage("training"):
+        if isinstance(fitted, StackedModel):
+            threads = fitting.config.threads or 1
+            return fit_stack(
+                split, fitting.features, seeds=seeds, threads=threads, offset=fitted.offset, say=fitting.say
+            ).scorer
+        if isinstance(fitted, StructuralModel):
+            chosen = fitted.scorer
+            return fit_structural(
+                split,
+                fitting.features,
+                chosen.table,
+                table_odds=fitted.effective_odds,
+                seeds=seeds,
+                chosen=chosen,
+                say=fitting.say,
+            )[0]
+    return None
+
+
+def _rehearsal(graph: Graph, trial: ProtocolSplit, config: FitConfig) -> EvaluationSetup:
+    split = trial.split
+    sample_seed = np.random.SeedSequence(config.seed).spawn(2)[1]
+    non_edges, _ = judging_non_edges(split, config, np.random.default_rng(sample_seed))
+    known = np.concatenate([split.train, split.validation])
+    classes = DegreeClasses.of(split.train, graph.space, excluded=known, fifths_of=split.validation)
+    return EvaluationSetup(split, non_edges, classes, None, False, config.threads)

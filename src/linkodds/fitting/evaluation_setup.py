@@ -1,0 +1,179 @@
+"""Rehearsal: the split, and the non-edges that every contender is measured against, drawn once a fit.
+
+Test edges are hidden as missing links are; what is not train, validation or calibration edge is a candidate.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from linkodds.config import ON_HIDDEN_EDGES, FitConfig
+from linkodds.errors import OptionError
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split, split_edges
+from linkodds.graph.time_split import split_by_time
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.non_edge_scores import TallyRunner, score_non_edges
+from linkodds.metrics.non_edges import DegreeClasses, NonEdges, draw_non_edges
+from linkodds.metrics.strata import Strata, draw_strata
+from linkodds.pairs import Pairs
+from linkodds.probability.cross_fitting import choose_folds
+from linkodds.probability.decision import Decision
+from linkodds.scorers.scoring import Scorer
+from linkodds.search.pair_search import MAX_LINKS, find_pairs
+
+SAMPLE_SHARE = 20
+SEARCHED = 20
+"""Times --max-pairs: up to so many pairs are searched once for the best by the final logits, to be a stratum."""
+TOP_FACTOR = 10
+"""So many of them for each test edge, at most a quarter of what is scored."""
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationSetup:
+    """Edges and non-edges of a fit.
+
+    Args:
+        split: its train edges are the message graph, its validation edges judge; with folds, those of the first.
+        non_edges: all of them, a sample, or strata.
+        classes: degree classes of the message graph.
+        strata: that the non-edges come from; None where they are enumerated or sampled.
+        is_searched: whether strata may have the best by a scorer added.
+        threads: for scoring; None: all that there are.
+        runner: scores non-edges in another way than on threads of this process; None on these.
+    """
+
+    split: Split
+    non_edges: NonEdges
+    classes: DegreeClasses
+    strata: Strata | None
+    is_searched: bool
+    threads: int | None
+    runner: TallyRunner | None = None
+
+    @staticmethod
+    def of(
+        graph: Graph,
+        config: FitConfig,
+        split_seed: np.random.SeedSequence,
+        sample_seed: np.random.SeedSequence,
+        *,
+        single: bool = False,
+        split: Split | None = None,
+    ) -> "EvaluationSetup":
+        """Split a graph, by time where its edges have times, and draw the non-edges as the config says.
+
+        Args:
+            graph: what is learnt.
+            config: options of the fit.
+            split_seed: of the split.
+            sample_seed: of the non-edges.
+            single: whether the model is one that has no folds whatever its name.
+            split: of this graph, where it was made elsewhere; None: made here.
+        Raises:
+            OptionError: folds of a model that has none.
+        """
+        if split is None and graph.times is not None:
+            split = split_by_time(graph, fractions=config.split)
+        elif split is None:
+            split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
+        is_single = single or config.model in ON_HIDDEN_EDGES
+        if is_single and (config.folds or 1) > 1:
+            raise OptionError(
+                f"--folds averages models, and a mean of {config.model} models is not saved yet; leave --folds out."
+            )
+        split = split.dealt(1 if is_single else choose_folds(config.folds, split))
+        non_edges, strata = judging_non_edges(split, config, np.random.default_rng(sample_seed))
+        seen = np.concatenate([split.validation, split.calibration])
+        classes = DegreeClasses.of(
+            split.train,
+            graph.space,
+            excluded=np.concatenate([split.train, split.validation, split.calibration]),
+            fifths_of=seen if len(seen) else split.test,
+        )
+        is_searched = graph.space.num_pairs <= SEARCHED * config.max_pairs
+        return EvaluationSetup(split, non_edges, classes, strata, is_searched, config.threads)
+
+    @property
+    def prevalence(self) -> float:
+        """Share of test edges among the candidates."""
+        num_test = len(self.split.test)
+        return num_test / (num_test + self.non_edges.num_non_edges)
+
+    def held_out(self, scorer: Scorer, split: Split, names: Iterable[str]) -> dict[str, HeldOut]:
+        """Parts of a split against all non-edges, in one pass over them.
+
+        Args:
+            scorer: logits of pairs.
+            split: the rehearsal's own, or one of its rotations.
+            names: validation, calibration, test.
+        """
+        parts: dict[str, Pairs] = {part: getattr(split, part) for part in names if len(getattr(split, part))}
+        logits = {part: as_in_blocks(scorer, pairs) for part, pairs in parts.items()}
+        scores = score_non_edges(
+            scorer,
+            self.non_edges,
+            anchors=np.concatenate(list(logits.values())),
+            classes=self.classes,
+            threads=self.threads,
+            runner=self.runner,
+        )
+        return {
+            part: HeldOut(
+                logits[part],
+                scores,
+                self.classes.of_pairs(pairs),
+                self.classes.ranges,
+                split.message_graph_hash(),
+                confidences=split.confidences(pairs),
+            )
+            for part, pairs in parts.items()
+        }
+
+    def test(self, scorer: Scorer, decisions: Sequence[Decision]) -> HeldOut:
+        """The test edges, with exact counts at the thresholds of decisions."""
+        edges = self.split.test
+        thresholds = [each.threshold_logit for each in decisions if each.threshold_logit is not None]
+        return HeldOut.from_scorer(
+            scorer,
+            edges,
+            self._non_edges_of(scorer, len(edges)),
+            classes=self.classes,
+            thresholds=np.array(thresholds),
+            message_graph_hash=self.split.message_graph_hash(),
+            threads=self.threads,
+            runner=self.runner,
+        )
+
+    def _non_edges_of(self, scorer: Scorer, num_edges: int) -> NonEdges:
+        """Those that everybody is measured on; of strata also the best by this scorer, where a search can be afforded."""
+        count = self.non_edges.num_scored
+        if self.strata is None or not self.is_searched:
+            return self.non_edges
+        top = max(min(TOP_FACTOR * num_edges, count // 4, MAX_LINKS), 1)
+        return self.strata.with_top(find_pairs(scorer, self.non_edges.known, top=top).pairs)
+
+
+def judging_non_edges(split: Split, config: FitConfig, rng: np.random.Generator) -> tuple[NonEdges, Strata | None]:
+    """The non-edges that held-out edges of a split are measured against, and how they are dealt out, if they are.
+
+    Args:
+        split: of the graph.
+        config: `design` and `max_pairs` say which.
+        rng: source of the draws.
+    """
+    recorded = split.recorded()
+    within = split.space.num_pairs <= config.max_pairs
+    design = ("enumerated" if within else "stratified") if config.design == "auto" else config.design
+    count = max(min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent), 1)
+    if design == "stratified":
+        strata = draw_strata(recorded, split.train, count, rng)
+        return strata.non_edges, strata
+    return (NonEdges(recorded) if design == "enumerated" else draw_non_edges(recorded, count, rng)), None
+
+
+def as_in_blocks(scorer: Scorer, pairs: Pairs) -> NDArray[np.float64]:
+    """Logits of pairs, rounded to float32 as blocks hold them, as float64. Shape (pairs,)."""
+    return scorer.logits(pairs).astype(np.float32).astype(np.float64)

@@ -1,0 +1,370 @@
+"""Fit: the stages of one fit in order, from a graph in memory to a run in memory."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+
+from linkodds.config import BASELINES, OWN, FitConfig
+from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, diagnose_values, scores_rng
+from linkodds.doctor.model_rules import NUM_PAIRS
+from linkodds.evaluation.evaluation import BaselineResult, Evaluation
+from linkodds.evaluation.measure import evaluate
+from linkodds.findings import Finding
+from linkodds.fitting.auto import LADDER, Outcome, choose, seconds_for_folds
+from linkodds.fitting.averaging import MeanModel
+from linkodds.fitting.evaluation_setup import EvaluationSetup, as_in_blocks
+from linkodds.fitting.fitted_model import Trainer
+from linkodds.fitting.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
+from linkodds.fitting.model_fitting import ModelFitting
+from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
+from linkodds.fitting.run_config import settings_of_fit, settings_of_winner
+from linkodds.fitting.temporal_evaluation import about_time
+from linkodds.fitting.tuning import TuningResult, tune
+from linkodds.graph.features import Features
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import average_precision, roc_auc
+from linkodds.metrics.non_edges import draw_non_edges
+from linkodds.metrics.ranks import reciprocal_ranks
+from linkodds.models.autoencoders.custom_encoder import CustomEncoder
+from linkodds.models.autoencoders.custom_scorer import CustomScorer, as_given, judged_values
+from linkodds.models.structural.structural_gae import StructuralModel
+from linkodds.models.training.checkpoint import Checkpoints
+from linkodds.models.training.history import Epoch, history_columns
+from linkodds.models.training.timings import Costs
+from linkodds.models.training.training import TrainedModel
+from linkodds.probability.calibration import Calibrator, fit_calibrator
+from linkodds.probability.decision import STANDARD_RULES, Decision, decide, parse_rule
+from linkodds.probability.selection import audit_entries, audit_rng
+from linkodds.reading.edge_weights import about_weights, tried_by_auto
+from linkodds.reading.relations import PROPAGATING, about_kinds
+from linkodds.runs.inductive import INDUCTIVE
+from linkodds.runs.record import Run
+from linkodds.scorers.baselines import kept_features
+from linkodds.scorers.function_scoring import FunctionScorer
+from linkodds.scorers.pair_scoring import embeddings_of
+from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
+
+Say = Callable[[str], None]
+OnStart = Callable[[str, int, Sequence[Epoch]], None]
+
+SAVED_NON_EDGES = 100_000
+DECOUPLED = "encoder.weights"
+"""Weights that only a decoupled model has; its hops are not kept, so it embeds no new nodes."""
+_DESIGNS = {"enumerated": "all enumerated", "sampled": "sampled", "stratified": "from strata"}
+
+
+@dataclass(frozen=True, eq=False)
+class CalibratedModel:
+    """What came of a contender: as it is used, its calibration samples and calibrator, decisions, and the scored test edges."""
+
+    contender: ModelCandidate
+    calibration: tuple[HeldOut, ...]
+    calibrator: Calibrator
+    decisions: Sequence[Decision]
+    test: HeldOut
+    findings: Sequence[Finding]
+
+
+class Fit:
+    """The stages of one fit, in order; `run` tells the story.
+
+    Args:
+        graph: what to learn.
+        config: all options of the fit.
+        reading: where the graph came from and how it was read, for config.yaml.
+        device: where to train.
+        costs: gets what each stage takes.
+        say: called with one line a stage.
+        on_start: called as each training starts; see `ModelFitting`.
+        on_epoch: called after every epoch.
+        own: the user's model that the config's name stands for.
+        split: of the graph, where it was made elsewhere.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        config: FitConfig,
+        reading: dict[str, Any],
+        device: torch.device,
+        costs: Costs,
+        say: Say,
+        on_start: OnStart | None,
+        on_epoch: Callable[[Epoch], None] | None,
+        own: CustomEncoder | CustomScorer | None = None,
+        split: Split | None = None,
+    ) -> None:
+        self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
+        self.say, self.on_start, self.on_epoch, self.own = say, on_start, on_epoch, own
+        self.checkpoints: Checkpoints | None = None
+        self.trainer: Trainer | None = None
+        self.features, self.findings = informative_features(graph)
+        split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
+        self.split_seed = split_seed
+        self.rehearsal = EvaluationSetup.of(
+            graph, config, split_seed, sample_seed, single=self.is_single(), split=split
+        )
+        self.split = self.rehearsal.split
+        self.tuned: TuningResult | None = None
+
+    def run(self) -> Run:
+        self.announce()
+        contest = self.contest()
+        if self.config.tune:
+            self.tuned = tune(contest)
+            contest, winner = self.tuned.contest, self.tuned.winner
+            found = contest.contenders({winner.name: winner})
+            outcome = Outcome(found, winner, (self.tuned.finding, *winner.findings))
+        elif self.config.model == "auto":
+            outcome = choose(contest)
+        else:
+            found = contest.contenders()
+            outcome = Outcome(found, found[self.config.model], tuple(found[self.config.model].findings))
+        contenders = outcome.contenders
+        measured = self.measured(contest, outcome.winner, outcome.findings)
+        winner, fitted = measured.contender, measured.contender.fitted
+        baselines = {
+            name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
+            for name, each in (
+                (name, mean_baseline(contest, contenders[name])) for name in BASELINES if name in contenders
+            )
+        }
+        with self.costs.stage("evaluation"):
+            ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
+            evaluated = self.evaluated(measured, ranks, baselines)
+        history = history_columns(fitted.history if fitted else ())
+        stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
+        about_future: list[Finding] = []
+        if self.split.weights is not None:
+            about_future.append(about_weights(self.split.weights, winner.name))
+        if self.split.others is not None:
+            about_future.append(about_kinds(self.split.others))
+        if self.split.times is not None:
+            rng = np.random.default_rng(self.split_seed)
+            section, found_of_time = about_time(
+                self.graph, contest, contenders, measured.test, stored.threshold_logit, rng
+            )
+            evaluated = replace(evaluated, time=section)
+            about_future += found_of_time
+        evaluation = evaluated.to_json()
+        embeddings = embeddings_of(fitted.scorer) if isinstance(fitted, TrainedModel) else None
+        if isinstance(fitted, StructuralModel):
+            embeddings = embeddings_of(fitted.scorer.table)
+        rng = scores_rng(self.config.seed)
+        judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings and embeddings[0])
+        seen = diagnose_run(
+            evaluation=evaluation, history=history, split=self.split, decision=stored.rule, scores=judged
+        )
+        evaluation["findings"] = [
+            each.to_json()
+            for each in conclude(
+                [*seen, *about_future, *_decision_findings(stored, measured.calibrator), *measured.findings]
+            )
+        ]
+        return Run(
+            config=self.settings(winner) | contest.fitting.budget_spent,
+            model=winner.name,
+            ids=self.graph.ids,
+            split=self.split,
+            scorer=winner.scorer,
+            weights=winner.weights,
+            calibrator=measured.calibrator,
+            decision=stored,
+            evaluation=evaluation,
+            history=history,
+            feature_cosines=kept_features(self.graph.features),
+            test=measured.test,
+            calibration=measured.calibration,
+            predictions=self.predictions(winner.scorer, measured.calibrator),
+            cost=self.costs.stages,
+            features=self.features if is_inductive(winner) else None,
+            trials=None if self.tuned is None else self.tuned.trials,
+        )
+
+    def announce(self) -> None:
+        graph = self.graph
+        self.say(
+            f"{graph.num_nodes:,} nodes, {graph.num_edges:,} edges, {graph.space.num_pairs:,} pairs: "
+            f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
+            f"{self.rehearsal.non_edges.num_scored:,} non-edges {_DESIGNS[self.rehearsal.non_edges.design]}."
+        )
+        if self.split.times is not None:
+            self.say(self.split.times.sentence())
+
+    def contest(self, name: str | None = None) -> ModelSelection:
+        """One model, or what auto tries, and baselines on the split.
+
+        Args:
+            name: of a model or auto; None: the config's.
+        """
+        name = name or self.config.model
+        asked = tried_by_auto(LADDER, self.split.weights) if name == "auto" else (name,)
+        if self.split.others is not None and name == "auto":
+            asked = tuple(each for each in asked if each in PROPAGATING)
+        names = entries(asked, self.split.space, has_features=self.features is not None)
+        fitting = ModelFitting(
+            rehearsal=self.rehearsal,
+            features=self.features,
+            config=self.config.model_copy(update={"model": name}),
+            names=names,
+            further=self.split.folds - 1,
+            seeds=self.train_seed,
+            device=self.device,
+            costs=self.costs,
+            say=self.say,
+            on_start=self.on_start,
+            on_epoch=self.on_epoch,
+            checkpoints=self.checkpoints,
+            trainer=self.trainer,
+            own=self.own,
+            ids=self.graph.ids,
+        )
+        return ModelSelection(self.rehearsal, fitting, names)
+
+    def measured(self, contest: ModelSelection, winner: ModelCandidate, findings: Sequence[Finding]) -> CalibratedModel:
+        """A contender of the first fold, made into what is used, calibrated, decided with and scored on test."""
+        winner, folds = mean_of_folds(contest, winner, seconds_for_folds(contest))
+        of_folds = about_folds(winner, folds)
+        choice = self.config.degree_calibration
+        if isinstance(self.own, CustomScorer) and choice == "auto":
+            choice = "no"  # it is their ranking that is judged, not what we could make of it
+        winner, about_degrees = contest.with_degrees(winner, choice)
+        calibration = calibration_samples(contest, winner, folds)
+        self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
+        num_test = len(self.split.test)
+        with self.costs.stage("calibration"):
+            calibrator = fit_calibrator(
+                calibration[:1],
+                prevalence=self.rehearsal.prevalence,
+                odds_trained_at=winner.odds,
+                choice=self.config.calibrator,
+            )
+            rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
+            decisions = [decide(rule, calibration, calibrator, num_test_edges=num_test) for rule in rules.values()]
+        self.say(f"measuring on {num_test:,} test edges")
+        with self.costs.stage("evaluation"):
+            test = self.rehearsal.test(winner.scorer, decisions)
+        said = [*self.graph.findings, *self.findings, *findings, *of_folds, *about_degrees, *self.of_own(winner)]
+        return CalibratedModel(winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.findings])
+
+    def evaluated(
+        self, measured: CalibratedModel, ranks: NDArray[np.float64] | None, baselines: Mapping[str, BaselineResult]
+    ) -> Evaluation:
+        winner, fitted = measured.contender, measured.contender.fitted
+        return evaluate(
+            measured.test,
+            measured.calibrator,
+            measured.decisions,
+            reciprocal_ranks=ranks,
+            split=self.split,
+            model={
+                "name": self.name_of(winner),
+                "num_parameters": 0 if fitted is None else fitted.num_parameters,
+                "epochs": 0 if fitted is None else len(fitted.history),
+                "folds": self.split.folds,
+                **({"members": [each.name for each in fitted.members]} if isinstance(fitted, MeanModel) else {}),
+                "degree_term": winner.degree_term and winner.degree_term.to_json(),
+            },
+            baselines=baselines,
+            findings=measured.findings,
+            audit=audit_entries(measured.test, audit_rng(self.config.seed)),
+            rng=np.random.default_rng(self.saved_seed),
+        )
+
+    def is_single(self) -> bool:
+        """Whether it is a user's model that is made once: its scorer, or one whose decoder no file could hold twice."""
+        if not isinstance(self.own, CustomEncoder):
+            return self.own is not None
+        return self.own.decodes(self.graph.num_nodes, None if self.features is None else self.features.matrix.shape[1])
+
+    def name_of(self, winner: ModelCandidate) -> str:
+        """As people call it."""
+        return winner.name if self.own is None or winner.name not in OWN else str(self.own.name)
+
+    def of_own(self, winner: ModelCandidate) -> list[Finding]:
+        """What is assumed of a user's scorer, and what the doctor says of its own values."""
+        base = winner.scorer.base if isinstance(winner.scorer, DegreeAwareScorer) else winner.scorer
+        if not isinstance(self.own, CustomScorer) or not isinstance(base, FunctionScorer):
+            return []
+        labels, values, weights = judged_values(base, self.split, NUM_PAIRS, scores_rng(self.config.seed))
+        found = diagnose_values(labels, values, base.values, weights)
+        return [*self.own.findings(base, self.split), *as_given(base.name, found)]
+
+    def predictions(self, scorer: Scorer, calibrator: Calibrator) -> pl.DataFrame:
+        """Test edges, and all non-edges where they are few, else a uniform sample weighted up to their number."""
+        recorded = self.split.recorded()
+        count = min(SAVED_NON_EDGES, recorded.num_absent)
+        sample = draw_non_edges(recorded, count, np.random.default_rng(self.saved_seed)).sample
+        assert sample is not None
+        pairs = np.concatenate([self.split.test, sample])
+        logits = as_in_blocks(scorer, pairs)
+        num_edges = len(self.split.test)
+        return pl.DataFrame(
+            {
+                "source": pl.Series(self.graph.ids[pairs[:, 0]].tolist(), dtype=pl.String),
+                "target": pl.Series(self.graph.ids[pairs[:, 1]].tolist(), dtype=pl.String),
+                "label": np.repeat(np.array([1, 0], dtype=np.int8), [num_edges, count]),
+                "logit": logits,
+                "probability": calibrator.probability(logits),
+                "weight": np.repeat([1.0, recorded.num_absent / count], [num_edges, count]),
+            }
+        )
+
+    def settings(self, winner: ModelCandidate | None) -> dict[str, Any]:
+        """What config.yaml holds, before and after there is a winner."""
+        facts = settings_of_fit(self.config, self.reading, self.graph, self.features, self.split, self.device)
+        if winner is None:
+            return facts
+        if self.own is not None:
+            num_features = None if self.features is None else self.features.matrix.shape[1]
+            facts |= {"own": {"name": self.own.name, "num_features": num_features}}
+        return facts | settings_of_winner(self.config, winner, self.split, self.device, self.tuned)
+
+
+def is_inductive(contender: ModelCandidate) -> bool:
+    """Whether a model knows a node by its features alone, so that they are kept for new nodes."""
+    fitted = contender.fitted
+    if isinstance(fitted, MeanModel):
+        return all(is_inductive(each) for each in fitted.members)
+    if isinstance(fitted, TrainedModel) and (not fitted.uses_features or DECOUPLED in fitted.weights):
+        return False
+    return contender.name in INDUCTIVE
+
+
+def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:
+    """The features, or none where they are the same for every node: then a learned table tells the nodes apart."""
+    if graph.features is None or (found := constant_features(graph.features.matrix)) is None:
+        return graph.features, []
+    if found.severity != "error":  # reading has told of single columns, unless it left them as they are
+        return graph.features, [found] if graph.features.scaling != "standard" else []
+    message = f"{found.message} They were left out, and the model learnt a table with a row for each node."
+    return None, [replace(found, severity="warning", message=message)]
+
+
+def _decision_findings(decision: Decision, calibrator: Calibrator) -> list[Finding]:
+    found = []
+    if calibrator.reason:
+        found.append(
+            Finding(
+                "calibration",
+                "info",
+                f"{calibrator.method.replace('_', '-')} calibration: {calibrator.reason}.",
+                "Give calibration more edges (--split), more --folds, or name another --calibrator.",
+            )
+        )
+    if decision.threshold_logit is None:
+        found.append(Finding("decision", "warning", decision.reason or "", "Choose another rule with --decision."))
+    elif decision.caution:
+        found.append(
+            Finding(
+                "decision", "warning", f"{decision.rule} {decision.caution}", "Choose a rule that names its precision."
+            )
+        )
+    return found

@@ -1,0 +1,99 @@
+"""Fitted model: what all stages after it need of one, and what a way to train one is."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from linkodds.config import FitConfig
+from linkodds.findings import Finding
+from linkodds.graph.features import Features
+from linkodds.graph.split import Split
+from linkodds.models.training.checkpoint import Checkpoint, TrainingState
+from linkodds.models.training.history import Epoch
+from linkodds.models.training.training import TrainedModel
+from linkodds.scorers.scoring import Scorer
+
+
+class FittedModel(Protocol):
+    """What later stages need of any fitted model."""
+
+    @property
+    def name(self) -> str:
+        """As `--model` calls it."""
+        ...
+
+    @property
+    def scorer(self) -> Scorer:
+        """Logits of pairs."""
+        ...
+
+    @property
+    def effective_odds(self) -> float:
+        """Edges / non-edges that the logits are the log odds for."""
+        ...
+
+    @property
+    def weights(self) -> Mapping[str, NDArray[Any]]:
+        """What is saved to have the scorer again."""
+        ...
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """One entry an epoch; none where there are no epochs."""
+        ...
+
+    @property
+    def best_epoch(self) -> int:
+        """The kept one; 0 where there are none."""
+        ...
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What fitting had to say."""
+        ...
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of fitted values."""
+        ...
+
+    @property
+    def objective(self) -> str:
+        """What was minimised."""
+        ...
+
+
+class TrialPruned(Exception):
+    """Raised by `on_start` or `on_epoch` to end a training that is not worth going on.
+
+    Args:
+        epochs: that it had.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(epochs)
+        self.epochs = epochs
+
+
+class Trainer(Protocol):
+    """Trains an autoencoder in another way than in memory."""
+
+    def __call__(
+        self,
+        name: str,
+        split: Split,
+        features: Features | None,
+        config: FitConfig,
+        *,
+        seeds: np.random.SeedSequence,
+        device: torch.device,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+        checkpoint: Checkpoint | None = None,
+        resumed: TrainingState | None = None,
+    ) -> TrainedModel:
+        """See `train`."""
+        ...

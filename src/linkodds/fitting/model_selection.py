@@ -1,0 +1,198 @@
+"""Contest: models and baselines on one split, measured alike."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from linkodds.config import BASELINES, COSTLY, OWN_SCORER
+from linkodds.findings import Finding
+from linkodds.fitting.evaluation_setup import EvaluationSetup
+from linkodds.fitting.fitted_model import FittedModel
+from linkodds.fitting.model_fitting import ModelFitting
+from linkodds.graph.split import Split
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import average_precision
+from linkodds.metrics.non_edges import degrees_of
+from linkodds.models.autoencoders.custom_scorer import CustomScorer
+from linkodds.models.training.training import ALL_PAIRS_LIMIT
+from linkodds.pairs import PairSpace
+from linkodds.probability.degree_term import Choice, DegreeTerm, choose_degree_term
+from linkodds.scorers.baselines import CosineScorer, baseline_scorer
+from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
+
+HELD_OUT = ("validation", "calibration", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class ModelCandidate:
+    """One model or baseline, scored on one split.
+
+    Args:
+        name: of the model or baseline.
+        scorer: logits of pairs.
+        fitted: the model; None for a baseline.
+        parts: validation, calibration and test edges, each against all non-edges; of a mean of models no calibration
+            edges, since all but one of them were trained on each.
+        degree_term: what was decided about it; None where that was not asked yet. In use, it is part of the scorer.
+    """
+
+    name: str
+    scorer: Scorer
+    fitted: FittedModel | None
+    parts: dict[str, HeldOut]
+    degree_term: DegreeTerm | None = None
+
+    @property
+    def validation_ap(self) -> float:
+        """Average precision of the validation edges against all non-edges."""
+        return average_precision(self.parts["validation"])
+
+    @property
+    def odds(self) -> float | None:
+        """Edges / non-edges that the logits are the log odds for; None where they are counts and not log odds."""
+        if self.degree_term is not None and self.degree_term.is_used:
+            return self.degree_term.odds
+        return None if self.fitted is None else self.fitted.effective_odds
+
+    @property
+    def weights(self) -> Mapping[str, NDArray[Any]]:
+        """What is saved to have the scorer again; nothing where the split is enough."""
+        if self.fitted is not None:
+            return self.fitted.weights
+        scorer = self.scorer.base if isinstance(self.scorer, DegreeAwareScorer) else self.scorer
+        return scorer.to_arrays() if isinstance(scorer, CosineScorer) else {}
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What training had to say."""
+        return [] if self.fitted is None else list(self.fitted.findings)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelSelection:
+    """What all contenders share.
+
+    Args:
+        rehearsal: edges and non-edges that all are measured on.
+        fitting: makes a model of a name.
+        names: models that take part, and then baselines; see `entries`.
+    """
+
+    rehearsal: EvaluationSetup
+    fitting: ModelFitting
+    names: tuple[str, ...]
+
+    def contenders(self, known: Mapping[str, ModelCandidate] | None = None) -> dict[str, ModelCandidate]:
+        """Every contender by name, on the first fold.
+
+        Args:
+            known: those that need not be fitted and scored again.
+        """
+        first, known = self.rehearsal.split.rotations()[0], known or {}
+        return {name: known[name] if name in known else self.contend(name, first) for name in self.names}
+
+    def contend(
+        self, name: str, split: Split, fold: int = 0, like: FittedModel | None = None, seconds: float | None = None
+    ) -> ModelCandidate:
+        """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
+
+        Args:
+            name: a model or a baseline.
+            split: one of the rotations of the rehearsal's split.
+            fold: number of the rotation.
+            like: see `ModelFitting.fitted`.
+            seconds: see `ModelFitting.fitted`.
+        """
+        fitting = self.fitting
+        fitted = fitting.fitted(name, split, fold, like, seconds)
+        scorer = self._unfitted(name, split) if fitted is None else fitted.scorer
+        with fitting.costs.stage("evaluation" if fitted else "baselines"):
+            contender = ModelCandidate(name, scorer, fitted, self.rehearsal.held_out(scorer, split, HELD_OUT))
+        epochs = f", epoch {fitted.best_epoch} of {len(fitted.history)} kept" if fitted and fitted.history else ""
+        fitting.say(f"{name}: validation average precision {contender.validation_ap:.4g}{epochs}")
+        return contender
+
+    def _unfitted(self, name: str, split: Split) -> Scorer:
+        """A count, or what a user has made."""
+        own = self.fitting.own
+        if name == OWN_SCORER and isinstance(own, CustomScorer):
+            return own.scorer(self.fitting.ids, split, self.fitting.features)
+        return baseline_scorer(name, split, self.fitting.features)
+
+    def with_degrees(self, winner: ModelCandidate, choice: Choice) -> tuple[ModelCandidate, list[Finding]]:
+        """The winner with a degree term in its scorer where its validation edges ask for one, and what that changes.
+
+        Args:
+            winner: without a term.
+            choice: auto, yes or no.
+        """
+        after = self.with_degree_term(winner, self.rehearsal.split, choice)
+        term = after.degree_term
+        if term is None or (not term.is_used and term.gain is None):  # not asked for, or nothing to judge it by
+            return after, []
+        message = (
+            f"degrees beside the logit: {f'the {term.kind}' if term.is_used else 'no'} term is used: {term.reason}."
+        )
+        if term.is_used:
+            before, now = winner.validation_ap, after.validation_ap
+            message += f" Validation average precision was {before:.4g} without it, and is {now:.4g} with it."
+        self.fitting.say(message)
+        remedy = "--degree-calibration yes or no has it one way, whatever the validation edges say."
+        return after, [Finding("calibration", "info", message, remedy, term.gain)]
+
+    def with_degree_term(self, contender: ModelCandidate, split: Split, choice: Choice) -> ModelCandidate:
+        """A contender with what is decided about its degree term, in use or not.
+
+        Args:
+            contender: without a term.
+            split: that it was fitted on.
+            choice: auto, yes or no.
+        """
+        term = self._degree_term(contender, split, choice)
+        if not term.is_used:
+            return replace(contender, degree_term=term)
+        with self.fitting.costs.stage("calibration"):
+            scorer = term.applied(contender.scorer, degrees_of(split.train, split.space))
+            parts = self.rehearsal.held_out(scorer, split, contender.parts)
+        return replace(contender, scorer=scorer, parts=parts, degree_term=term)
+
+    def _degree_term(self, contender: ModelCandidate, split: Split, choice: Choice) -> DegreeTerm:
+        with self.fitting.costs.stage("calibration"):
+            return choose_degree_term(
+                choice,
+                contender.parts["validation"],
+                split.validation,
+                contender.scorer,
+                self.rehearsal.non_edges,
+                degrees_of(split.train, split.space),
+                prevalence=self.rehearsal.prevalence,
+                threads=self.rehearsal.threads,
+            )
+
+    def ap_with_degrees(self, contender: ModelCandidate) -> float:
+        """Validation average precision with the degree term that it would get, if any.
+
+        The term would be fitted on these very edges, so what it adds is taken from its cross-validation.
+        """
+        ap = contender.validation_ap
+        term = self._degree_term(contender, self.rehearsal.split.rotations()[0], self.fitting.config.degree_calibration)
+        return ap * (1 + term.precision_gain) if term.is_used and term.precision_gain is not None else ap
+
+
+def entries(asked: Iterable[str], space: PairSpace, *, has_features: bool) -> tuple[str, ...]:
+    """Who takes part: those asked for, and all baselines that a graph of this size can afford.
+
+    Args:
+        asked: models and baselines.
+        space: of the graph.
+        has_features: whether there are features to compare.
+    Example:
+        >>> entries(["l3"], PairSpace(100_000), has_features=False)
+        ('l3', 'degree', 'common-neighbors', 'adamic-adar', 'resource-allocation')
+    """
+    asked = tuple(asked)
+    is_small = space.num_pairs <= ALL_PAIRS_LIMIT
+    floors = [name for name in BASELINES if is_small or name not in COSTLY]
+    return (*asked, *(each for each in floors if each not in asked and (has_features or each != "feature-cosine")))

@@ -1,0 +1,306 @@
+"""Pipeline: read, split, hold the contest, calibrate, decide, evaluate, save."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from linkodds.config import BASELINES, OWN, OWN_ENCODER, OWN_SCORER, FitConfig
+from linkodds.errors import InvertedRanking, OptionError
+from linkodds.evaluation.evaluation import Evaluation
+from linkodds.findings import Finding
+from linkodds.fitting.auto import choose
+from linkodds.fitting.fit import Fit, OnStart, Say
+from linkodds.fitting.fitted_model import Trainer
+from linkodds.fitting.model_selection import ModelCandidate, ModelSelection
+from linkodds.fitting.resuming import InterruptedFit, find_interrupted
+from linkodds.fitting.tuning import refuse_without_options
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import Split
+from linkodds.metrics.non_edge_scores import TallyRunner
+from linkodds.models.autoencoders.custom_encoder import CustomEncoder
+from linkodds.models.autoencoders.custom_scorer import CustomScorer
+from linkodds.models.training.checkpoint import Checkpoints, checkpoint_interval
+from linkodds.models.training.history import Epoch, history_columns, history_csv
+from linkodds.models.training.timings import Costs
+from linkodds.models.training.training import choose_device
+from linkodds.probability.decision import parse_rule
+from linkodds.reading.database_urls import Database
+from linkodds.reading.edge_weights import refuse_what_ignores
+from linkodds.reading.relations import refuse_what_ignores_kinds
+from linkodds.report import write_report
+from linkodds.runs.record import Run, at_path, write_inputs, write_results
+from linkodds.runs.run_directory import PartialRun
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How to read the edge list; see `Graph.from_edges`."""
+
+    nodes: Path | None = None
+    source: str | None = None
+    target: str | None = None
+    header: bool | None = None
+    delimiter: str | None = None
+    directed: bool = False
+    bipartite: bool | None = None
+    features: Path | None = None
+    query: str | None = None
+    time: str | None = None
+    weight: str | None = None
+    weight_as: str | None = None
+    relation: str | None = None
+    predict_kind: str | None = None
+
+
+def fit_run(
+    edges: Path | Database,
+    out: Path,
+    config: FitConfig,
+    *,
+    reading: ReadingOptions = ReadingOptions(),
+    force: bool = False,
+    resume: bool = False,
+    progress: Say | None = None,
+    on_start: OnStart | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Run:
+    """The main job: an edge list in, a run directory out.
+
+    While it trains, RUN.partial holds checkpoints. Ctrl-C (KeyboardInterrupt, which `on_epoch` may raise too) and
+    failures leave it with the last complete epoch; bad input leaves nothing. A fit that was resumed ends in the same bytes
+    as one that was not interrupted, but for cost.json and the seconds of history.csv, which are measured: cost.json
+    counts the process that came to the end.
+
+    Args:
+        edges: any file or database that `Graph.from_edges` reads.
+        out: RUN; written as RUN.partial and renamed when complete.
+        config: all options of the fit.
+        reading: how to read the file.
+        force: replace an existing run.
+        resume: go on with what an interrupted fit left in RUN.partial; from the beginning where it left nothing.
+        progress: called with one line a stage.
+        on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
+        on_epoch: called after every epoch.
+    Raises:
+        RunExists: RUN is there and `force` is False.
+        OptionError: the interrupted fit had other options.
+        DataError: it was of another graph, or this one cannot be used.
+        BrokenRun: a checkpoint is damaged, or of another version of linkodds or torch.
+    """
+    left = find_interrupted(out) if resume else None
+    if resume and left is None and progress is not None:
+        progress(f"nothing to resume beside {out}: starting from the beginning.")
+    partial = PartialRun(out, force=force, resume=left is not None)
+    given = {"edges": str(edges)} | {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in vars(reading).items()
+        if value is not None and (name, value) != ("directed", False)
+    }
+    if left is not None:
+        left.refuse_other_options(config.model_dump(mode="json"), given)
+        config = left.as_given(config)
+    costs = Costs()
+    with costs.stage("reading"):
+        graph = Graph.from_edges(
+            edges,
+            features=reading.features,
+            nodes=reading.nodes,
+            source=reading.source,
+            target=reading.target,
+            header=reading.header,
+            delimiter=reading.delimiter,
+            directed=reading.directed,
+            bipartite=reading.bipartite,
+            feature_scaling=config.feature_scaling,
+            query=reading.query,
+            time=reading.time,
+            weight=reading.weight,
+            weight_as=reading.weight_as,
+            relation=reading.relation,
+            predict_kind=reading.predict_kind,
+        )
+    return fit_graph(
+        graph,
+        config,
+        reading=given,
+        partial=partial,
+        resumed=left,
+        costs=costs,
+        progress=progress,
+        on_start=on_start,
+        on_epoch=on_epoch,
+    )
+
+
+def fit_graph(
+    graph: Graph,
+    config: FitConfig,
+    *,
+    reading: Mapping[str, Any] | None = None,
+    partial: PartialRun | None = None,
+    resumed: InterruptedFit | None = None,
+    costs: Costs | None = None,
+    progress: Say | None = None,
+    on_start: OnStart | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    own: CustomEncoder | CustomScorer | None = None,
+    split: Split | None = None,
+    trainer: Trainer | None = None,
+    runner: TallyRunner | None = None,
+) -> Run:
+    """Split, train, calibrate, decide and evaluate a graph; save the run if there is a place for it.
+
+    Args:
+        graph: what to learn.
+        config: all options of the fit.
+        reading: where the graph came from and how it was read, for config.yaml.
+        partial: where to save; None keeps the run in memory.
+        resumed: what an interrupted fit left in `partial`, to go on with.
+        costs: what reading has cost already.
+        progress: called with one line a stage.
+        on_start: called as each training starts: its name, the most epochs it can take, and its history so far.
+        on_epoch: called after every epoch.
+        own: a user's encoder or scorer; the config's model is then "own-encoder" or "own-scorer".
+        split: of this graph, where it was made elsewhere: what a scorer knew settles it; None: made here.
+        trainer: trains in another way than in memory.
+        runner: scores non-edges in another way than on threads of this process.
+    Raises:
+        OptionError: a model that is somebody's own and not given, or options that it cannot have.
+    """
+    say = progress or (lambda _: None)
+    costs = costs or Costs()
+    parse_rule(config.decision)  # refused before any work
+    _refuse_for_own(config, own)
+    if config.tune:
+        refuse_without_options(config.model)
+    _refuse_what_ignores(graph, config, own)
+    device = choose_device(config.device)
+    for finding in graph.findings:
+        say(finding.message)
+    if resumed is not None:
+        reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
+    with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
+        fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch, own, split)
+        fit.trainer = trainer
+        fit.rehearsal = replace(fit.rehearsal, runner=runner)
+        if partial is None:
+            return fit.run()
+        settings = fit.settings(None)
+        if resumed is not None:
+            resumed.refuse_other_fit(settings, graph.ids, fit.split, settings["graph"]["features_hash"])
+        with partial:
+            fit.checkpoints = Checkpoints(
+                partial.checkpoints,
+                checkpoint_interval(config.checkpoint_every, graph.space),
+                lambda epochs: partial.write("history.csv", history_csv(history_columns(epochs))),
+            )
+            if resumed is None:
+                write_inputs(partial, settings, graph.ids, fit.split)
+            run = fit.run()
+            write_results(partial, run)
+            write_report(run, partial.path / "report.html")
+            return at_path(run, partial.commit())
+
+
+def _refuse_for_own(config: FitConfig, own: CustomEncoder | CustomScorer | None) -> None:
+    name = {CustomEncoder: OWN_ENCODER, CustomScorer: OWN_SCORER}.get(type(own))
+    if config.model in OWN and own is None:
+        raise OptionError(
+            f"--model {config.model} is a model of your own, which is Python code: give it to LinkPredictor(model=...), or "
+            "have it score pairs into a file for 'linkodds evaluate --scores FILE --edges EDGES'."
+        )
+    if own is not None and config.model != name:
+        raise OptionError(f"with a model of your own the config's model is {name!r}, not {config.model!r}.")
+    if own is not None and config.time_budget is not None:
+        raise OptionError(
+            "--time-budget is spent as counted work, and what a model of your own takes cannot be counted beforehand; "
+            "say epochs instead."
+        )
+
+
+def _refuse_what_ignores(graph: Graph, config: FitConfig, own: CustomEncoder | CustomScorer | None) -> None:
+    """Raise where the model would pass over the weights or the other kinds of edges."""
+    if graph.weights is None and graph.others is None:
+        return
+    num_features = None if graph.features is None else graph.features.matrix.shape[1]
+    decodes = isinstance(own, CustomEncoder) and own.decodes(graph.num_nodes, num_features)
+    refuse_what_ignores(graph.weights, config, has_features=graph.features is not None, decodes=decodes)
+    refuse_what_ignores_kinds(graph.others, config, decodes=decodes)
+
+
+@contextmanager
+def torch_threads(threads: int | None) -> Iterator[None]:
+    """torch's number of threads, put back afterwards; None leaves it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def evaluate_models(
+    graph: Graph,
+    names: Sequence[str],
+    config: FitConfig,
+    *,
+    progress: Say | None = None,
+    on_start: OnStart | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> dict[str, Evaluation | str]:
+    """Every model and baseline on the one split that the seed of `config` gives, each calibrated and measured as in a fit.
+
+    Args:
+        graph: what to learn.
+        names: of models; "auto" is what a fit would take: one of those it tries, or a baseline. All baselines are measured
+            whether they are named or not.
+        config: all options of the fit but `model`.
+        progress: called with one line a stage.
+        on_start: called as each training starts.
+        on_epoch: called after every epoch.
+    Returns:
+        Name -> its evaluation, without the mean reciprocal rank; or the reason why it has none (an inverted ranking). The
+        validation average precision is `model["validation_average_precision"]`, for "auto" `model["name"]` is who won, or
+        auto where it is a mean, of `model["members"]`.
+    """
+    parse_rule(config.decision)
+    for name in names:
+        _refuse_for_own(config.model_copy(update={"model": name}), None)
+    if config.tune:
+        raise OptionError(
+            "--tune is of 'linkodds fit'; a comparison takes each model as its options say. Leave it out."
+        )
+    device = choose_device(config.device)
+    with torch_threads(config.threads):
+        fit = Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
+        fit.announce()
+        entered: dict[str, tuple[ModelSelection, ModelCandidate, Sequence[Finding]]] = {}
+        known: dict[str, ModelCandidate] = {}
+        for name in sorted(names, key=lambda each: each != "auto"):  # auto first: others may have what it has fitted
+            contest = fit.contest(name)
+            if name == "auto":
+                outcome = choose(contest)
+                entered[name] = contest, outcome.winner, outcome.findings
+                found = {each: outcome.contenders[each] for each in outcome.contenders if each != name}
+                known |= {each: found[each] for each in found if contest.fitting.is_as_named(each)}
+            else:
+                found = contest.contenders(known)
+                known |= found
+            new = [each for each in found if each == name or (each in BASELINES and each not in entered)]
+            entered |= {each: (contest, found[each], found[each].findings) for each in new}
+        result: dict[str, Evaluation | str] = {}
+        for name, (contest, contender, findings) in entered.items():
+            try:
+                measured = fit.measured(contest, contender, findings)
+                with fit.costs.stage("evaluation"):
+                    evaluation = fit.evaluated(measured, None, {})
+            except InvertedRanking as error:
+                result[name] = str(error)
+                continue
+            ap = measured.contender.validation_ap
+            result[name] = replace(evaluation, model={**evaluation.model, "validation_average_precision": ap})
+    return result

@@ -1,0 +1,254 @@
+"""Graph: the frozen value that reading makes and every later stage starts from."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from linkodds.errors import DegenerateGraph, OptionError, UnknownNode
+from linkodds.findings import Finding
+from linkodds.graph.assembling import assemble
+from linkodds.graph.features import Features as Features  # part of a Graph, so it is found beside it
+from linkodds.graph.features import Scaling, read_features
+from linkodds.graph.graph_objects import adjacency_of, edge_table_of, networkx_of, pyg_arrays_of, with_what_is_ours
+from linkodds.pairs import Pairs, PairSpace
+from linkodds.reading.edge_weights import EdgeWeights
+from linkodds.reading.reading import read_edges, read_nodes
+from linkodds.reading.relations import OtherEdges
+from linkodds.reading.times import EdgeTimes
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A graph with the user's ids: every edge once, no self-loops, isolated nodes kept.
+
+    Args:
+        ids: shape (nodes,), text ids, no id twice.
+        edges: shape (edges, 2), int64, canonical for `space`, sorted by key, no edge twice.
+        space: the admissible pairs; says whether the graph is directed or bipartite.
+        features: node features, or None.
+        findings: what reading dropped, detected or assumed.
+        times: of the edges, in their order, or None; with them a fit splits by time.
+        weights: of the edges, or None: confidences or strengths.
+        others: edges of other kinds, which carry messages; or None.
+    Raises:
+        DegenerateGraph: fewer than two nodes, no edge, or no non-edge.
+    Example:
+        >>> ids = np.array(["p53", "mdm2", "atm"], dtype=object)
+        >>> graph = Graph(ids, np.array([[0, 1]]), PairSpace(3))
+        >>> graph.num_edges, graph.num_non_edges, graph.degrees().tolist(), graph.index_of(["atm"]).tolist()
+        (1, 2, [1, 1, 0], [2])
+    """
+
+    ids: NDArray[np.object_]
+    edges: Pairs
+    space: PairSpace
+    features: Features | None = None
+    findings: tuple[Finding, ...] = ()
+    times: EdgeTimes | None = None
+    weights: EdgeWeights | None = None
+    others: OtherEdges | None = None
+    _index: dict[str, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_index", {name: i for i, name in enumerate(self.ids)})
+        if len(self._index) != len(self.ids) or len(self.ids) != self.space.num_nodes:
+            raise ValueError("ids must be unique, one a node")
+        if self.times is not None and len(self.times.values) != len(self.edges):
+            raise ValueError("one time for each edge")
+        if self.weights is not None and not np.array_equal(self.weights.keys, self.space.keys(self.edges)):
+            raise ValueError("one weight for each edge, under its key")
+        if self.num_nodes < 2:
+            raise DegenerateGraph(
+                f"the graph has {self.num_nodes} node(s); link prediction needs at least two nodes and two edges."
+            )
+        if self.num_edges == 0:
+            raise DegenerateGraph(
+                "the graph has no edge left after dropping self-loops; check which two columns hold the ids."
+            )
+        if self.num_non_edges == 0:
+            raise DegenerateGraph(
+                f"all {self.space.num_pairs} pairs are edges: a complete graph has no non-edge, so there is nothing to predict."
+            )
+
+    @staticmethod
+    def from_edges(
+        edges: Any,
+        *,
+        features: Any = None,
+        nodes: Any = None,
+        source: str | int | None = None,
+        target: str | int | None = None,
+        header: bool | None = None,
+        delimiter: str | None = None,
+        directed: bool = False,
+        bipartite: bool | None = None,
+        feature_scaling: Scaling = "auto",
+        query: str | None = None,
+        time: str | int | None = None,
+        weight: str | int | None = None,
+        weight_as: str | None = None,
+        relation: str | int | None = None,
+        predict_kind: str | None = None,
+    ) -> "Graph":
+        """Read a graph; what was dropped, detected or assumed is in its `findings`.
+
+        Duplicate edges, in an undirected graph also reversed ones, and self-loops are dropped; isolated nodes are kept.
+        Ids are always text: "NA", "007" and "1.0" stay what they are.
+
+        Args:
+            edges: a path (.csv .tsv .txt, also .gz; .parquet; .npz with a SciPy adjacency; .graphml; .gml), the URL of a
+                database (postgresql://USER@HOST/DATABASE?table=NAME, sqlite:///FILE?table=NAME, duckdb:///FILE?table=NAME),
+                a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG data, or pairs of ids.
+            features: a path or a table with ids in its first column; or a path (.npz .npy) or an array whose row i is
+                the i-th of `nodes`, else the i-th node of a graph object, else the node with integer id i; or the
+                `features` of another graph, which are scaled already and stay as they are.
+            nodes: all ids, a path with one a line or an iterable; default those of edges and features.
+            source: column of the first id, by name, or by number from 1 in a file without header; default the first.
+            target: column of the second id; default the second.
+            header: whether the first line of a text file names the columns; None detects it.
+            delimiter: of the columns of a text file: one character, "tab" or "space"; None detects it.
+            directed: edges have a direction (a NetworkX graph, GraphML and GML know for themselves).
+            bipartite: pairs join two sides only; None detects it, unless `to_networkx` or `to_pyg` made the object.
+            feature_scaling: "auto", "none", "standard" or "row"; see `linkodds.graph.features.scale_features`.
+            query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
+            time: column of a table with integers, floats or ISO dates: edges are split by time. Of an edge that is there
+                more than once the first time counts.
+            weight: column of a table with a weight for each edge.
+            weight_as: "confidence", how sure an edge is, above 0 and at most 1: it weighs the loss and the calibration; of an
+                edge that is there more than once the highest counts. Or "strength", above 0: it weighs the messages; the
+                sum counts.
+            relation: column of a table with the kind of each edge: one kind is predicted, the others carry messages.
+            predict_kind: that kind; default the one with most rows.
+        Raises:
+            DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
+            DatabaseError: a database that cannot be reached or read.
+            OptionError: options that exclude each other, or that the format has no use for.
+        Example:
+            >>> graph = Graph.from_edges([("p53", "mdm2"), ("mdm2", "p53"), ("p53", "atm")], nodes=["atm", "mdm2", "p53", "NA"])
+            >>> graph.ids[graph.edges].tolist()
+            [['atm', 'p53'], ['mdm2', 'p53']]
+            >>> [finding.message for finding in graph.findings if finding.severity == "warning"]
+            ['1 reversed duplicate(s) dropped: (u, v) and (v, u) are one edge.']
+        """
+        read = read_edges(
+            edges,
+            source=source,
+            target=target,
+            header=header,
+            delimiter=delimiter,
+            directed=directed,
+            query=query,
+            time=time,
+            weight=weight,
+            weight_as=weight_as,
+            relation=relation,
+            predict_kind=predict_kind,
+        )
+        read = with_what_is_ours(read, edges)
+        given = features if features is not None else read.features
+        if isinstance(given, Features) and feature_scaling not in ("auto", given.scaling):
+            raise OptionError(
+                f"feature_scaling={feature_scaling!r}: these features are scaled already ({given.scaling})."
+            )
+        parts = assemble(
+            read,
+            nodes=None if nodes is None else read_nodes(nodes),
+            features=given if given is None or isinstance(given, Features) else read_features(given),
+            bipartite=bipartite,
+            feature_scaling=feature_scaling,
+        )
+        return Graph(
+            parts.ids,
+            parts.edges,
+            parts.space,
+            parts.features,
+            parts.findings,
+            parts.times,
+            parts.weights,
+            parts.others,
+        )
+
+    @property
+    def num_nodes(self) -> int:
+        """Number of nodes, isolated ones included."""
+        return self.space.num_nodes
+
+    @property
+    def num_edges(self) -> int:
+        """Number of distinct edges."""
+        return len(self.edges)
+
+    @property
+    def num_non_edges(self) -> int:
+        """Number of admissible pairs without a recorded edge."""
+        return self.space.num_pairs - self.num_edges
+
+    @property
+    def ratio(self) -> float:
+        """The graph's ratio, edges / all admissible pairs: one of the two base rates."""
+        return self.num_edges / self.space.num_pairs
+
+    def degrees(self) -> NDArray[np.int64]:
+        """Shape (nodes,): number of edges at each node, incoming and outgoing together when directed."""
+        return np.bincount(self.edges.ravel(), minlength=self.num_nodes)
+
+    def index_of(self, names: Any) -> NDArray[np.int64]:
+        """Shape (names,): node indices of the ids (compared as text).
+
+        Raises:
+            UnknownNode: an id that the graph does not have.
+        """
+        found = self.find_index(names)
+        if (found < 0).any():
+            name = list(names)[int(np.argmax(found < 0))]
+            raise UnknownNode(
+                f"{name!r} is no node of this graph ({self.num_nodes} nodes, the first is {self.ids[0]!r})."
+            )
+        return found
+
+    def find_index(self, names: Any) -> NDArray[np.int64]:
+        """Shape (names,): node indices of the ids, -1 where the graph has no such node."""
+        return np.fromiter((self._index.get(str(name), -1) for name in names), dtype=np.int64)
+
+    def to_networkx(self) -> Any:
+        """A NetworkX `Graph`, or `DiGraph`, that `from_edges` reads back as this graph.
+
+        Nodes are the ids. Where there are features, node attribute `x` holds them as they are here, scaled, shape
+        (features,), float32; in a bipartite graph `bipartite` is 0 or 1, as NetworkX has it.
+
+        Example:
+            >>> graph = Graph.from_edges([("p53", "mdm2"), ("p53", "atm")], nodes=["atm", "mdm2", "p53", "NA"])
+            >>> again = Graph.from_edges(graph.to_networkx())
+            >>> again.ids.tolist() == graph.ids.tolist(), (again.edges == graph.edges).all(), again.space == graph.space
+            (True, np.True_, True)
+        """
+        return networkx_of(self.ids, self.edges, self.space, self.features)
+
+    def to_pyg(self) -> Any:
+        """PyG `Data` that `from_edges` reads back as this graph.
+
+        `edge_index` has every edge in both directions unless the graph is directed; `x` the features, dense, scaled;
+        `side` 0, 1 or 2 (neither) in a bipartite graph; `node_id` the ids, a list.
+
+        Raises:
+            OptionError: PyG is not installed.
+        """
+        from linkodds.graph.pyg_data import pyg_data
+
+        return pyg_data(pyg_arrays_of(self.ids, self.edges, self.space, self.features))
+
+    def to_scipy(self) -> sp.csr_array:
+        """Adjacency, shape (nodes, nodes), int8, rows in the order of `ids`; symmetric unless the graph is directed.
+
+        It holds edges alone: `Graph.from_edges(matrix, nodes=graph.ids, features=graph.features,
+        directed=graph.space.directed, bipartite=graph.space.bipartite)` is this graph again.
+        """
+        return adjacency_of(self.edges, self.space)
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row an edge: source, target. `from_edges` makes this graph of it with the same options as of `to_scipy`."""
+        return edge_table_of(self.ids, self.edges)

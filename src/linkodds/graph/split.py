@@ -1,0 +1,206 @@
+"""Split: four disjoint edge sets, and the message graph that every model of a run sees."""
+
+import hashlib
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import scipy.sparse as sp
+
+from linkodds.errors import DegenerateGraph, OptionError, OverlappingParts
+from linkodds.graph.graph import Graph
+from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.reading.edge_weights import EdgeWeights, Floats
+from linkodds.reading.relations import OtherEdges
+from linkodds.reading.times import SplitTimes
+
+PARTS = ("train", "validation", "calibration", "test")
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Disjoint edge sets of one graph, every undirected pair once.
+
+    The message graph is the train edges, for training, validation, calibration, test and search alike. Training zeros
+    are *all* pairs that are not train edges, held-out edges included: to leave just those out would tell the model
+    which they are. Non-edges for evaluation are pairs without any recorded edge.
+
+    Args:
+        train: shape (edges, 2), canonical: the message graph and the training targets.
+        validation: early stopping and model choice.
+        calibration: calibrator and thresholds.
+        test: measured once.
+        space: the admissible pairs.
+        folds: 1, or the number of models that each leave out another share of train and calibration together, see
+            `dealt`; train and calibration are then those of the first of them.
+        times: of the edges, where they were split by time.
+        weights: of the edges, where they have some.
+        others: edges of other kinds, which carry messages.
+    Raises:
+        OverlappingParts: two parts share an edge.
+    Example:
+        >>> edges = [np.array([[0, 1], [1, 2]]), np.array([[0, 2]]), np.array([[1, 3]]), np.array([[2, 3]])]
+        >>> split = Split(*edges, PairSpace(4))
+        >>> split.message_graph().nnz, split.recorded().num_absent, len(split.message_graph_hash())
+        (4, 1, 64)
+    """
+
+    train: Pairs
+    validation: Pairs
+    calibration: Pairs
+    test: Pairs
+    space: PairSpace
+    folds: int = 1
+    times: SplitTimes | None = None
+    weights: EdgeWeights | None = None
+    others: OtherEdges | None = None
+
+    def __post_init__(self) -> None:
+        for a, b in combinations(PARTS, 2):
+            shared = getattr(self, a)[self.space.contains(getattr(self, b), getattr(self, a))]
+            if len(shared):
+                raise OverlappingParts(
+                    f"{a} and {b} share {len(shared)} edge(s), the first joins nodes {shared[0, 0]} and {shared[0, 1]}. "
+                    "Build all parts with one split_edges() call."
+                )
+
+    def recorded(self) -> KnownPairs:
+        """All recorded edges: what is struck out of the non-edges of an evaluation and of a search."""
+        return KnownPairs(self.space, np.concatenate([getattr(self, part) for part in PARTS]))
+
+    def propagated_graph(self) -> sp.csr_array:
+        """As `message_graph`, with the strengths of the edges where they have some, of mean 1, and with edges of other kinds."""
+        own = adjacency(self.train, self.space, self.strengths())
+        return own if self.others is None else sp.csr_array(own.maximum(adjacency(self.others.pairs, self.space)))
+
+    def message_graph(self) -> sp.csr_array:
+        """Train edges as a 0/1 CSR matrix, float32, shape (nodes, nodes); symmetric unless the graph is directed."""
+        return adjacency(self.train, self.space)
+
+    def confidences(self, pairs: Pairs) -> Floats | None:
+        """Shape (pairs,): how sure these edges are; None where nothing says so."""
+        if self.weights is None or self.weights.role != "confidence":
+            return None
+        return self.weights.of(self.space.keys(pairs))
+
+    def strengths(self) -> Floats | None:
+        """Shape (train edges,): how much each carries, with the mean 1; None where nothing says so."""
+        if self.weights is None or self.weights.role != "strength":
+            return None
+        values = self.weights.of(self.space.keys(self.train))
+        return np.asarray(values / values.mean())
+
+    def message_graph_hash(self) -> str:
+        """SHA-256 of the sorted train edges: scores made on different message graphs must not meet.
+
+        Returns:
+            64 hexadecimal digits; the same whatever the order of the edges. With folds that of all their hashes.
+        """
+        if self.folds > 1:
+            hashes = "".join(rotation.message_graph_hash() for rotation in self.rotations())
+            return hashlib.sha256(hashes.encode()).hexdigest()
+        keys = np.sort(self.space.keys(self.train))
+        others = b"" if self.others is None else self.others.pairs.tobytes()
+        return hashlib.sha256(f"{self.space}".encode() + keys.tobytes() + others).hexdigest()
+
+    def dealt(self, folds: int) -> "Split":
+        """The same validation and test edges, with all train and calibration edges dealt into folds (cross-fitting).
+
+        Args:
+            folds: 1 is this split as it is; of K, each holds 1 / K of the train and calibration edges.
+        Returns:
+            A split whose calibration edges are the first fold and whose train edges are all others.
+        Raises:
+            OptionError: more folds than there are edges to deal out.
+        Example:
+            >>> edges = np.array([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]])
+            >>> split = Split(edges[:3], edges[4:5], edges[3:4], edges[5:], PairSpace(4)).dealt(2)
+            >>> [(len(each.train), len(each.calibration)) for each in split.rotations()]
+            [(2, 2), (2, 2)]
+        """
+        most = len(self.train) + len(self.calibration)
+        if not 1 <= folds <= most:
+            raise OptionError(f"--folds takes 1 to {most} for this split, not {folds}.")
+        if folds == 1:
+            return self
+        if self.times is not None:
+            raise OptionError(
+                "--folds deals edges of all times anew, which a split by time forbids; leave --folds out."
+            )
+        pool = np.concatenate([self.calibration, self.train])
+        size = len(np.array_split(pool, folds)[0])
+        return Split(
+            pool[size:], self.validation, pool[:size], self.test, self.space, folds, None, self.weights, self.others
+        )
+
+    def rotations(self) -> list["Split"]:
+        """One split a fold: it calibrates on that fold, and trains and passes messages on all others.
+
+        All message graphs are as dense as the first, to within an edge; every train or calibration edge is a calibration
+        edge once. Without folds, this split alone.
+        """
+        pool = np.concatenate([self.calibration, self.train])
+        result = []
+        for inside in (
+            np.array_split(np.arange(len(pool)), self.folds) if self.folds > 1 else [np.arange(len(self.calibration))]
+        ):
+            held_out = np.zeros(len(pool), dtype=np.bool_)
+            held_out[inside] = True
+            parts = pool[~held_out], self.validation, pool[held_out], self.test
+            result.append(Split(*parts, self.space, weights=self.weights, others=self.others))
+        return result
+
+
+def adjacency(edges: Pairs, space: PairSpace, values: Floats | None = None) -> sp.csr_array:
+    """The edges as a CSR matrix, float32, shape (nodes, nodes); symmetric unless the space is directed. Without values 0/1.
+
+    Example:
+        >>> adjacency(np.array([[0, 1]]), PairSpace(2)).toarray()
+        array([[0., 1.],
+               [1., 0.]], dtype=float32)
+    """
+    source, target = edges[:, 0], edges[:, 1]
+    if not space.directed:
+        source, target = np.concatenate([source, target]), np.concatenate([target, source])
+    shape = (space.num_nodes, space.num_nodes)
+    ones = np.ones(len(source), dtype=np.float32)
+    if values is not None:
+        ones = np.tile(values, len(source) // max(len(values), 1)).astype(np.float32)
+    return sp.csr_array((ones, (source, target)), shape=shape)
+
+
+def split_edges(
+    graph: Graph, *, fractions: tuple[float, float, float, float] = (0.8, 0.05, 0.05, 0.1), rng: np.random.Generator
+) -> Split:
+    """Deal the edges out at random: train, validation, calibration and test.
+
+    Args:
+        graph: at least four edges.
+        fractions: of train, validation, calibration and test; each above 0, together 1.
+        rng: source of the permutation.
+    Returns:
+        Parts of round(fraction * edges) edges, at least one each; train takes the rest.
+    Raises:
+        OptionError: fractions that are not four positive numbers with sum 1.
+        DegenerateGraph: fewer than four edges.
+    Example:
+        >>> graph = Graph(np.array(list("abcdef"), dtype=object),
+        ...               np.array([[0, 1], [0, 2], [1, 2], [2, 3], [3, 4], [4, 5]]), PairSpace(6))
+        >>> split = split_edges(graph, rng=np.random.default_rng(0))
+        >>> [len(part) for part in (split.train, split.validation, split.calibration, split.test)]
+        [3, 1, 1, 1]
+    """
+    if len(fractions) != 4 or min(fractions) <= 0 or abs(sum(fractions) - 1.0) > 1e-9:
+        raise OptionError(
+            f"--split takes four positive numbers with sum 1, such as 0.8/0.05/0.05/0.1, not {fractions}."
+        )
+    if graph.num_edges < 4:
+        raise DegenerateGraph(
+            f"the graph has {graph.num_edges} edge(s); a split into four parts needs at least one for each."
+        )
+    edges = graph.edges[rng.permutation(graph.num_edges)]
+    sizes = [max(1, round(fraction * len(edges))) for fraction in fractions[1:]]
+    while sum(sizes) >= len(edges):
+        sizes[int(np.argmax(sizes))] -= 1
+    validation, calibration, test, train = np.split(edges, np.cumsum(sizes))
+    return Split(train, validation, calibration, test, graph.space, weights=graph.weights, others=graph.others)

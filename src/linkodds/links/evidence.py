@@ -1,0 +1,165 @@
+"""Evidence: what the record says about a pair, in a line beside its probability."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from linkodds.config import BASELINES, COSTLY
+from linkodds.graph.split import Split
+from linkodds.links.attribution import MOST_PAIRS, attribution
+from linkodds.links.baseline_ranks import HighestLogits, is_counted, num_at_or_above
+from linkodds.pairs import KnownPairs, Pairs
+from linkodds.scorers.baselines import CosineScorer, PathScorer, baseline_scorer
+from linkodds.scorers.scoring import Scorer
+from linkodds.search.nearby import distances, neighbor_matrix
+
+NUM_NAMED_NEIGHBORS = 5
+FARTHEST = 3
+"""Distances beyond are not told apart: to find them takes as long as the search."""
+_NUM_SAMPLED, _MOST_KEPT = 4_000, 1_000_000
+_CHUNK = 500
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the record says about pairs: shared neighbours, degrees, distance, and how the baselines rank them.
+
+    Baselines count paths in the message graph, as in the evaluation. A rank is the number of pairs without a recorded edge
+    that the baseline puts at or above the pair, this one included; where counting them all would take more than a billion
+    walks it is a share of 4,000 such pairs, the same ones at every call, and says "about". Of the first 2,000 pairs of a
+    scorer made of trees the line says what moved the logit.
+
+    Args:
+        ids: shape (nodes,).
+        split: of the run.
+        scorer: of the run.
+        features: cosines of the nodes' features, where there are any.
+        asked_often: walks are counted once and a million of the highest logits kept, so that a question takes
+            milliseconds; a rank beyond is "above 1,000,000".
+    Example:
+        >>> from linkodds.pairs import PairSpace
+        >>> part = [np.array([[0, 1], [1, 2], [2, 3]]), np.array([[0, 4]]), np.array([[1, 4]]), np.array([[2, 4]])]
+        >>> split = Split(*part, PairSpace(5))
+        >>> print(Evidence(np.array(list("abcde"), dtype=object), split).lines(np.array([[0, 2]]))[0])
+        2 shared neighbours (b, e); degrees 2 (60 % of nodes have more) and 3 (none has more); distance 2; of 4 pairs without
+        an edge at or above it by degree 2, common-neighbors 2, adamic-adar 2, resource-allocation 2, l3 4
+    """
+
+    ids: NDArray[np.object_]
+    split: Split
+    scorer: Scorer | None = None
+    features: CosineScorer | None = None
+    asked_often: bool = False
+
+    def lines(self, pairs: Pairs) -> list[str]:
+        """One line a pair.
+
+        Args:
+            pairs: shape (pairs, 2), canonical.
+        """
+        if not len(pairs):
+            return []
+        hops = distances(self._neighbors, pairs, most=FARTHEST)
+        canonical = self.split.space.canonical(pairs)
+        ranks = {name: rank(canonical) for name, rank in self._rank_by.items()}
+        cosines = None if self.features is None else self.features.logits(canonical)
+        moved = (
+            None if self.scorer is None else attribution(self.scorer, canonical[:MOST_PAIRS], np.random.default_rng(0))
+        )
+        lines = []
+        for i, (u, v) in enumerate(pairs.tolist()):
+            ends = " and ".join(
+                f"{self._degree[each]} ({_share_of_nodes(float(self._share_above[each]))})" for each in (u, v)
+            )
+            distance = f"distance {hops[i]}" if hops[i] else f"distance above {FARTHEST}"
+            above = ", ".join(f"{name} {text[i]}" for name, text in ranks.items())
+            parts = [_shared(self.ids, self._neighbors, self._degree, u, v), f"degrees {ends}", distance]
+            parts += [] if cosines is None else [f"feature cosine {cosines[i]:.2g}"]
+            parts += [f"of {self._recorded.num_absent:,} pairs without an edge at or above it by {above}"]
+            parts += [] if moved is None or i >= MOST_PAIRS else [moved.sentence(i)]
+            lines.append("; ".join(parts))
+        return lines
+
+    @cached_property
+    def _recorded(self) -> KnownPairs:
+        return self.split.recorded()
+
+    @cached_property
+    def _neighbors(self) -> sp.csr_array:
+        return neighbor_matrix(self._recorded)
+
+    @cached_property
+    def _degree(self) -> NDArray[np.int32]:
+        degree: NDArray[np.int32] = np.diff(self._neighbors.indptr)
+        return degree
+
+    @cached_property
+    def _share_above(self) -> NDArray[np.float64]:
+        """Share of the nodes that have a higher degree than each."""
+        rising = np.sort(self._degree)
+        share: NDArray[np.float64] = 1.0 - np.searchsorted(rising, self._degree, side="right") / len(rising)
+        return share
+
+    @cached_property
+    def _sample(self) -> Pairs:
+        """Pairs without a recorded edge, spread evenly over all of them, from a place of its own in each stretch."""
+        recorded = self._recorded
+        count = min(_NUM_SAMPLED, recorded.num_absent)
+        width = recorded.num_absent // count
+        return recorded.absent_pairs(np.arange(count) * width + np.random.default_rng(0).integers(0, width, count))
+
+    @cached_property
+    def _rank_by(self) -> dict[str, Callable[[Pairs], list[str]]]:
+        """For each baseline what says where pairs stand among those without a recorded edge."""
+        scorers = {name: baseline_scorer(name, self.split) for name in BASELINES if name not in COSTLY}
+        return {name: self._rank_of(scorer) for name, scorer in scorers.items()}
+
+    def _rank_of(self, scorer: Scorer) -> Callable[[Pairs], list[str]]:
+        recorded = self._recorded
+        if not is_counted(scorer):
+            rising = np.sort(_logits(scorer, self._sample))
+
+            def about(pairs: Pairs) -> list[str]:
+                shares = 1.0 - np.searchsorted(rising, _logits(scorer, pairs) - 1e-9, side="left") / len(rising)
+                return [f"about {_percent(float(share))}" for share in shares]
+
+            return about
+        if self.asked_often and isinstance(scorer, PathScorer):
+            highest = HighestLogits.of(scorer, recorded, most=_MOST_KEPT)
+            return lambda pairs: [
+                f"{count:,}" if count >= 0 else f"above {_MOST_KEPT:,}" for count in highest.num_at_or_above(pairs)
+            ]
+        return lambda pairs: [f"{count:,}" for count in num_at_or_above(scorer, recorded, pairs).tolist()]
+
+
+def _shared(ids: NDArray[np.object_], neighbors: sp.csr_array, degree: NDArray[np.int32], u: int, v: int) -> str:
+    """The neighbours that both ends have; named are those with the fewest others."""
+    first, second = (neighbors.indices[neighbors.indptr[i] : neighbors.indptr[i + 1]] for i in (u, v))
+    shared = np.intersect1d(first, second)
+    named = shared[np.argsort(degree[shared], kind="stable")][:NUM_NAMED_NEIGHBORS]
+    names = ", ".join(str(ids[i]) for i in named) + (", ..." if len(shared) > len(named) else "")
+    return f"{len(shared)} shared neighbour{'' if len(shared) == 1 else 's'}{f' ({names})' if len(shared) else ''}"
+
+
+def _logits(scorer: Scorer, pairs: Pairs) -> NDArray[np.float64]:
+    """A few pairs at a time: paths of length three from many sources are nearly a full matrix."""
+    parts = [scorer.logits(pairs[start : start + _CHUNK]) for start in range(0, len(pairs), _CHUNK)]
+    return np.concatenate([np.empty(0), *parts])
+
+
+def _share_of_nodes(share: float) -> str:
+    return f"{_percent(share)} of nodes have more" if share > 0 else "none has more"
+
+
+def _percent(share: float) -> str:
+    """Two digits.
+
+    Example:
+        >>> _percent(0.12345), _percent(0.00012), _percent(0.0)
+        ('12 %', '0.012 %', '0 %')
+    """
+    return f"{float(f'{100 * share:.2g}'):g} %"

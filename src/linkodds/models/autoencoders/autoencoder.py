@@ -1,0 +1,160 @@
+"""Autoencoder: encoder, heads and decoder together, from the message graph to embeddings and a scorer."""
+
+from typing import Any, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from linkodds.config import TABLES, VARIATIONAL, FitConfig
+from linkodds.graph.features import Features, input_scale
+from linkodds.models.autoencoders.decoder import InnerProduct, half_negative
+from linkodds.models.autoencoders.encoder import Encoder, GraphEncoder, LinearEncoder, TableEncoder, input_matrix
+from linkodds.models.autoencoders.latent import kl_divergence, log_deviation
+from linkodds.models.autoencoders.propagation import SparseMatrix
+from linkodds.scorers.scoring import InnerProductScorer
+
+INITIAL_EMBEDDING = 0.05
+"""Root mean square of the entries of the embeddings before the first step; 0.2 costs AUC, 0.01 makes a false start."""
+
+INITIAL_TABLE = 0.1
+"""The same for a free table, under the penalty that it needs."""
+
+
+def encoder_inputs(features: Features | None, device: torch.device | str) -> SparseMatrix | Tensor | None:
+    """Features as the first layer takes them: raw ones that are large are divided, all of them, by one number.
+
+    The number is the length of their mean row or their root mean square, whichever is larger, and never below 1. Adam
+    moves every weight by about the learning rate a step. Where the features have a mean, that moves a hidden unit the
+    same way for all nodes, by up to learning rate * sum_j |mean_j|: with raw counts by many times its size, and a unit
+    that goes below 0 for all nodes is off for good (ReLU). One number keeps what the features say: it is a choice of
+    initial weights and of a learning rate for the first layer. Features scaled on the way in stay as they are.
+
+    Args:
+        features: or None for a learned table.
+        device: where to put them.
+    Example:
+        >>> encoder_inputs(Features(np.array([[30.0, 0.0], [50.0, 60.0]], dtype=np.float32), "none"), "cpu")
+        tensor([[0.6000, 0.0000],
+                [1.0000, 1.2000]])
+    """
+    if features is None or features.scaling != "none":
+        return input_matrix(features, device)
+    values: Any = features.matrix
+    return input_matrix(
+        Features((values / input_scale(features)).astype(np.float32), features.scaling, features.names), device
+    )
+
+
+@final
+class Autoencoder(nn.Module):
+    """A graph autoencoder or, when variational, a variational one: encoder, heads and inner product.
+
+    gae and vgae have two graph convolutions, linear-gae and linear-vgae one linear propagation, the signed ones a
+    free table with linear smoothed features beside it. The encoder's outputs are, side by side, the means and, when
+    variational, the log deviations; in a directed graph each of them has a half for a node as source and a half for it as target.
+
+    Args:
+        name: of the model.
+        num_nodes: of the graph.
+        num_features: or None for a learned table.
+        config: hidden, dim, dropout, decoder and free bits, as `FitConfig.of_model` gives them.
+        directed: whether source and target embeddings differ.
+        effective_odds: O_eff of the objective; its log is the decoder's first bias.
+        rng: source of the initial weights.
+        encoder: another one than that of the model's name, with `dim` outputs of the config; None: that of the name.
+    """
+
+    encoder: Encoder
+
+    def __init__(
+        self,
+        name: str,
+        num_nodes: int,
+        num_features: int | None,
+        config: FitConfig,
+        *,
+        directed: bool,
+        effective_odds: float,
+        rng: torch.Generator,
+        encoder: Encoder | None = None,
+    ) -> None:
+        super().__init__()
+        config = config.of_model(name)
+        assert config.dim is not None
+        assert config.hidden is not None
+        self.width = config.dim * (2 if directed else 1)
+        self.dim = config.dim
+        self.variational = name in VARIATIONAL
+        self.free_bits = config.free_bits
+        self.initial_size = INITIAL_TABLE if name in TABLES else INITIAL_EMBEDDING
+        num_outputs = self.width * (2 if self.variational else 1)
+        num_inputs = num_nodes if num_features is None else num_features
+        if encoder is not None:
+            self.encoder = encoder
+        elif name in TABLES:
+            self.encoder = TableEncoder(num_nodes, num_features, num_outputs, rng)
+        elif name in ("linear-gae", "linear-vgae"):
+            self.encoder = LinearEncoder(num_inputs, num_outputs, config.dropout, rng)
+        else:
+            self.encoder = GraphEncoder(num_inputs, config.hidden, num_outputs, config.dropout, rng)
+        self.decoder = InnerProduct(effective_odds, half_negative(self.dim) if config.decoder == "signed" else None)
+
+    @torch.no_grad()
+    def prepare(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> None:
+        """Before training: scale the initial heads, and measure the features that stand beside a table.
+
+        The heads are scaled so that the embeddings have root mean square `INITIAL_EMBEDDING` or, of a free table,
+        `INITIAL_TABLE`.
+
+        Two averages over neighbours leave embeddings of 0.003 to 0.02 from Glorot's weights, smaller the denser the
+        graph, and inner products of nothing: all gradients of the embeddings are near 0 there, and what training does
+        first is to rank by degree and then to unlearn it. Scaled by what the graph and the features make of the weights
+        (Mishkin and Matas, ICLR 2016, do so for every layer), all graphs start alike.
+        """
+        if isinstance(self.encoder, TableEncoder) and inputs is not None:
+            self.encoder.measure_features(propagation, inputs)
+        size = self.mean(propagation, inputs).square().mean().sqrt()
+        if torch.isfinite(size) and size > 0:
+            self.encoder.scale_outputs(self.initial_size / size)
+
+    def mean(self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None) -> Tensor:
+        """Shape (nodes, width): the embeddings, without any noise."""
+        outputs: Tensor = self.encoder(propagation, inputs, None)
+        return outputs[:, : self.width]
+
+    def posterior(
+        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Means and log deviations of a variational model, shape (nodes, width) each."""
+        outputs: Tensor = self.encoder(propagation, inputs, None)
+        mean, head = outputs[:, : self.width], outputs[:, self.width :]
+        return mean.double().cpu().numpy(), log_deviation(head).double().cpu().numpy()
+
+    def sample(
+        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Embeddings drawn from the posterior, shape (nodes, width), and their KL in nats, free bits and all.
+
+        The mean and 0 for a gae.
+        """
+        outputs: Tensor = self.encoder(propagation, inputs, noise)
+        mean = outputs[:, : self.width]
+        if not self.variational:
+            return mean, torch.zeros((), device=mean.device)
+        log_deviations = log_deviation(outputs[:, self.width :])
+        standard = torch.randn(mean.shape, generator=noise, device=mean.device)
+        return mean + standard * log_deviations.exp(), kl_divergence(mean, log_deviations, self.free_bits)
+
+    def ends(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """Source and target embeddings, shape (nodes, dim) each; the same ones when the graph is undirected."""
+        return embeddings[:, : self.dim], embeddings[:, -self.dim :]
+
+    def scorer(self, embeddings: Tensor) -> InnerProductScorer:
+        """The decoder on fixed embeddings, for evaluation and search."""
+        values = embeddings.detach().cpu().numpy()
+        source, target = values[:, : self.dim], values[:, -self.dim :]
+        signs = self.decoder.signs
+        num_negative = 0 if signs is None else int((signs < 0).sum())
+        return InnerProductScorer(source, target, float(self.decoder.scale), float(self.decoder.bias), num_negative)

@@ -1,0 +1,241 @@
+"""EdgeList: what every source of edges becomes; and the sources that are graphs already, known by their shape."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from linkodds.errors import DataError, OptionError
+from linkodds.findings import Finding
+from linkodds.pairs import Pairs
+from linkodds.reading.edge_weights import EdgeWeights
+from linkodds.reading.relations import RowsOfKinds
+from linkodds.reading.times import EdgeTimes
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeList:
+    """Edges as read: nothing dropped, nothing reordered.
+
+    Args:
+        ids: shape (nodes,), text ids, no id twice, in order of first appearance or in the source's own order.
+        pairs: shape (rows, 2), int64 places in `ids`, source and target as read.
+        directed: whether the edges have a direction.
+        where: the place of a row, for messages.
+        own_order: the source has an order of nodes of its own, so row i of an array of features is `ids[i]`.
+        numbered: the ids are nothing but row numbers, so a list of nodes may name them.
+        layout: how a table was read, for the user to check; empty for graphs.
+        findings: what reading detected or ignored.
+        features: a matrix that came along, one row a node, or None.
+        side: shape (nodes,), 0, 1 or 2 (neither), where the source says which side of a bipartite graph a node is on.
+        bipartite: what the source says of itself, None where it says nothing.
+        times: one for each row, or None.
+        weights: likewise.
+        others: rows of other kinds, where `pairs` are those of one kind; `where` counts them after these.
+    """
+
+    ids: NDArray[np.object_]
+    pairs: Pairs
+    directed: bool
+    where: Callable[[int], str]
+    own_order: bool = False
+    numbered: bool = False
+    layout: str = ""
+    findings: tuple[Finding, ...] = ()
+    features: Any = None
+    side: NDArray[np.int64] | None = None
+    bipartite: bool | None = None
+    times: EdgeTimes | None = None
+    weights: EdgeWeights | None = None
+    others: RowsOfKinds | None = None
+
+
+def is_networkx(value: Any) -> bool:
+    """Whether this is a NetworkX graph, told without importing NetworkX."""
+    return all(hasattr(value, name) for name in ("is_directed", "nodes", "edges", "adj"))
+
+
+def is_pyg(value: Any) -> bool:
+    """Whether this is a PyG `Data`, or looks like one: it has an `edge_index`."""
+    return hasattr(value, "edge_index") or hasattr(value, "edge_index_dict")
+
+
+def as_array(value: Any) -> NDArray[Any]:
+    """A NumPy array of an array or of a tensor on any device.
+
+    Example:
+        >>> as_array([1, 2]).tolist()
+        [1, 2]
+    """
+    return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
+
+
+def edges_of_networkx(graph: Any, *, directed: bool = False, place: str = "the NetworkX graph") -> EdgeList:
+    """Edges of a NetworkX graph; ids are `str(node)`, direction is the graph's own, attributes are ignored and named.
+
+    Raises:
+        OptionError: directed=True for a graph without directions.
+        DataError: two nodes with the same text, such as 7 and "7".
+    Example:
+        >>> import networkx as nx
+        >>> edges = edges_of_networkx(nx.path_graph(3))
+        >>> edges.ids.tolist(), edges.pairs.tolist(), edges.directed
+        (['0', '1', '2'], [[0, 1], [1, 2]], False)
+    """
+    if directed and not graph.is_directed():
+        raise OptionError(f"directed: {place} has no directions. Leave directed out, or pass a directed graph.")
+    nodes = list(graph.nodes)
+    ids = np.array([str(node) for node in nodes], dtype=object)
+    if len(set(ids)) < len(ids):
+        names, counts = np.unique(ids, return_counts=True)
+        raise DataError(
+            f"{place}: {counts.max()} nodes have the id {names[counts.argmax()]!r} as text; "
+            "give every node an id of its own."
+        )
+    place_of = {node: i for i, node in enumerate(nodes)}
+    pairs = np.array([(place_of[u], place_of[v]) for u, v in graph.edges()], dtype=np.int64).reshape(-1, 2)
+    ignored = sorted({str(name) for *_, attributes in graph.edges(data=True) for name in attributes})
+    findings = [ignored_columns(ignored, "edge attributes")] if ignored else []
+    if graph.is_directed() and not directed:
+        message = f"{place} is directed, so its {len(pairs)} edges are read with their direction."
+        findings.append(Finding("reading", "info", message, "Pass an undirected graph if the direction means nothing."))
+    return EdgeList(
+        ids,
+        pairs,
+        graph.is_directed(),
+        lambda row: f"{place}, edge {row + 1}",
+        own_order=True,
+        findings=tuple(findings),
+    )
+
+
+def edges_of_adjacency(matrix: Any, *, directed: bool = False, place: str = "the adjacency matrix") -> EdgeList:
+    """Edges of a square SciPy sparse matrix: its entries that are not zero; values are ignored, and that is reported.
+
+    Args:
+        matrix: shape (nodes, nodes); symmetric, every edge in both places, unless `directed`.
+        directed: entry (u, v) is an edge from u to v.
+        place: what messages call it.
+    Raises:
+        DataError: not square, or not symmetric though undirected, or with entries that are not finite.
+    Example:
+        >>> edges_of_adjacency(sp.csr_array([[0, 1], [1, 0]])).pairs.tolist()
+        [[0, 1]]
+    """
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        shape = " x ".join(map(str, matrix.shape))
+        raise DataError(
+            f"{place} is {shape}; an adjacency matrix is square, one row and one column a node. "
+            "For two sides of a bipartite graph pass scipy.sparse.block_array([[None, B], [B.T, None]])."
+        )
+    entries = sp.coo_array(matrix)
+    entries.sum_duplicates()
+    if not np.isfinite(entries.data).all():
+        worst = int(np.argmin(np.isfinite(entries.data)))
+        row, column = entries.row[worst], entries.col[worst]
+        raise DataError(
+            f"{place}, row {row}, column {column}: {entries.data[worst]} is no finite number; store edges only."
+        )
+    present = entries.data != 0
+    pairs = np.column_stack([entries.row[present], entries.col[present]]).astype(np.int64)
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+    if not directed:
+        one_way = _one_way(pairs, matrix.shape[0])
+        if one_way.any():
+            u, v = pairs[int(np.argmax(one_way))]
+            raise DataError(
+                f"{place} is not symmetric: {int(one_way.sum())} of its {len(pairs)} entries have no counterpart, "
+                f"the first is ({u}, {v}). Pass directed=True (--directed) if edges have a direction, else A + A.T."
+            )
+        pairs = pairs[pairs[:, 0] <= pairs[:, 1]]
+    findings: tuple[Finding, ...] = ()
+    if len(np.unique(entries.data[present])) > 1:
+        findings = (ignored_columns(["values other than zero"], "entries"),)
+    return _numbered(matrix.shape[0], pairs, directed, place, findings)
+
+
+def edges_of_pyg(data: Any, *, directed: bool = False, place: str = "the PyG data") -> EdgeList:
+    """Edges of a PyG `Data`: `edge_index`, `num_nodes` and, when there is one, `x` as features.
+
+    PyG stores an undirected edge in both directions. Where it does so throughout, each edge is read once; where it does
+    not, the edges are read as undirected all the same, and a finding says how many have one direction only.
+
+    Raises:
+        DataError: an edge_index of the wrong shape, or with an index that is no node.
+    Example:
+        >>> from types import SimpleNamespace
+        >>> data = SimpleNamespace(edge_index=np.array([[0, 1], [1, 0]]), num_nodes=3, x=None)
+        >>> edges_of_pyg(data).pairs.tolist(), edges_of_pyg(data).ids.tolist()
+        ([[0, 1]], ['0', '1', '2'])
+    """
+    if not hasattr(data, "edge_index") or getattr(data, "edge_index", None) is None:
+        raise DataError(
+            f"{place} has no edge_index; turn heterogeneous data into one graph with data.to_homogeneous()."
+        )
+    index = as_array(data.edge_index)
+    if index.ndim != 2 or len(index) != 2 or index.dtype.kind not in "iu":
+        raise DataError(
+            f"{place}: edge_index holds integers of shape (2, edges), not {index.dtype} of shape {index.shape}."
+        )
+    pairs = index.T.astype(np.int64)
+    ours = getattr(data, "linkodds", None)  # of Graph.to_pyg
+    directed = directed or (isinstance(ours, dict) and bool(ours.get("directed")))
+    x = getattr(data, "x", None)
+    num_nodes = getattr(data, "num_nodes", None)
+    if num_nodes is None:
+        num_nodes = len(x) if x is not None else int(pairs.max(initial=-1)) + 1
+    outside = ((pairs < 0) | (pairs >= num_nodes)).any(axis=1)
+    if outside.any():
+        first = int(np.argmax(outside))
+        raise DataError(f"{place}, edge {first}: {pairs[first].tolist()} is outside the nodes 0 to {num_nodes - 1}.")
+    findings: tuple[Finding, ...] = ()
+    if not directed:
+        one_way = int(_one_way(pairs, num_nodes).sum())
+        if one_way == 0:
+            pairs = pairs[pairs[:, 0] <= pairs[:, 1]]
+        else:
+            message = f"{place}: {one_way} of {len(pairs)} edges have one direction only; all are read as undirected."
+            findings = (Finding("reading", "warning", message, "Pass directed=True if the direction means something."),)
+    return _numbered(int(num_nodes), pairs, directed, place, findings, None if x is None else x)
+
+
+def ignored_columns(names: list[str], kind: str = "columns") -> Finding:
+    """The finding that names what was not used.
+
+    Example:
+        >>> ignored_columns(["weight"]).message
+        "Ignored columns: 'weight'; every edge counts the same."
+    """
+    listed = ", ".join(repr(name) if name else "the one without a name" for name in names)
+    say = "Say with --time, --weight or --relation what they are; or drop" if kind == "columns" else "Drop"
+    return Finding(
+        "reading",
+        "info",
+        f"Ignored {kind}: {listed}; every edge counts the same.",
+        f"{say} the rows that are no edges (low weights, say) before the fit.",
+        float(len(names)),
+    )
+
+
+def _one_way(pairs: Pairs, num_nodes: int) -> NDArray[np.bool_]:
+    keys, reverse = pairs[:, 0] * np.int64(num_nodes) + pairs[:, 1], pairs[:, 1] * np.int64(num_nodes) + pairs[:, 0]
+    return ~np.isin(keys, reverse)
+
+
+def _numbered(
+    num_nodes: int, pairs: Pairs, directed: bool, place: str, findings: tuple[Finding, ...], features: Any = None
+) -> EdgeList:
+    ids = np.array([str(i) for i in range(num_nodes)], dtype=object)
+    return EdgeList(
+        ids,
+        pairs,
+        directed,
+        lambda row: f"{place}, edge {row + 1}",
+        own_order=True,
+        numbered=True,
+        findings=findings,
+        features=features,
+    )

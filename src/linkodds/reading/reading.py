@@ -1,0 +1,254 @@
+"""Reading: files, databases and in-memory tables become edges, a list of nodes or a list of pairs, always with text ids."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import polars as pl
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from linkodds.errors import DataError, MalformedFile, OptionError
+from linkodds.reading.database_urls import Database, place_of
+from linkodds.reading.databases import read_database
+from linkodds.reading.delimited import is_text_file, read_table
+from linkodds.reading.edge_columns import EdgeColumns, edges_of_table, in_order_of_ids
+from linkodds.reading.interop import (
+    EdgeList,
+    as_array,
+    edges_of_adjacency,
+    edges_of_networkx,
+    edges_of_pyg,
+    is_networkx,
+    is_pyg,
+)
+from linkodds.reading.tables import NOISE, is_frame, load_sparse, read_bytes, require_file, table_of_frame
+
+EDGE_FORMATS = (
+    ".csv .tsv .txt (also .gz), .parquet, .npz (SciPy adjacency), .graphml, .gml, or a database "
+    "(postgresql://, sqlite:/// or duckdb:///, with ?table=NAME)"
+)
+
+
+def read_edges(
+    edges: Any,
+    *,
+    source: str | int | None = None,
+    target: str | int | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    directed: bool = False,
+    query: str | None = None,
+    time: str | int | None = None,
+    weight: str | int | None = None,
+    weight_as: str | None = None,
+    relation: str | int | None = None,
+    predict_kind: str | None = None,
+) -> EdgeList:
+    """Edges of a file or of an object, as they stand there; of a database in the order of their ids.
+
+    The rows of a table have no order: a server may send them in another one after an update. So the nodes are numbered in
+    the order of their ids, and the same rows are the same graph.
+
+    Args:
+        edges: a path, the URL of a database, a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG
+            data, or pairs of ids.
+        source: column of the first id, by name, or by number from 1 in a file without header; default the first.
+        target: column of the second id; default the second.
+        header: whether the first line names the columns; None detects it (the rule is in `delimited.read_table`).
+        delimiter: of the columns; None detects it.
+        directed: edges have a direction.
+        query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
+        time: column of the times, by name or number, of a table; None where there is none.
+        weight: column of the weights, likewise.
+        weight_as: confidence or strength.
+        relation: column of the kinds of edges, likewise.
+        predict_kind: the kind that is predicted; None: the one with most rows.
+    Raises:
+        MalformedFile: a file that cannot be read as what its name says, with line, column and value.
+        DatabaseError: a database that cannot be reached or read.
+        DataError: an object that holds no graph.
+        OptionError: a format or an option that does not fit.
+    Example:
+        >>> edges = read_edges(pl.DataFrame({"gene": ["p53", "atm"], "partner": ["mdm2", "p53"]}))
+        >>> edges.ids.tolist(), edges.pairs.tolist()
+        (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
+    """
+    columns = EdgeColumns(source, target, time, weight, weight_as, relation, predict_kind)
+    read = _read(edges, columns, header, delimiter, directed, query, warns_of_times=True)
+    return in_order_of_ids(read) if isinstance(_place_of(edges), Database) else read
+
+
+def _place_of(edges: Any) -> Any:
+    return place_of(edges) if isinstance(edges, str) else edges
+
+
+def _read(
+    edges: Any,
+    columns: EdgeColumns,
+    header: bool | None,
+    delimiter: str | None,
+    directed: bool,
+    query: str | None,
+    *,
+    warns_of_times: bool = False,
+) -> EdgeList:
+    options = {"--source": columns.source, "--target": columns.target, "--no-header": header, "--delimiter": delimiter}
+    options |= dict(columns.beside_ends)
+    edges = _place_of(edges)
+    if isinstance(edges, Database):
+        _refuse({"--no-header": header, "--delimiter": delimiter}, "a database")
+        table = read_database(edges, query)
+        return edges_of_table(table, columns, directed=directed, warns_of_times=warns_of_times)
+    if query is not None:
+        raise OptionError(
+            "--query is for a database: postgresql://, sqlite:/// or duckdb:/// in the place of the file."
+        )
+    if isinstance(edges, Path):
+        path = edges
+        if is_text_file(path) or path.suffix.lower() == ".parquet":
+            ids, named = (columns.source, columns.target), [name for _, name in columns.beside_ends]
+            table = read_table(path, header=header, delimiter=delimiter, ids=ids, named=named)
+            return edges_of_table(table, columns, directed=directed, warns_of_times=warns_of_times)
+        require_file(path)
+        _refuse(options, path.name)
+        return _read_graph_file(path, directed)
+    if is_frame(edges):
+        _refuse({"--no-header": header, "--delimiter": delimiter}, "a data frame")
+        return edges_of_table(table_of_frame(edges), columns, directed=directed, warns_of_times=warns_of_times)
+    _refuse(options, f"a {type(edges).__name__}")
+    if is_pyg(edges):
+        return edges_of_pyg(edges, directed=directed)
+    if sp.issparse(edges):
+        return edges_of_adjacency(edges, directed=directed)
+    if is_networkx(edges):
+        return edges_of_networkx(edges, directed=directed)
+    pairs = np.asarray(edges, dtype=object) if isinstance(edges, list | tuple) else as_array(edges)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise DataError(
+            f"edges: a {type(edges).__name__} of shape {pairs.shape} is none of: a path ({EDGE_FORMATS}), "
+            "a pandas or polars table, a NetworkX graph, a SciPy sparse matrix, PyG data, pairs of shape (edges, 2)."
+        )
+    text = pl.DataFrame({"source": [_text(u) for u in pairs[:, 0]], "target": [_text(v) for v in pairs[:, 1]]})
+    return edges_of_table(table_of_frame(text), EdgeColumns(), directed=directed)
+
+
+def read_pairs(
+    pairs: Any,
+    *,
+    source: str | int | None = None,
+    target: str | int | None = None,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    query: str | None = None,
+) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+    """Pairs to predict, in the user's ids and order: the formats and the rules of `read_edges`; any id is allowed.
+
+    Those of a database are in the order that it sends them in: a query with ORDER BY settles it.
+
+    No pairs at all are a fine question in Python, where a filter may leave none; a file without a row is refused.
+
+    Returns:
+        Source ids and target ids, each of shape (pairs,), text.
+    Raises:
+        MalformedFile: as `read_edges`.
+    Example:
+        >>> [ids.tolist() for ids in read_pairs([("p53", "mdm2"), ("p53", 7)])]
+        [['p53', 'p53'], ['mdm2', '7']]
+    """
+    if not isinstance(pairs, str | Path) and np.shape(pairs) in ((0,), (0, 2)):
+        nothing = np.empty(0, dtype=object)
+        return nothing, nothing
+    # A matrix of pairs need not be symmetric, a graph file keeps the direction that it has.
+    is_matrix = sp.issparse(pairs) or (isinstance(pairs, str | Path) and Path(pairs).suffix.lower() == ".npz")
+    read = _read(pairs, EdgeColumns(source, target), header, delimiter, is_matrix, query)
+    return read.ids[read.pairs[:, 0]], read.ids[read.pairs[:, 1]]
+
+
+def read_nodes(nodes: Any) -> NDArray[np.object_]:
+    """All nodes of a graph, in order: a file with one id a line (blank and `#` lines skipped), or ids.
+
+    Args:
+        nodes: a path (.gz is decompressed), or any iterable of ids.
+    Returns:
+        Shape (nodes,), text ids.
+    Raises:
+        MalformedFile: an id that is there twice, or no id at all.
+    Example:
+        >>> read_nodes(["p53", 7]).tolist()
+        ['p53', '7']
+    """
+    if not isinstance(nodes, str | Path):
+        values: Iterable[Any] = nodes.tolist() if hasattr(nodes, "tolist") else nodes
+        names, lines, place = [str(name) for name in values], None, "nodes"
+    else:
+        place = Path(nodes).name
+        try:
+            text = read_bytes(Path(nodes)).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise MalformedFile(
+                f"{place}: byte {error.start} is no UTF-8 text; a file of nodes has one id a line."
+            ) from error
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+        numbered = [(i, line.strip()) for i, line in enumerate(text.split("\n"), 1)]
+        numbered = [(i, line) for i, line in numbered if line and not line.startswith("#")]
+        lines, names = [i for i, _ in numbered], [_unquote(name) for _, name in numbered]
+    first_place: dict[str, int] = {}
+    for i, name in enumerate(names):
+        if not name or name in first_place:
+            where = f"{place}, line {lines[i]}" if lines else f"{place}, entry {i}"
+            problem = f"the id {name!r} is there already; one line a node." if name else "an empty id."
+            raise MalformedFile(f"{where}: {problem}")
+        first_place[name] = i
+    if not names:
+        raise MalformedFile(f"{place}: no node; expected one id a line.")
+    return np.array(names, dtype=object)
+
+
+def _read_graph_file(path: Path, directed: bool) -> EdgeList:
+    kind = path.suffix.lower()
+    if kind not in (".npz", ".graphml", ".gml"):
+        raise OptionError(
+            f"{path.name}: the name ends in {kind or 'no suffix'}, an unknown format; edges are read from {EDGE_FORMATS}."
+        )
+    data = read_bytes(path)
+    try:
+        if kind == ".npz":
+            matrix: Any = load_sparse(data)
+        else:
+            matrix = nx.read_graphml(path) if kind == ".graphml" else _read_gml(path)
+    except (*NOISE, nx.NetworkXException) as error:
+        expected = {
+            ".npz": "a matrix saved by scipy.sparse.save_npz",
+            ".graphml": "a GraphML file",
+            ".gml": "a GML file",
+        }[kind]
+        raise MalformedFile(f"{path.name}: not readable as {expected} ({type(error).__name__}: {error}).") from error
+    if kind == ".npz":
+        return edges_of_adjacency(matrix, directed=directed, place=path.name)
+    return edges_of_networkx(matrix, directed=directed, place=path.name)
+
+
+def _read_gml(path: Path) -> Any:
+    try:
+        return nx.read_gml(path)
+    except nx.NetworkXError as error:
+        if "label" not in str(error):
+            raise
+        return nx.read_gml(path, label="id")  # nodes without labels go by their id
+
+
+def _text(name: Any) -> str:
+    return "" if name is None or name != name else str(name)  # NaN, the missing value of other libraries, is not itself
+
+
+def _unquote(name: str) -> str:
+    return name[1:-1].replace('""', '"') if len(name) > 1 and name[0] == name[-1] == '"' else name
+
+
+def _refuse(options: dict[str, Any], what: str) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise OptionError(f"{', '.join(given)}: for tables only, {what} has no use for it.")

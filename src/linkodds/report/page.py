@@ -1,0 +1,190 @@
+"""report.html: everything a saved run has to say, as one file that works offline and shows foreign text as text."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from linkodds import figures
+from linkodds.evaluation.curves import ReliabilityCurve
+from linkodds.formatting import SEVERITIES, bounds_text, number_text, plain_text, quantity_text, ratio_text
+from linkodds.links.spreadsheets import csv_text, data_url
+from linkodds.probability.decision import parse_rule
+from linkodds.report.drawing import ReportSource, draw_all, threshold_csv
+from linkodds.report.report_data import ReportData, TopLinks, report_data_of
+from linkodds.report.reproducing import command_of, cost_rows, options_text
+from linkodds.report.verdict import AUDIT_NOTE, INTERVALS_NOTE, METRICS, base_rates, comparison, verdict
+from linkodds.runs.record import Run
+
+_PARTS = {
+    "train": "carry messages and are what the model learns from",
+    "validation": "choose the epoch and the model",
+    "calibration": "fix the probabilities and the thresholds",
+    "test": "are measured once, below",
+}
+_NO_PROMISE = (
+    "No promise: the threshold was fixed on the calibration edges; "
+    "the figures above are what it gave on the test edges."
+)
+
+
+def write_report(run: Run, path: Path) -> None:
+    """Write the report of a run to `path`; its exhibits are made anew, which takes up to about 20 seconds."""
+    write_page(render_report(run, report_data_of(run)), path)
+
+
+def write_page(html: str, path: Path) -> None:
+    """Write a page aside first and then rename it, so that no half report is ever seen."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(html, encoding="utf-8", errors="backslashreplace")
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def render_report(run: ReportSource, exhibits: ReportData) -> str:
+    """The report as one HTML document.
+
+    It holds its own style, data and plotting library, and forbids itself every connection (Content-Security-Policy), so
+    that it says the same in ten years and gives nothing away. Scripts run only if their hash is listed: text from the
+    user's data can never become one.
+
+    Args:
+        run: a saved run.
+        exhibits: what is shown beside its evaluation.
+    Returns:
+        HTML of about 5 MB, 4.8 of which are the plotting library.
+    """
+    environment = Environment(
+        loader=PackageLoader("linkodds.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(plain=plain_text, number=number_text, quantity=quantity_text, bounds=bounds_text)
+    scripts = [_asset("threshold.js"), figures.plotly_js(), _source(environment, "report.js")]
+    evaluation = run.evaluation
+    return environment.get_template("report.html.j2").render(
+        evaluation=evaluation,
+        verdict=verdict(evaluation),
+        base_rates=base_rates(evaluation),
+        graph_ratio=evaluation["graph"]["num_edges"] / evaluation["graph"]["num_pairs"],
+        ratio=ratio_text,
+        metrics=_metric_groups(evaluation),
+        split=_split_rows(evaluation),
+        time=evaluation.get("time"),
+        folds=evaluation["model"].get("folds", 1),
+        figures=draw_all(run, exhibits),
+        threshold=Markup(_json(exhibits.threshold)),
+        threshold_csv=threshold_csv(exhibits.threshold),
+        no_map=exhibits.embedding_map if isinstance(exhibits.embedding_map, str) else None,
+        top_links=_top_links(exhibits.top_links),
+        links_csv=_links_csv(exhibits.top_links),
+        baselines_csv=_baselines_csv(evaluation),
+        decisions=_decision_cards(run),
+        audit=evaluation.get("audit", []),
+        audit_note=AUDIT_NOTE,
+        intervals_note=INTERVALS_NOTE,
+        comparison=comparison(evaluation),
+        severities=SEVERITIES,
+        bins=_bin_rows(run.curves.reliability),
+        command=command_of(run.config),
+        options=options_text(run.config),
+        versions=run.config.get("versions") or {},
+        cost=cost_rows(run.cost),
+        style=Markup(_source(environment, "report.css") + _asset("threshold.css")),
+        scripts=[Markup(script) for script in scripts],
+        script_hashes=[_hash(script) for script in scripts],
+    )
+
+
+def _source(environment: Environment, name: str) -> str:
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _asset(name: str) -> str:
+    return files("linkodds.report").joinpath("assets", name).read_text(encoding="utf-8")
+
+
+def _json(value: Any) -> str:
+    """JSON that can stand inside a script element: no character of it can end the element."""
+    text = json.dumps(value, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _hash(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _metric_groups(evaluation: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    metrics, restated = evaluation["metrics"], evaluation.get("at_graph_ratio", {})
+    groups: dict[str, list[dict[str, Any]]] = {"ranking": [], "probabilities": []}
+    for key, (name, meaning) in METRICS.items():
+        group = "probabilities" if groups["probabilities"] or key == "log_loss" else "ranking"
+        if key in metrics:
+            groups[group].append(
+                {"name": name, "meaning": meaning, "quantity": metrics[key], "restated": restated.get(key)}
+            )
+    return groups
+
+
+def _split_rows(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    counts = {part: int(evaluation["split"][part]) for part in _PARTS if part in evaluation.get("split", {})}
+    total = sum(counts.values())
+    return [
+        {"part": part, "count": count, "share": count / max(total, 1), "use": _PARTS[part]}
+        for part, count in counts.items()
+    ]
+
+
+def _decision_cards(run: ReportSource) -> list[dict[str, Any]]:
+    applied = run.config.get("options", {}).get("decision")
+    applied = str(parse_rule(applied)) if applied else None
+    cards = []
+    for decision in run.evaluation["decisions"]:
+        has_threshold = decision.get("threshold_logit") is not None
+        promise = decision.get("promise")
+        cards.append(
+            {
+                **decision,
+                "is_applied": decision["rule"] == applied,
+                "has_threshold": has_threshold,
+                "promise": promise or (decision.get("reason") or _NO_PROMISE if has_threshold else None),
+                "is_promised": bool(promise),
+            }
+        )
+    return sorted(cards, key=lambda card: not card["is_applied"])
+
+
+def _bin_rows(bins: ReliabilityCurve) -> list[dict[str, float]]:
+    names = ("predicted", "observed", "low", "high", "num_edges", "num_candidates")
+    columns = [getattr(bins, name).tolist() for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _top_links(links: TopLinks | str) -> dict[str, Any]:
+    if isinstance(links, str):
+        return {"rows": [], "reason": links}
+    rows = [
+        {**row, "evidence": [part for part in row["evidence"].split("; ") if part]} for row in links.table.to_dicts()
+    ]
+    return {"rows": rows, "reason": "There is no pair without an edge.", "assumption": links.assumption}
+
+
+def _links_csv(links: TopLinks | str) -> str:
+    return "" if isinstance(links, str) else data_url(csv_text(links.table.columns, links.table.rows()))
+
+
+def _baselines_csv(evaluation: Mapping[str, Any]) -> str:
+    rows = [(row.name, row.average_precision, row.lift, row.roc_auc) for row in comparison(evaluation)]
+    return data_url(csv_text(["ranked by", "average precision", "lift", "ROC AUC"], rows))

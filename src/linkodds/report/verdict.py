@@ -1,0 +1,296 @@
+"""An evaluation in words: does the model earn its keep, how did its first hundred candidates fare, is it calibrated.
+
+Everything here reads the dictionary of evaluation.json, so that it can say nothing that was not saved.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from linkodds.formatting import interval_of, number_of, number_text, plain_text, quantity_text, ratio_text
+
+Tone = Literal["good", "mixed", "bad"]
+
+METRICS: dict[str, tuple[str, str]] = {
+    "average_precision": ("average precision", "area under precision-recall; a random order gives the prevalence"),
+    "average_precision_lift": ("lift", "average precision / prevalence; a random order gives 1"),
+    "precision_at_100": ("precision at 100", "share of held-out edges among the first 100 candidates"),
+    "r_precision": ("R-precision", "the same among as many candidates as there are held-out edges"),
+    "best_f1": ("best F1", "the best that any threshold reaches on the test edges; no rule is promised it"),
+    "roc_auc": ("ROC AUC", "an edge ranks above a non-edge; says little at this imbalance"),
+    "hits_at_20": ("hits at 20", "share of held-out edges with fewer than 20 non-edges at or above"),
+    "hits_at_50": ("hits at 50", "the same with 50 non-edges"),
+    "hits_at_100": ("hits at 100", "the same with 100 non-edges"),
+    "mrr": ("mean reciprocal rank", "of each edge among all candidates of its ends"),
+    "log_loss": ("log loss", "nats a candidate, of the calibrated probabilities"),
+    "log_loss_skill": ("log loss skill", "1 is perfect, 0 is the constant prevalence"),
+    "brier_skill": ("Brier skill", "1 is perfect, 0 is the constant prevalence"),
+    "observed_over_expected": (
+        "observed / expected",
+        "edges seen / sum of probabilities; near 1 for anything calibrated on edges like these, so look at slope and degrees",
+    ),
+    "calibration_slope": ("calibration slope", "1 is right; below, probabilities are too extreme; above, too timid"),
+    "calibration_intercept": ("calibration intercept", "0 is right; the natural log odds to add"),
+    "relative_ece": (
+        "relative calibration error",
+        "expected minus observed edges over bins of probability, in shares of the edges",
+    ),
+    "degree_relative_ece": ("calibration error by degree", "the same over fifths of the edges by degree product"),
+}
+"""Key in evaluation.json -> what people call it, and how to read it."""
+
+INTERVALS_NOTE = (
+    "Intervals are for this split, had other edges been held out. They leave out the split itself, the seed, and that pairs "
+    "share nodes: another fit may well land outside."
+)
+AUDIT_NOTE = (
+    "At each alpha, lists are false to at most that share on average over repetitions; a single list may hold more. False "
+    "is what is not in the record. Choose alpha before looking here: the best-looking row is no longer what it says."
+)
+"""Said once beside the numbers they are about, in the terminal and in the report."""
+
+_FINE = (0.8, 1.25)  # slope and observed / expected that need no correction
+_FINE_IN_FIFTH = (0.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a reader has to know first.
+
+    Args:
+        headline: does the model earn its keep against the best baseline?
+        details: the first hundred candidates, the calibration, and what forbids to use the results, one sentence each.
+        tone: good (earns its keep and is calibrated), bad (worse than a baseline, or an error was found), mixed.
+    """
+
+    headline: str
+    details: tuple[str, ...]
+    tone: Tone
+
+    @property
+    def sentence(self) -> str:
+        """Everything in one line."""
+        return " ".join((self.headline, *self.details))
+
+
+def verdict(evaluation: Mapping[str, Any]) -> Verdict:
+    """Say in words whether the model earns its keep, how its first hundred candidates fared, and if it is calibrated.
+
+    "Better" and "worse" need the 95 % interval of the model's average precision to leave out the best baseline's value;
+    in between the answer is "no better than".
+
+    Args:
+        evaluation: evaluation.json, parsed.
+    Example:
+        >>> measured = {"value": 0.2, "low": 0.1, "high": 0.3}
+        >>> said = verdict({
+        ...     "model": {"name": "vgae"}, "candidates": {"prevalence": 0.001, "num_edges": 500},
+        ...     "metrics": {"average_precision": measured, "precision_at_100": {"value": 0.41}},
+        ...     "baselines": {"l3": {"average_precision": 0.25}, "degree": {"average_precision": 0.02}}})
+        >>> said.tone, said.headline
+        ('mixed', 'vgae does not clearly earn its keep: its average precision of 0.200 [0.100, 0.300] is no better than
+        the 0.250 of the best baseline, l3 (the interval covers it), so counting is as good.')
+        >>> said.details[0]
+        'In the rehearsal, at 1 : 999, 41 of its first 100 candidates were held-out edges, where a random order finds 0.100.'
+    """
+    headline, ranking = _ranking(evaluation)
+    calibration, is_calibrated = _calibration(evaluation)
+    errors = [finding["id"] for finding in evaluation.get("findings", []) if finding.get("severity") == "error"]
+    details = [_first_hundred(evaluation), calibration]
+    if errors:
+        details.insert(
+            0, f"Do not use these numbers yet: {', '.join(map(plain_text, errors))} is reported as an error below."
+        )
+    if (future := _future(evaluation)) is not None:
+        details.append(future)
+    tone: Tone = "mixed"
+    if errors or ranking == "worse":
+        tone = "bad"
+    elif ranking == "better" and is_calibrated:
+        tone = "good"
+    return Verdict(headline, tuple(details), tone)
+
+
+def best_baseline(evaluation: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Name and average precision of the best baseline other than the model itself; None when there is none.
+
+    Example:
+        >>> baselines = {"l3": {"average_precision": 0.3}, "degree": {"average_precision": 0.1}}
+        >>> best_baseline({"model": {"name": "l3"}, "baselines": baselines})
+        ('degree', 0.1)
+    """
+    values = {
+        name: number_of(baseline.get("average_precision"))
+        for name, baseline in evaluation.get("baselines", {}).items()
+        if name != evaluation["model"]["name"]
+    }
+    known = {name: value for name, value in values.items() if value is not None}
+    return max(known.items(), key=lambda item: item[1]) if known else None
+
+
+def base_rates(evaluation: Mapping[str, Any]) -> dict[str, str]:
+    """The two base rates, which are never the same number, each as "1 : absent pairs per edge".
+
+    Example:
+        >>> rehearsal = {"num_edges": 2, "num_pairs": 792, "prevalence": 2 / 792}
+        >>> base_rates({"graph": {"num_edges": 10, "num_pairs": 800}, "candidates": rehearsal})
+        {'graph': '1 : 79 (10 edges among 800 pairs)', 'rehearsal': '1 : 395 (2 held-out edges among 792 candidates)'}
+    """
+    graph, candidates = evaluation["graph"], evaluation["candidates"]
+    edges, pairs = number_text(graph["num_edges"]), number_text(graph["num_pairs"])
+    restated = evaluation.get("restated")
+    held_out_rate = restated["from"] if restated else candidates["prevalence"]
+    held_out, among = number_text(candidates["num_edges"]), number_text(candidates["num_pairs"])
+    rates = {
+        "graph": f"{ratio_text(graph['num_edges'] / graph['num_pairs'])} ({edges} edges among {pairs} pairs)",
+        "rehearsal": f"{ratio_text(held_out_rate)} ({held_out} held-out edges among {among} candidates)",
+    }
+    if restated:
+        rates["restated at"] = f"{ratio_text(restated['prevalence'])} (every figure below)"
+    return rates
+
+
+@dataclass(frozen=True)
+class ComparisonRow:
+    """One row of the comparison: the model or a baseline; None where a number is not known."""
+
+    name: str
+    is_model: bool
+    average_precision: float | None
+    roc_auc: float | None
+    lift: float | None
+
+
+def comparison(evaluation: Mapping[str, Any]) -> list[ComparisonRow]:
+    """The model first, then the baselines from best to worst average precision.
+
+    Example:
+        >>> rows = comparison({"model": {"name": "gae"}, "candidates": {"prevalence": 0.01},
+        ...     "metrics": {"average_precision": {"value": 0.2}, "roc_auc": {"value": 0.9}},
+        ...     "baselines": {"degree": {"average_precision": 0.05, "roc_auc": 0.7}, "l3": {"average_precision": 0.1}}})
+        >>> [(row.name, row.lift) for row in rows]
+        [('gae', 20.0), ('l3', 10.0), ('degree', 5.0)]
+    """
+    prevalence = evaluation["candidates"]["prevalence"]
+
+    def row(name: str, numbers: Mapping[str, Any], is_model: bool) -> ComparisonRow:
+        precision = number_of(numbers.get("average_precision"))
+        lift = None if precision is None or prevalence <= 0 else precision / prevalence
+        return ComparisonRow(plain_text(name, 60), is_model, precision, number_of(numbers.get("roc_auc")), lift)
+
+    model = evaluation["model"]["name"]
+    baselines = [
+        row(name, numbers, False) for name, numbers in evaluation.get("baselines", {}).items() if name != model
+    ]
+    return [
+        row(model, evaluation["metrics"], True),
+        *sorted(baselines, key=lambda each: -(each.average_precision or -1.0)),
+    ]
+
+
+def _ranking(evaluation: Mapping[str, Any]) -> tuple[str, Literal["better", "no better", "worse"]]:
+    name = _name(evaluation["model"])
+    quantity = evaluation["metrics"].get("average_precision")
+    value, interval, best = number_of(quantity), interval_of(quantity), best_baseline(evaluation)
+    if value is None:
+        return "Average precision is not available, so nothing can be said about the ranking.", "no better"
+    measured = f"its average precision of {quantity_text(quantity)}"
+    if interval and interval[1] <= evaluation["candidates"]["prevalence"]:
+        return f"{name} ranks no better than chance: {measured} is not above the prevalence.", "worse"
+    if best is None and "restated" in evaluation:
+        at = ratio_text(evaluation["candidates"]["prevalence"])
+        said = f"Restated at {at}, {name} has {measured.removeprefix('its ')}"
+        return f"{said}; the baselines were measured at the run's own base rate alone.", "no better"
+    if best is None:
+        return f"{name} was compared with no baseline: {measured} stands alone.", "no better"
+    kind = "other baseline" if evaluation["model"]["name"] in evaluation["baselines"] else "baseline"
+    other = f"the {number_text(best[1])} of the best {kind}, {plain_text(best[0], 60)}"
+    if kind == "other baseline":
+        name = f"{name}, itself a baseline that learns nothing,"
+    if interval is None:
+        return (
+            f"{name} cannot be told from a baseline: {measured} has no interval to hold against {other}.",
+            "no better",
+        )
+    if interval[0] > best[1]:
+        times = f", {number_text(value / best[1])} times as much" if best[1] > 0 else ""
+        return f"{name} earns its keep: {measured} is better than {other}{times}.", "better"
+    if interval[1] < best[1]:
+        return f"{name} does not earn its keep: {measured} is worse than {other}: use that instead.", "worse"
+    as_good = "" if kind == "other baseline" else ", so counting is as good"
+    return (
+        f"{name} does not clearly earn its keep: {measured} is no better than {other} (the interval covers it){as_good}.",
+        "no better",
+    )
+
+
+def _name(model: Mapping[str, Any]) -> str:
+    """Of the model; a mean that auto took is named by its members."""
+    members = [plain_text(each, 60) for each in model.get("members") or ()]
+    if len(members) < 2:
+        return plain_text(model["name"], 60)
+    return f"the mean of {', '.join(members[:-1])} and {members[-1]}"
+
+
+def _first_hundred(evaluation: Mapping[str, Any]) -> str:
+    quantity = evaluation["metrics"].get("precision_at_100")
+    share = number_of(quantity)
+    if share is None:
+        return f"Precision among its first 100 candidates: {quantity_text(quantity)}."
+    candidates = evaluation["candidates"]
+    few = f" (there were {candidates['num_edges']} to find)" if candidates["num_edges"] < 100 else ""
+    found, by_chance = number_text(round(100 * share, 1)), number_text(100 * candidates["prevalence"])
+    if "restated" in evaluation:  # an expectation at another base rate: nobody has seen it
+        return f"{found} of its first 100 candidates would be edges, where a random order finds {by_chance}."
+    rate = ratio_text(candidates["prevalence"])
+    return (
+        f"In the rehearsal, at {rate}, {found} of its first 100 candidates were held-out edges{few}, "
+        f"where a random order finds {by_chance}."
+    )
+
+
+def _future(evaluation: Mapping[str, Any]) -> str | None:
+    """What was learnt when and measured when, of a split by time."""
+    time = evaluation.get("time")
+    if not time:
+        return None
+    train, test = time["parts"]["train"], time["parts"]["test"]
+    ends = [plain_text(each, 40) for each in (train["last"], test["first"], test["last"])]
+    return (
+        f"The split is by time (column {plain_text(time['column'], 40)!r}): learnt from edges up to {ends[0]}, measured on those "
+        f"from {ends[1]} to {ends[2]}. Claims about the future rest on this split alone."
+    )
+
+
+def _calibration(evaluation: Mapping[str, Any]) -> tuple[str, bool]:
+    metrics = evaluation["metrics"]
+    slope, ratio = metrics.get("calibration_slope"), metrics.get("observed_over_expected")
+    if number_of(slope) is None or number_of(ratio) is None:
+        return "Calibration could not be judged.", False
+    measured = f"slope {quantity_text(slope)}, observed / expected {quantity_text(ratio)}"
+    faults = []
+    if (side := _side(slope, _FINE)) != "fine":
+        faults.append("probabilities are too extreme" if side == "below" else "probabilities are too timid")
+    if (side := _side(ratio, _FINE)) != "fine":
+        faults.append("too many edges are expected" if side == "below" else "too few edges are expected")
+    if faults:
+        return f"Calibration is off: {' and '.join(faults)} ({measured}).", False
+    for fifth in evaluation.get("degree_bins", []):
+        quantity, name = fifth.get("observed_over_expected"), plain_text(fifth.get("name", "?"), 40)
+        if (side := _side(quantity, _FINE_IN_FIFTH)) != "fine":
+            many = "too many" if side == "below" else "too few"
+            faults.append(f"{many} edges are expected in the {name} fifth by degree ({quantity_text(quantity)})")
+    if faults:
+        return f"Calibration is fine on the whole ({measured}), but {' and '.join(faults)}.", False
+    if all(_FINE[0] <= (number_of(quantity) or 0.0) <= _FINE[1] for quantity in (slope, ratio)):
+        return f"Calibration is fine: {measured}.", True
+    return f"Calibration is not shown to be off, though the intervals are wide: {measured}.", True
+
+
+def _side(quantity: Any, fine: tuple[float, float]) -> Literal["below", "fine", "above"]:
+    """Where a quantity that should be 1 lies; not fine only if its interval, where it has one, leaves 1 out."""
+    value = number_of(quantity)
+    if value is None or fine[0] <= value <= fine[1]:
+        return "fine"
+    low, high = interval_of(quantity) or (value, value)
+    return "below" if high < 1 else "above" if low > 1 else "fine"
