@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from linkodds.errors import BrokenRun
 from linkodds.evaluation.curves import MAX_POINTS, curves
@@ -18,9 +17,10 @@ from linkodds.metrics import metrics
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.metrics.ranks import reciprocal_ranks
-from linkodds.pairs import Pairs, PairSpace
+from linkodds.pairs import PairSpace
 from linkodds.probability.calibration import Calibrator
 from linkodds.probability.decision import Decision
+from table_scorer import TableScorer
 
 METRICS = {
     "roc_auc",
@@ -47,19 +47,6 @@ SPACES = {
     "directed": PairSpace(45, directed=True),
     "bipartite": PairSpace(90, sides=(40, 45)),
 }
-
-
-class TableScorer:
-    """Logits from a matrix."""
-
-    def __init__(self, table: NDArray[np.float64]) -> None:
-        self.table = table
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return self.table[rows, columns].astype(np.float32)
-
-    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
-        return self.table[pairs[:, 0], pairs[:, 1]]
 
 
 def measured(

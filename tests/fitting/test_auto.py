@@ -14,14 +14,13 @@ from linkodds.config import BASELINES, FitConfig
 from linkodds.errors import BrokenRun
 from linkodds.fitting import auto, model_fitting
 from linkodds.fitting.auto import choose
-from linkodds.fitting.averaging import best_mean, mean_of, precisions
+from linkodds.fitting.averaging import best_mean, mean_of
 from linkodds.fitting.fit import Fit
 from linkodds.fitting.model_selection import HELD_OUT, ModelCandidate, ModelSelection
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.links.inference import find_links
-from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision
 from linkodds.models.structural.masked_edges import StackOptions
 from linkodds.models.structural.stack import fit_stack
@@ -90,15 +89,6 @@ class TestTheMean:
             assert contest.rehearsal.split.validation.shape[0] < 50
             z = np.random.default_rng(0).normal(size=(150, 2)).astype(np.float32)
             assert best_mean(contest, [planted(contest, "gae", z), planted(contest, "l3", z)]) is None
-
-    def test_precisions_are_those_of_average_precision(self) -> None:
-        rng = np.random.default_rng(0)
-        edges, others = rng.integers(0, 9, 40).astype(float), rng.integers(-5, 7, 500).astype(float)
-        held_out = HeldOut.from_logits(edges, others, num_non_edges=500)
-        each = precisions(edges, others, np.arange(40))
-        by_hand = [(edges >= z).sum() / ((edges >= z).sum() + (others >= z).sum()) for z in edges]
-        np.testing.assert_allclose(each, by_hand)
-        assert each.mean() == pytest.approx(average_precision(held_out))
 
 
 class TestTheChoice:

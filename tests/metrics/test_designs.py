@@ -5,7 +5,6 @@ import io
 import numpy as np
 import pytest
 import sklearn.metrics as oracle
-from numpy.typing import NDArray
 from scipy.special import expit
 from scipy.stats import binom
 
@@ -21,27 +20,15 @@ from linkodds.metrics.logit_bins import Floats
 from linkodds.metrics.non_edge_scores import NonEdgeScores
 from linkodds.metrics.non_edges import NonEdges
 from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
-from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.probability.calibration import Calibrator, fit_calibrator
 from linkodds.probability.decision import decide, parse_rule
 from linkodds.probability.deployment import fit_link_rate
 from linkodds.probability.selection import audit_entries
+from table_scorer import TableScorer
 
 NEAR, REST = 400, 60_000
 TEST_EDGES = 300
-
-
-class TableScorer:
-    """Logits from a matrix."""
-
-    def __init__(self, table: Floats) -> None:
-        self.table = table
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return self.table[rows, columns].astype(np.float32)
-
-    def logits(self, pairs: Pairs) -> Floats:
-        return self.table[pairs[:, 0], pairs[:, 1]]
 
 
 @pytest.mark.parametrize("directed", [False, True])

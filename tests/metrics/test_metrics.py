@@ -13,22 +13,10 @@ from sklearn.linear_model import LogisticRegression
 from linkodds.metrics import metrics
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edges import DegreeClasses, NonEdges, draw_non_edges
-from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.pairs import KnownPairs, PairSpace
+from table_scorer import TableScorer
 
 Floats = NDArray[np.float64]
-
-
-class TableScorer:
-    """Logits from a matrix."""
-
-    def __init__(self, table: Floats) -> None:
-        self.table = table
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return self.table[rows, columns].astype(np.float32)
-
-    def logits(self, pairs: Pairs) -> Floats:
-        return self.table[pairs[:, 0], pairs[:, 1]]
 
 
 @dataclass(frozen=True)
@@ -100,6 +88,24 @@ def test_ranking(candidates: Listed) -> None:
     y, z, w = candidates.is_edge, candidates.logits, candidates.weights
     equal(metrics.roc_auc(candidates.held_out), oracle.roc_auc_score(y, z, sample_weight=w))
     equal(metrics.average_precision(candidates.held_out), oracle.average_precision_score(y, z, sample_weight=w))
+
+
+def test_precision_at_each_edge_is_that_of_a_loop() -> None:
+    """With ties among edges and across; each edge stands for two, each non-edge for its weight, as in a fold."""
+    rng = np.random.default_rng(0)
+    edges, others = rng.integers(0, 9, 40).astype(float), rng.integers(-5, 7, 500).astype(float)
+    weights = rng.gamma(2.0, size=500)
+    by_hand = [(edges >= z).sum() / ((edges >= z).sum() + (others >= z).sum()) for z in edges]
+    each = metrics.precision_at_each_edge(edges, others)
+    np.testing.assert_allclose(each, by_hand, rtol=1e-12)
+    held_out = HeldOut.from_logits(edges, others, num_non_edges=500)
+    np.testing.assert_allclose(each, metrics.precisions_of_edges(held_out), rtol=1e-12)
+    equal(each.mean(), metrics.average_precision(held_out))
+    judged = np.arange(0, 40, 3)
+    true = [2 * (edges >= z).sum() for z in edges[judged]]
+    false = [weights[others >= z].sum() for z in edges[judged]]
+    some = metrics.precision_at_each_edge(edges, others, weights, judged=judged, edge_weight=2.0)
+    np.testing.assert_allclose(some, np.array(true) / np.add(true, false), rtol=1e-12)
 
 
 @pytest.mark.parametrize("threshold", [1.25, "highest edge", "lowest edge", "middle edge"])

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from linkodds.errors import NonFiniteScores
@@ -12,19 +11,7 @@ from linkodds.metrics.non_edge_scores import NonEdgeScores, score_non_edges
 from linkodds.metrics.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.scorers.scoring import InnerProductScorer
-
-
-class TableScorer:
-    """Logits from a matrix."""
-
-    def __init__(self, table: NDArray[np.float64]) -> None:
-        self.table = table
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return self.table[rows, columns].astype(np.float32)
-
-    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
-        return self.table[pairs[:, 0], pairs[:, 1]]
+from table_scorer import TableScorer
 
 
 def graph(space: PairSpace, num_edges: int = 60) -> tuple[Pairs, NonEdges, DegreeClasses]:

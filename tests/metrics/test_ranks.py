@@ -5,26 +5,14 @@ import pytest
 from numpy.typing import NDArray
 
 from linkodds.metrics.ranks import reciprocal_ranks
-from linkodds.pairs import KnownPairs, Pairs, PairSpace
+from linkodds.pairs import KnownPairs, PairSpace
+from table_scorer import TableScorer
 
 SPACES = {
     "undirected": PairSpace(40),
     "directed": PairSpace(30, directed=True),
     "bipartite": PairSpace(50, sides=(20, 25)),  # the last five nodes are on neither side
 }
-
-
-class TableScorer:
-    """Logits from a matrix; nothing but its upper triangle is read unless directed."""
-
-    def __init__(self, table: NDArray[np.float64]) -> None:
-        self.table = table
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return self.table[rows, columns].astype(np.float32)
-
-    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
-        return self.table[pairs[:, 0], pairs[:, 1]]
 
 
 def naive(table: NDArray[np.float64], edge: tuple[int, int], recorded: set[tuple[int, int]], space: PairSpace) -> float:

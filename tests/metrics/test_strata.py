@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import roc_auc
@@ -10,20 +9,7 @@ from linkodds.metrics.non_edges import NonEdges, Stratum
 from linkodds.metrics.strata import HIGH, NEAR, REST, TOP, Strata, draw_strata, draw_to_choose_by, num_chosen_by
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.search.pair_search import find_pairs
-
-
-class TableScorer:
-    """Logits from a matrix."""
-
-    def __init__(self, table: NDArray[np.float64]) -> None:
-        self.table = table
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return self.table[rows, columns].astype(np.float32)
-
-    def logits(self, pairs: Pairs) -> NDArray[np.float64]:
-        return self.table[pairs[:, 0], pairs[:, 1]]
-
+from table_scorer import TableScorer
 
 SPACES = [PairSpace(120), PairSpace(90, directed=True), PairSpace(130, sides=(60, 65))]
 IDS = ["undirected", "directed", "bipartite"]

@@ -26,22 +26,10 @@ from linkodds.runs.record import load_run, write_results
 from linkodds.runs.run_directory import PartialRun
 from linkodds.scorers.scoring import DegreeAwareScorer, InnerProductScorer
 from linkodds.scorers.surface import PiecewiseLinear, Surface
+from table_scorer import TableScorer
 
 Floats = NDArray[np.float64]
 QUICK = {"hidden": 16, "dim": 8, "epochs": 20, "threads": 1}
-
-
-class TableScorer:
-    """Logits from a matrix."""
-
-    def __init__(self, table: Floats) -> None:
-        self.table = table
-
-    def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
-        return self.table[rows, columns].astype(np.float32)
-
-    def logits(self, pairs: Pairs) -> Floats:
-        return self.table[pairs[:, 0], pairs[:, 1]]
 
 
 SPACES = [PairSpace(40), PairSpace(30, directed=True), PairSpace(45, sides=(20, 22))]

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from linkodds.doctor import confusion_rules, graph_rules, history_rules, model_rules, run_rules, score_rules
 from linkodds.doctor.causes import conclude
 from linkodds.doctor.confusion import ConfusionMatrix
 from linkodds.doctor.inputs import History, ScoreTable
 from linkodds.doctor.model_rules import ModelScores
-from linkodds.doctor.weighted import average_precision, roc_auc
 from linkodds.findings import Finding
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import PARTS, Split
@@ -90,11 +90,15 @@ def diagnose_table_on_graph(table: ScoreTable, graph: Graph, train: Pairs) -> li
     rows = graph.space.canonical(graph.index_of(finite.pairs.ravel().tolist()).reshape(-1, 2))
     split = Split(train, *(np.zeros((0, 2), dtype=np.int64),) * 3, space=graph.space)
     labels, logits, weights = finite.labels, finite.logits, finite.row_weights
-    heuristics = {name: roc_auc(labels, baseline_scorer(name, split).logits(rows), weights) for name in HEURISTICS}
-    precision = average_precision(labels, logits, weights) if finite.at_base_rate else None
+    heuristics = {
+        name: float(roc_auc_score(labels, baseline_scorer(name, split).logits(rows), sample_weight=weights))
+        for name in HEURISTICS
+    }
+    auc = float(roc_auc_score(labels, logits, sample_weight=weights))
+    precision = float(average_precision_score(labels, logits, sample_weight=weights)) if finite.at_base_rate else None
     found: list[Finding | None] = [
         model_rules.hub_dominance(ModelScores.of_table(rows, labels, logits, split)),
-        model_rules.too_good(roc_auc(labels, logits, weights), precision, heuristics),
+        model_rules.too_good(auc, precision, heuristics),
     ]
     if finite.at_base_rate:
         held_out = finite.num_edges / graph.num_edges

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
+from sklearn.metrics import roc_auc_score
 
 from linkodds.doctor.score_rules import tied_share
-from linkodds.doctor.weighted import roc_auc
 from linkodds.findings import Finding
 from linkodds.graph.split import Split
 from linkodds.metrics.logit_bins import Floats
@@ -114,7 +114,7 @@ def _hubs(degree: NDArray[np.int64]) -> NDArray[np.bool_]:
 def auc_of(edges: Floats, non_edges: Floats) -> float:
     """Chance that an edge ranks above a non-edge."""
     labels = np.repeat([True, False], [len(edges), len(non_edges)])
-    return roc_auc(labels, np.concatenate([edges, non_edges]), np.ones(len(labels)))
+    return float(roc_auc_score(labels, np.concatenate([edges, non_edges])))
 
 
 def hub_dominance(scores: ModelScores) -> Finding | None:

@@ -1,9 +1,10 @@
 """Rules on a table of labels and scores: D01 to D06, D08, D10 to D13, D24. Each takes the table and returns what it found."""
 
 import numpy as np
+from sklearn.metrics import roc_auc_score
 
 from linkodds.doctor.inputs import ScoreTable
-from linkodds.doctor.weighted import CoxFit, best_balanced_accuracy, best_f1, fit_cox, intercept_shift, roc_auc
+from linkodds.doctor.weighted import CoxFit, best_balanced_accuracy, best_f1, fit_cox, intercept_shift
 from linkodds.findings import Finding
 from linkodds.metrics.logit_bins import Floats
 
@@ -94,7 +95,7 @@ def constant_decisions(table: ScoreTable) -> Finding | None:
         said = "(nearly) none is"
     else:
         return None
-    auc = roc_auc(table.labels, table.logits, weights)
+    auc = float(roc_auc_score(table.labels, table.logits, sample_weight=weights))
     message = (
         f"At a threshold of 0.5, {share:.2%} of the pairs are predicted edges: {said} an edge for this decision, "
         f"and a ROC AUC of {auc:.3f} is lost on it."
@@ -105,7 +106,7 @@ def constant_decisions(table: ScoreTable) -> Finding | None:
 def threshold_only(table: ScoreTable) -> Finding | None:
     """D04: a good ranking with decisions no better than chance at one half."""
     weights = table.row_weights
-    auc = roc_auc(table.labels, table.logits, weights)
+    auc = float(roc_auc_score(table.labels, table.logits, sample_weight=weights))
     yes = table.probabilities >= 0.5
     recall = weights[yes & table.labels].sum() / weights[table.labels].sum()
     fpr = weights[yes & ~table.labels].sum() / weights[~table.labels].sum()

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
+from sklearn.metrics import roc_curve
 
 from linkodds.metrics.intervals import Z95
 from linkodds.metrics.logistic import fit_line
@@ -14,61 +15,31 @@ from linkodds.metrics.logit_bins import Floats
 Labels = NDArray[np.bool_]
 
 
-def roc_curve(labels: Labels, logits: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
-    """Distinct logits from high to low, and the shares of edges and of non-edges at or above each.
-
-    Returns:
-        Three arrays of shape (distinct logits,): thresholds, recall, false positive rate.
-    """
-    order = np.argsort(-logits, kind="stable")
-    labels, logits, weights = labels[order], logits[order], weights[order]
-    last = np.append(np.flatnonzero(np.diff(logits)), len(logits) - 1)  # the last row of each run of equal logits
-    edges, non_edges = np.cumsum(weights * labels), np.cumsum(weights * ~labels)
-    return logits[last], edges[last] / edges[-1], non_edges[last] / non_edges[-1]
-
-
-def roc_auc(labels: Labels, logits: Floats, weights: Floats) -> float:
-    """Chance that an edge ranks above a non-edge, ties counted half.
-
-    Example:
-        >>> roc_auc(np.array([True, False, False]), np.array([1.0, 1.0, 0.0]), np.ones(3))
-        0.75
-    """
-    _, recall, fpr = roc_curve(labels, logits, weights)
-    return float(np.trapezoid(np.append(0.0, recall), np.append(0.0, fpr)))
-
-
 def best_balanced_accuracy(labels: Labels, logits: Floats, weights: Floats) -> tuple[float, float]:
-    """The best (recall + 1 - false positive rate) / 2 that any threshold reaches, and the lowest logit let in."""
-    thresholds, recall, fpr = roc_curve(labels, logits, weights)
+    """The best (recall + 1 - false positive rate) / 2 that any threshold reaches, and its threshold."""
+    thresholds, recall, fpr = _rates_at_thresholds(labels, logits, weights)
     best = int(np.argmax(recall - fpr))
     return float(1 + recall[best] - fpr[best]) / 2, float(thresholds[best])
 
 
 def best_f1(labels: Labels, logits: Floats, weights: Floats) -> tuple[float, float]:
-    """The best F1 that any threshold reaches, and the lowest logit let in.
+    """The best F1 that any threshold reaches, and its threshold.
 
     Example:
         >>> best_f1(np.array([True, False, True]), np.array([3.0, 2.0, 1.0]), np.array([1.0, 4.0, 1.0]))
         (0.6666666666666666, 3.0)
     """
-    thresholds, recall, fpr = roc_curve(labels, logits, weights)
+    thresholds, recall, fpr = _rates_at_thresholds(labels, logits, weights)
     edges, non_edges = float(weights[labels].sum()), float(weights[~labels].sum())
     f1 = 2 * recall * edges / (recall * edges + fpr * non_edges + edges)
     best = int(np.argmax(f1))
     return float(f1[best]), float(thresholds[best])
 
 
-def average_precision(labels: Labels, logits: Floats, weights: Floats) -> float:
-    """Mean over the edges of the precision at their logits; ties count against the edge.
-
-    Example:
-        >>> average_precision(np.array([True, False, True]), np.array([3.0, 2.0, 1.0]), np.array([1.0, 4.0, 1.0]))
-        0.6666666666666666
-    """
-    _, recall, fpr = roc_curve(labels, logits, weights)
-    tp, fp = recall * weights[labels].sum(), fpr * weights[~labels].sum()
-    return float((np.diff(recall, prepend=0.0) * tp / (tp + fp)).sum())
+def _rates_at_thresholds(labels: Labels, logits: Floats, weights: Floats) -> tuple[Floats, Floats, Floats]:
+    """Distinct logits from high to low, and the recall and false positive rate of `logit >= threshold` at each."""
+    fpr, recall, thresholds = roc_curve(labels, logits, sample_weight=weights, drop_intermediate=False)
+    return thresholds[1:], recall[1:], fpr[1:]  # the first threshold is infinity, which lets nothing in
 
 
 def intercept_shift(labels: Labels, logits: Floats, weights: Floats) -> float:

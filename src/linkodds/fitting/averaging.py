@@ -19,6 +19,7 @@ from linkodds.findings import Finding
 from linkodds.fitting.model_selection import HELD_OUT, ModelCandidate, ModelSelection
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.logit_bins import Floats
+from linkodds.metrics.metrics import precision_at_each_edge
 from linkodds.models.training.history import Epoch
 from linkodds.probability.platt import fit_platt, weighted_points
 from linkodds.scorers.scoring import InnerProductScorer, MeanOddsScorer
@@ -123,7 +124,7 @@ def best_mean(contest: ModelSelection, ranked: Sequence[ModelCandidate]) -> Mode
         known = [each for each in pool if logits[each.name].lines]
         if len(known) < 2 or known[0] is not pool[0]:
             return None
-        single = precisions(logits[pool[0].name].edges, logits[pool[0].name].non_edges, np.arange(num_edges))
+        single = precision_at_each_edge(logits[pool[0].name].edges, logits[pool[0].name].non_edges)
         members: tuple[ModelCandidate, ...] = (known[0], known[1])
         of_pair = _cross_validated([logits[each.name] for each in members])
         gain, error = _mean_and_error(of_pair - single)
@@ -160,27 +161,6 @@ def mean_of(
     odds = rehearsal.prevalence / (1 - rehearsal.prevalence)
     model = MeanModel(tuple(members), scorer, odds, gain, error)
     return ModelCandidate(model.name, scorer, model, rehearsal.held_out(scorer, rehearsal.split, HELD_OUT))
-
-
-def precisions(
-    edges: NDArray[np.floating[Any]], non_edges: NDArray[np.floating[Any]], judged: NDArray[np.intp]
-) -> Floats:
-    """Precision of the list that ends with each judged edge; over all edges their mean is the average precision.
-
-    Args:
-        edges: shape (edges,), logits.
-        non_edges: shape (non-edges,), logits.
-        judged: places of edges.
-    Example:
-        >>> precisions(np.array([3.0, 1.0]), np.array([2.0, 0.0]), np.arange(2)).round(3).tolist()
-        [1.0, 0.667]
-    """
-    order = np.sort(edges)
-    below = np.bincount(np.searchsorted(order, non_edges, side="right"), minlength=len(order) + 1)
-    false = np.cumsum(below[::-1])[::-1][1:]  # non-edges at or above each edge of the order
-    at = np.searchsorted(order, edges[judged], side="left")
-    true = len(order) - at
-    return np.asarray(true / (true + false[at]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +201,7 @@ def _cross_validated(members: Sequence[_Logits]) -> Floats:
             slope, _ = member.lines[fold]
             edges += slope * member.edges
             non_edges += slope * member.non_edges
-        result[judged] = precisions(edges, non_edges, judged)
+        result[judged] = precision_at_each_edge(edges, non_edges, judged=judged)
     return result
 
 

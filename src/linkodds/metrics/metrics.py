@@ -7,8 +7,10 @@ gives half for a tie; precision in a list of k gives the expectation over random
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import entr, expit, log_expit
 
 from linkodds.metrics.held_out import HeldOut
@@ -124,6 +126,36 @@ def precisions_of_edges(held_out: HeldOut) -> Floats:
     rung = np.searchsorted(-ladder.logits, -held_out.edge_logits)
     true, false = ladder.edges_at_least[rung], ladder.non_edges_at_least[rung]
     return np.asarray(true / (true + false))
+
+
+def precision_at_each_edge(
+    edges: NDArray[np.floating[Any]],
+    non_edges: NDArray[np.floating[Any]],
+    weights: Floats | None = None,
+    *,
+    judged: NDArray[np.intp] | None = None,
+    edge_weight: float = 1.0,
+) -> Floats:
+    """As `precisions_of_edges`, from logits and without a HeldOut; non-edges are counted in one pass, not sorted.
+
+    Args:
+        edges: shape (edges,), logits.
+        non_edges: shape (non-edges,), logits.
+        weights: shape (non-edges,), how many non-edges each stands for; None: one each.
+        judged: shape (judged,), places of the edges that are asked for; None: all.
+        edge_weight: how many edges each edge stands for.
+    Returns:
+        Shape (judged,): edges at or above the logit of each / all pairs at or above it.
+    Example:
+        >>> precision_at_each_edge(np.array([3.0, 1.0]), np.array([2.0, 0.0])).round(3).tolist()
+        [1.0, 0.667]
+    """
+    order = np.sort(edges)
+    below = np.bincount(np.searchsorted(order, non_edges, side="right"), weights, minlength=len(order) + 1)
+    false = np.cumsum(below[::-1])[::-1][1:]  # non-edges at or above each edge of the order
+    at = np.searchsorted(order, edges if judged is None else edges[judged], side="left")
+    true = (len(order) - at) * edge_weight
+    return np.asarray(true / (true + false[at]))
 
 
 def precision_at(held_out: HeldOut, k: float) -> float:

@@ -19,6 +19,7 @@ from linkodds.errors import BrokenRun, OptionError
 from linkodds.findings import Finding
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split
+from linkodds.metrics.metrics import precision_at_each_edge
 from linkodds.metrics.strata import draw_to_choose_by
 from linkodds.models.structural.masked_edges import HiddenEdges, Rows, StackOptions, cut_off_offset
 from linkodds.models.structural.numpy_mlp import NumpyMLP, fit_network
@@ -315,20 +316,17 @@ def fit_structural(
 def _chosen_share(scorer: StructuralScorer, split: Split, rng: np.random.Generator) -> tuple[float, Finding]:
     """The share of the table with the best average precision of the validation edges, against drawn non-edges."""
     parts = draw_to_choose_by(split.recorded(), split.train, len(split.validation), rng).parts
+    num_edges = len(split.validation)
     pairs = np.concatenate([split.validation, *(part.sample for part in parts if part.sample is not None)])
-    is_edge = np.arange(len(pairs)) < len(split.validation)
-    weights = np.concatenate(
-        [np.ones(len(split.validation)), *(np.full(part.num_scored, 1 / part.rate) for part in parts)]
-    )
+    weights = np.concatenate([np.full(part.num_scored, 1 / part.rate) for part in parts])
     of_counts, of_table = scorer.logits_of_counts(pairs), scorer.table.logits(pairs)
     component = scorer.counts.components
     moved = np.where(component[pairs[:, 0]] != component[pairs[:, 1]], scorer.offset, 0.0)
     found = []
     for share in SHARES:
-        order = np.argsort(-((1 - share) * of_counts + share * of_table + moved), kind="stable")
-        hit, weight = is_edge[order], weights[order]
-        precisions = np.cumsum(hit) / np.cumsum(weight)
-        found.append(float(precisions[hit].mean()) if hit.any() else 0.0)
+        logits = (1 - share) * of_counts + share * of_table + moved
+        precisions = precision_at_each_edge(logits[:num_edges], logits[num_edges:], weights)
+        found.append(float(precisions.mean()) if num_edges else 0.0)
     share = SHARES[int(np.argmax(found))]
     tried = ", ".join(f"{each:g} {ap:.4g}" for each, ap in zip(SHARES, found, strict=True))
     message = f"the table has {share:g} of the logit, best by validation average precision of {tried}."
