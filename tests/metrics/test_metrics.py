@@ -91,7 +91,7 @@ def test_ranking(candidates: Listed) -> None:
 
 
 def test_precision_at_each_edge_is_that_of_a_loop() -> None:
-    """With ties among edges and across; each edge stands for two, each non-edge for its weight, as in a fold."""
+    """With ties among edges and across; a non-edge may stand for several."""
     rng = np.random.default_rng(0)
     edges, others = rng.integers(0, 9, 40).astype(float), rng.integers(-5, 7, 500).astype(float)
     weights = rng.gamma(2.0, size=500)
@@ -102,9 +102,9 @@ def test_precision_at_each_edge_is_that_of_a_loop() -> None:
     np.testing.assert_allclose(each, metrics.precisions_of_edges(held_out), rtol=1e-12)
     equal(each.mean(), metrics.average_precision(held_out))
     judged = np.arange(0, 40, 3)
-    true = [2 * (edges >= z).sum() for z in edges[judged]]
+    true = [(edges >= z).sum() for z in edges[judged]]
     false = [weights[others >= z].sum() for z in edges[judged]]
-    some = metrics.precision_at_each_edge(edges, others, weights, judged=judged, edge_weight=2.0)
+    some = metrics.precision_at_each_edge(edges, others, weights, judged=judged)
     np.testing.assert_allclose(some, np.array(true) / np.add(true, false), rtol=1e-12)
 
 

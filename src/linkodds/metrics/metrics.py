@@ -134,7 +134,6 @@ def precision_at_each_edge(
     weights: Floats | None = None,
     *,
     judged: NDArray[np.intp] | None = None,
-    edge_weight: float = 1.0,
 ) -> Floats:
     """As `precisions_of_edges`, from logits and without a HeldOut; non-edges are counted in one pass, not sorted.
 
@@ -143,7 +142,6 @@ def precision_at_each_edge(
         non_edges: shape (non-edges,), logits.
         weights: shape (non-edges,), how many non-edges each stands for; None: one each.
         judged: shape (judged,), places of the edges that are asked for; None: all.
-        edge_weight: how many edges each edge stands for.
     Returns:
         Shape (judged,): edges at or above the logit of each / all pairs at or above it.
     Example:
@@ -154,7 +152,7 @@ def precision_at_each_edge(
     below = np.bincount(np.searchsorted(order, non_edges, side="right"), weights, minlength=len(order) + 1)
     false = np.cumsum(below[::-1])[::-1][1:]  # non-edges at or above each edge of the order
     at = np.searchsorted(order, edges if judged is None else edges[judged], side="left")
-    true = (len(order) - at) * edge_weight
+    true = len(order) - at
     return np.asarray(true / (true + false[at]))
 
 

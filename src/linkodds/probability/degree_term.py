@@ -25,7 +25,6 @@ from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import Z95
 from linkodds.metrics.logistic import fit_plane
 from linkodds.metrics.logit_bins import Floats
-from linkodds.metrics.metrics import precision_at_each_edge
 from linkodds.metrics.non_edges import NUM_CLASSES, NonEdges
 from linkodds.pairs import Pairs
 from linkodds.probability.joint_counts import Degrees, JointCounts, count_jointly
@@ -272,13 +271,20 @@ class _Fits:
             of_non_edges[inside] = (mass @ fall) / odds
             sampling += float(inside.mean() * np.sqrt(self.counts.variance_of_mean(fall)) / odds)
             for row, (of_fold, of_points) in enumerate(((f, f0), (g, g0))):
-                precisions[row, inside] = precision_at_each_edge(
-                    of_fold, of_points, self.counts.weights, edge_weight=num_edges / len(of_fold)
-                )
+                precisions[row, inside] = _precisions(of_fold, of_points, self.counts.weights, num_edges)
         error = np.hypot(np.std(of_edges, ddof=1) / np.sqrt(num_edges), sampling)
         rise = (precisions[0] - precisions[1]) / precisions[1].mean()
         precision_error = np.std(rise, ddof=1) / np.sqrt(num_edges)
         return float((of_edges + of_non_edges).mean()), float(error), float(rise.mean()), float(precision_error)
+
+
+def _precisions(edges: Floats, points: Floats, weights: Floats, num_edges: int) -> Floats:
+    """Precision of the list that ends with each edge of a fold, the fold standing for all `num_edges`."""
+    order = np.argsort(-points, kind="stable")
+    above = np.append(0.0, np.cumsum(weights[order]))
+    false = above[np.searchsorted(-points[order], -edges, side="right")]
+    true = (len(edges) - np.argsort(np.argsort(edges))) * (num_edges / len(edges))
+    return np.asarray(true / (true + false))
 
 
 def _gain(term: DegreeTerm) -> float:
