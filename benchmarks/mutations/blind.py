@@ -107,7 +107,7 @@ BLIND = (
         "metrics/non_edge_scores.py",
         "self.num_non_edges**2 * (1 - self.rate) / self.num_scored",
         "self.num_non_edges**2 / self.num_scored",
-        ("metrics/test_non_edge_scores.py", "metrics/test_designs.py", "metrics/test_intervals.py"),
+        ("metrics/test_metrics.py",),
     ),
     Mutation(
         "nodes of the first excess degree stay",

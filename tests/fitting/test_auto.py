@@ -1,5 +1,6 @@
 """Auto: what it tries within a budget, what it takes, and the mean of a few, with planted answers."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from linkodds.models.structural.masked_edges import StackOptions
 from linkodds.models.structural.stack import fit_stack
 from linkodds.models.structural.structural_costs import StackSizes, stack_work
 from linkodds.models.training.cost_model import nominal_seconds
+from linkodds.models.training.history import Epoch
 from linkodds.models.training.timings import Costs
 from linkodds.models.training.training import TrainedModel
 from linkodds.pairs import PairSpace
@@ -181,6 +183,22 @@ class TestTheBudget:
         enough = 1000.5 * (e["signed-gae"] + e["gae"])
         both = fit_graph(communities, FitConfig(folds=1, time_budget=enough, **{**long, "patience": 50}))
         assert both.config["epochs_allowed"] == {"signed-gae": 1000, "gae": 1000}
+
+    def test_the_trainings_of_other_folds_have_their_share_of_it(self, communities: Graph) -> None:
+        """Of three folds each gets a third; their graphs have fewer edges, so an epoch costs less, but not half."""
+        allowed = {}
+
+        def started(_name: str, epochs: int, _history: Sequence[Epoch]) -> None:
+            allowed[folds] = epochs
+            raise KeyboardInterrupt  # what it costs to train does not matter here
+
+        for folds in (1, 3):
+            options = {**QUICK, "epochs": 10**6}
+            config = FitConfig(model="gae", weight_decay=0.0, folds=folds, time_budget=2.0, **options)
+            with pytest.raises(KeyboardInterrupt):
+                fit_graph(communities, config, on_start=started)
+        assert 100 < allowed[1] < 10**6
+        assert allowed[1] / 3 < allowed[3] < 2 * allowed[1] / 3
 
 
 class TestASavedMean:

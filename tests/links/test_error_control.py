@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from scipy.stats import false_discovery_control
+from scipy.stats import chi2, false_discovery_control
 from typer.testing import CliRunner, Result
 
 from linkodds.cli import app
@@ -198,6 +198,21 @@ class TestOnARun:
         assert controlled.details["share_of_other_degrees"] > 0.7  # they all lie in the top fifth
         by_hand = share_of_other_degrees(np.array([0, 0, 1, 4], dtype=np.uint8), np.array([1.0, 1.0, 1.0, 1.0, 1.0]))
         assert by_hand == pytest.approx(0.3 + 0.05 + 0.05)  # excess of classes 0, 1 and 4 over a fifth
+
+    def test_a_list_is_as_sure_as_the_held_out_edges_that_rank_in_it(self, hidden_pairs) -> None:
+        """Calibration and test edges count alike, for both are what the rates were counted from."""
+        run, _, _ = hidden_pairs
+        assumption = MissingLinksAssumption(expected_missing=60)
+        found = expected_list(run, precision=0.6, mode="precision", assumption=assumption)
+        lowest = np.float32(found.table["logit"].min())
+        parts = [run.scorer.logits(part).astype(np.float32) for part in (run.split.calibration, run.split.test)]
+        of_calibration, of_test = (int(np.count_nonzero(logits >= lowest)) for logits in parts)
+        assert of_calibration > 0 < of_test
+        count = of_calibration + of_test
+        low, high = chi2.ppf(0.025, 2 * count) / 2, chi2.ppf(0.975, 2 * count + 2) / 2
+        share = float(found.table["probability"].mean())
+        expected = [share * low / count, min(1.0, share * high / count)]
+        assert found.details["expected_precision_interval"] == pytest.approx(expected, rel=1e-9)
 
     def test_pairs_that_were_picked_by_the_model_are_called_out(self, hidden_pairs, tmp_path: Path) -> None:
         _, folder, _ = hidden_pairs

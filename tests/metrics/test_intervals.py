@@ -2,11 +2,21 @@
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest, norm, poisson
+from scipy.special import expit, logit
+from scipy.stats import binomtest, gamma, norm, poisson, t
 
 from linkodds.metrics import metrics
 from linkodds.metrics.held_out import HeldOut
-from linkodds.metrics.intervals import Quantity, Resamples, bootstrap, confusion_interval, poisson_interval, wilson
+from linkodds.metrics.intervals import (
+    Quantity,
+    Resamples,
+    bootstrap,
+    confusion_interval,
+    non_edges_interval,
+    poisson_interval,
+    wilson,
+)
+from linkodds.metrics.non_edge_scores import NonEdgeScores
 from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
 
 
@@ -144,3 +154,69 @@ def test_confusion_interval_where_nothing_is_found() -> None:
     low, high = confusion_interval(held_out, 0.5, lambda c: c.precision)
     assert low == 0.0
     assert high == pytest.approx(20 * (1 - 0.025 ** (1 / 20)) / (20 * (1 - 0.025 ** (1 / 20)) + 1))  # Clopper-Pearson
+
+
+def first_resamples(held_out: HeldOut, repetitions: int) -> Resamples:
+    """At most 100 at a time are drawn: those."""
+    seen: list[Resamples] = []
+
+    def keep(resamples: Resamples) -> np.ndarray:
+        seen.append(resamples)
+        return resamples.roc_auc()
+
+    bootstrap(held_out, {"auc": keep}, rng=np.random.default_rng(9), repetitions=repetitions)
+    return seen[0]
+
+
+def test_copies_of_one_edge_see_half_of_each_other_and_edges_with_one_logit_see_all() -> None:
+    """Copy by copy; of the copies of an edge each sees half of the others at or above it, of tied edges all."""
+    edges = np.array([3.0, 2.0, 2.0, 1.0, 0.0])
+    non_edges = np.array([2.5, 1.5, 1.5, 0.5, -1.0])
+    resamples = first_resamples(HeldOut.from_logits(edges, non_edges, 5), 50)
+    for row, drawn in enumerate(resamples.drawn):
+        precisions = []
+        for edge in drawn:
+            above = np.count_nonzero(edges[drawn] > edges[edge])
+            tied = np.count_nonzero(edges[drawn] == edges[edge])
+            # Which of the tied ones are copies is forgotten: each is one with probability 1 / (edges with this logit).
+            copies = (tied - 1) / np.count_nonzero(edges == edges[edge])
+            found = above + 1 + (tied - 1 - copies) + copies / 2
+            precisions.append(found / (found + np.count_nonzero(non_edges >= edges[edge])))
+        assert resamples.average_precision()[row] == pytest.approx(np.mean(precisions), rel=1e-12)
+
+
+def test_resampled_counts_scatter_as_a_draw_without_replacement_does() -> None:
+    """1,000 of 2,000 non-edges are scored, 400 of them above the edges: each stands for two, with half the variance.
+
+    Of 100 repetitions a standard deviation is known to 1 / sqrt(200) = 7 %; without the correction it is 41 % larger.
+    """
+    sample = HeldOut.from_logits([0.0, 0.0], np.repeat([1.0, -1.0], [400, 600]), 2_000)
+    counts = first_resamples(sample, 100).non_edges_at_least[:, 0]
+    assert counts.std() == pytest.approx(2 * np.sqrt(400 * (1 - 0.5)), rel=3 * 0.07)
+    assert counts.mean() == pytest.approx(800, abs=3 * 2 * np.sqrt(200 / 100))
+
+
+def test_strata_are_weighted_poisson_counts_with_a_finite_population_each() -> None:
+    """Fay and Feuer by hand: 30 of 100 scored of 200, and 5 of 100 scored of 1,000, pass; one more may, of weight 10."""
+    strata = {
+        "half": (np.repeat([1.0, -1.0], [30, 70]), 200),
+        "tenth": (np.repeat([1.0, -1.0], [5, 95]), 1_000),
+    }
+    scores = NonEdgeScores.of_strata(strata, anchors=np.array([0.0]))
+    mean = 30 * 2 + 5 * 10
+    variance = 2**2 * 30 * 0.7 * (1 - 0.5) + 10**2 * 5 * 0.95 * (1 - 0.1)
+    upper_mean, upper_variance = mean + 10, variance + 10**2 * (1 - 0.1)
+    (low,), (high,) = non_edges_interval(scores, scores.counts_at_least(0.0)[:, None])
+    assert low == pytest.approx(gamma.ppf(0.025, mean**2 / variance, scale=variance / mean), rel=1e-9)
+    shape, scale = upper_mean**2 / upper_variance, upper_variance / upper_mean
+    assert high == pytest.approx(gamma.ppf(0.975, shape, scale=scale), rel=1e-9)
+
+
+def test_the_interval_of_the_auc_takes_the_quantile_of_as_few_edges_as_there_are() -> None:
+    """12 edges: DeLong's variance of the mean of their shares, on the log odds, at the 97.5 % point of t with 11 degrees."""
+    edges = np.linspace(-1.0, 3.0, 12)
+    shares = np.array([np.mean(np.float32(edge) > NON_EDGES) for edge in edges])
+    auc, error = shares.mean(), shares.std(ddof=1) / np.sqrt(12)
+    half = t.ppf(0.975, 11) * error / (auc * (1 - auc))
+    _, high = roc_auc_interval(HeldOut.from_logits(edges, NON_EDGES, len(NON_EDGES)))
+    assert high == pytest.approx(expit(logit(auc) + half), rel=1e-9)

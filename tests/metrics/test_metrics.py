@@ -286,3 +286,30 @@ def test_one_edge_or_equal_ones_do_not_make_the_line_certain(edges: list[float])
     line = metrics.calibration_line(HeldOut.from_logits(edges, np.linspace(-3, 2, 500), 500), np.positive)
     assert line is not None
     assert np.sqrt(line.covariance[0, 0]) > 0.3
+
+
+def test_relative_ece_goes_on_merging_until_ten_are_together() -> None:
+    """Observed and expected together: 4, 4 and 4 are merged, 10 stands alone, and so does 20."""
+    bins = metrics.Reliability(
+        mean_probability=np.array([1e-4, 1e-3, 1e-2, 0.1, 0.5]),
+        num_pairs=np.array([30_000.0, 1_000.0, 300.0, 40.0, 20.0]),  # expected: 3, 1, 3, 4, 10
+        num_edges=np.array([1.0, 3.0, 1.0, 6.0, 10.0]),
+    )
+    assert metrics.relative_ece(bins) == pytest.approx((abs(7 - 5) + abs(4 - 6) + 0) / 21)
+
+
+def test_sampled_non_edges_make_the_calibration_line_less_sure_by_hand() -> None:
+    """The sandwich from its parts: edges drawn with replacement, 400 of 20,000 non-edges without."""
+    rng = np.random.default_rng(3)
+    edges, non_edges = (rng.normal(mean, 1, size).astype(np.float32) for mean, size in ((2, 100), (0, 400)))
+    line = metrics.calibration_line(HeldOut.from_logits(edges, non_edges, 20_000), np.positive)
+    assert line is not None
+    x = np.column_stack([np.concatenate([edges, non_edges]), np.ones(500)]).astype(np.float64)
+    y, w = np.repeat([1.0, 0.0], [100, 400]), np.repeat([1.0, 50.0], [100, 400])
+    p = expit(x @ [line.slope, line.intercept])
+    bread = np.linalg.inv((x.T * (w * p * (1 - p))) @ x)
+    scores = x * (y - p)[:, None]
+    of_edges = 100 * np.cov(scores[:100].T)
+    of_non_edges = 20_000**2 * (1 - 400 / 20_000) / 400 * np.cov(scores[100:].T, ddof=0)
+    np.testing.assert_allclose(line.covariance, bread @ (of_edges + of_non_edges) @ bread, rtol=1e-4)
+    assert np.trace(bread @ of_non_edges @ bread) > 0.1 * np.trace(line.covariance)

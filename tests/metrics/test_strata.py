@@ -152,3 +152,15 @@ def test_choices_are_made_by_strata_where_a_uniform_sample_is_coarse(monkeypatch
     assert coarse.design == "stratified"
     assert coarse.num_non_edges == 6940
     assert num_chosen_by(90, 1) == 90
+
+
+@pytest.mark.parametrize("count", [40, 100, 400, 2000])
+def test_half_of_the_draws_may_be_near_and_neighbours_count_up_to_the_degree_that_keeps_them_within(count: int) -> None:
+    """A node of degree d joins d (d - 1) / 2 pairs: of all degrees up to the largest that counts at most count / 2."""
+    strata, edges = drawn(PairSpace(120), count)
+    degree = np.bincount(edges[:150].ravel(), minlength=120)
+    joined = [
+        int((degree[degree <= most] * (degree[degree <= most] - 1) // 2).sum()) for most in range(degree.max() + 1)
+    ]
+    within = max(most for most, pairs in enumerate(joined) if pairs <= count // 2)
+    assert (strata.largest_degree or degree.max()) == within

@@ -12,7 +12,7 @@ from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edge_scores import NonEdgeScores
 from linkodds.probability.calibration import Calibrator, fit_calibrator
 from linkodds.probability.decision import DELTA, STANDARD_RULES, Decision, decide, parse_rule
-from linkodds.probability.precision_tests import precision_grid
+from linkodds.probability.precision_tests import SECOND_SHARE, last_kept, precision_grid
 
 Logits = NDArray[np.float64]
 UNIT = Calibrator(1.0, 0.0, "platt", 0.5, 100, 100)
@@ -396,3 +396,39 @@ def test_no_more_non_edges_pass_than_the_sample_bounds(tied: bool) -> None:
         assert (most > counts).all()
         broken += bool(((population >= thresholds[:, None]).sum(axis=1) > most).any())
     assert broken <= binom.ppf(0.999, 300, 0.05)
+
+
+def test_delta_is_lost_at_the_first_failure_and_a_share_of_it_starts_anew() -> None:
+    """26 of 40 edges pass the second threshold: enough at all of delta, and at what a second start has, or not enough."""
+    passing = np.array([0.0, 26.0])
+    at_all, at_the_share = (beta.ppf(level, 26, 40 - 26 + 1) for level in (DELTA, DELTA * SECOND_SHARE))
+
+    def kept(needed: float, *, strict_passes: bool, starts_anew: bool) -> int | None:
+        first = np.array([40.0, 26.0]) if strict_passes else passing
+        return last_kept(first, 40, np.array([0.5, needed]), np.array([False, starts_anew]), DELTA)
+
+    assert kept(at_all - 1e-9, strict_passes=True, starts_anew=False) == 1
+    assert kept(at_all + 1e-9, strict_passes=True, starts_anew=False) == 0
+    assert kept(0.01, strict_passes=False, starts_anew=False) is None
+    assert kept(at_the_share - 1e-9, strict_passes=False, starts_anew=True) == 1
+    assert kept(at_the_share + 1e-9, strict_passes=False, starts_anew=True) is None
+
+
+def test_the_recall_and_a_sample_of_non_edges_share_delta() -> None:
+    """1,000 of 10,000 non-edges, all with one logit below all n edges: the only threshold lies between.
+
+    100 test edges afford ten sampled non-edges. Nine counts from 1 to 9 are planned; of the first, one, at most the
+    1 - d / 9 quantile of Beta(2, 999) of all pass, and n of n edges say that recall is at least d ** (1 / n). Both at
+    d = delta / 2 take more edges than both at delta.
+    """
+
+    def enough(level: float) -> int:
+        most = 10_000 * beta.ppf(1 - level / 9, 2, 999)
+        return int(np.flatnonzero(level ** (1 / np.arange(1.0, 100)) * 100 >= most)[0]) + 1
+
+    needed = enough(DELTA / 2)
+    assert needed > enough(DELTA)
+    for num_edges, is_given in ((needed - 1, False), (needed, True)):
+        sample = HeldOut.from_logits(np.full(num_edges, 3.0), np.zeros(1_000), 10_000)
+        decision = decide(parse_rule("precision>=0.5"), [sample], UNIT, num_test_edges=100)
+        assert (decision.threshold_logit is not None) == is_given

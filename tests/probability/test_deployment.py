@@ -1,20 +1,28 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy.stats import beta, chi2, gamma, poisson
 
 from linkodds.config import FitConfig
 from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.graph import Graph
 from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.logit_bins import BinSums
 from linkodds.pairs import PairSpace
 from linkodds.probability.calibration import Calibrator
 from linkodds.probability.deployment import (
+    Deployment,
     LinkRate,
     assume_missing,
     assumed_value,
     fit_link_rate,
+    longest_list,
+    most_pairs,
     refuse_impossible_prior,
 )
+from linkodds.probability.expected_links import expected_links
 from linkodds.runs.missing_links import MissingLinksAssumption
 
 SIZES = {"num_non_edges": 99_000, "num_test_edges": 100, "num_edges": 1000}
@@ -288,3 +296,69 @@ def test_the_few_links_that_stand_out_are_not_mixed_with_what_ranks_below():
         stated += np.minimum(1.0, 150 * fit_link_rate([sample])(logits[top].astype(np.float64))).sum()
         links += np.count_nonzero(top < 150)
     assert 0.65 < stated / links < 1.25
+
+
+def test_ranges_that_fall_are_pooled_by_their_non_edges():
+    """40, 40 and 320 of 400 held-out edges beside 100, 20 and 100,000 non-edges, each at one logit.
+
+    The rates of the upper two fall, so both get 80 / 120: together they state 80 / 400 of the missing links, the share of
+    the held-out edges there. The mean of the two rates would state 0.36 of them.
+    """
+    edges, non_edges = np.repeat([3.0, 2.0, 1.0], [40, 40, 320]), np.repeat([3.0, 2.0, 1.0], [100, 20, 100_000])
+    rate = fit_link_rate([HeldOut.from_logits(edges, non_edges, num_non_edges=len(non_edges))])
+    np.testing.assert_allclose(rate(np.array([3.0, 2.0, 1.0])), np.array([80 / 120, 80 / 120, 320 / 100_000]) / 400)
+    assert rate(non_edges[:120]).sum() == pytest.approx(80 / 400)
+
+
+@pytest.mark.parametrize("num_edges", [30, 31, 200])
+def test_the_most_links_that_can_be_missing_is_the_least_quotient_over_all_edges(num_edges):
+    """Rank by rank, from the 30th edge on and to the last; both limits one-sided, at 95 %."""
+    rng = np.random.default_rng(num_edges)
+    edges = np.sort(rng.normal(2, 1, num_edges).astype(np.float32).astype(np.float64))[::-1]
+    non_edges = rng.normal(0, 1, 5_000).astype(np.float32).astype(np.float64)
+    quotients = []
+    for rank in range(30, num_edges + 1):
+        above = np.count_nonzero(non_edges >= edges[rank - 1])
+        recall = beta.ppf(0.05, rank, num_edges - rank + 1)
+        quotients.append(chi2.ppf(0.95, 2 * (above + 1)) / 2 / recall)
+    rate = fit_link_rate([HeldOut.from_logits(edges, non_edges, num_non_edges=5_000)])
+    assert rate.most_missing == pytest.approx(min(quotients), rel=1e-9)
+    # All edges above all non-edges: none seen leaves up to -log 0.05, and n of n edges a recall of 0.05 ** (1 / n).
+    rate = fit_link_rate([HeldOut.from_logits(edges + 20, non_edges, num_non_edges=5_000)])
+    assert rate.most_missing == pytest.approx(-np.log(0.05) / 0.05 ** (1 / num_edges), rel=1e-9)
+
+
+def test_the_interval_of_true_links_holds_95_percent_of_a_count_whose_mean_is_a_count():
+    """One range with 60 held-out edges: the mean is a gamma variable of shape 60.5, the links a Poisson count around it.
+
+    The mixture is added up over 20,000 equal slices of the gamma distribution, which is right to about 1e-4.
+    """
+    sample = HeldOut.from_logits(np.ones(60), np.ones(1_000), num_non_edges=1_000)
+    rate = LinkRate(np.array([1.0]), np.log([1 / 1_000]), 60, np.inf)
+    found = expected_links([sample], Deployment(rate, 400.0, "M."), np.ones(100))
+    assert found.value == pytest.approx(40.0)
+    means = gamma.ppf((np.arange(20_000) + 0.5) / 20_000, 60.5, scale=40 / 60.5)
+
+    def at_most(count):
+        return poisson.cdf(count, means).mean()
+
+    assert at_most(found.low - 1) < 0.025 - 1e-4 < 0.025 + 1e-4 < at_most(found.low)
+    assert at_most(found.high - 1) < 0.975 - 1e-4 < 0.975 + 1e-4 < at_most(found.high)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_the_threshold_of_the_longest_list_lies_below_all_of_it(seed):
+    """Wide bins with gaps between: what the counts of the bins say is searched is enough for the list of the exact logits."""
+    rng = np.random.default_rng(seed)
+    logits = np.concatenate([rng.normal(place, 0.3, 30) for place in np.cumsum(rng.exponential(3.0, 12))])
+    logits = np.sort(logits.astype(np.float32).astype(np.float64))[::-1]
+    sample = HeldOut.from_logits([0.0], logits, num_non_edges=len(logits))
+    bins = BinSums.of([np.sort(logits).astype(np.float32)], lowest_exponent=0).to_bins(1.0)
+    scores = replace(sample.non_edges, bins=bins)
+    rate = LinkRate(np.array([0.0, logits[0]]), np.log([0.02, 0.95]), 100, np.inf)
+    deployment = Deployment(rate, 1.0, "M.")
+    best = float(deployment.probability(logits[:20]).mean())
+    for precision in np.linspace(0.05, best, 30)[:-1]:
+        _, threshold = most_pairs(scores, deployment, precision)
+        found = logits[logits >= threshold]
+        assert longest_list(found, deployment, precision) == longest_list(logits, deployment, precision)

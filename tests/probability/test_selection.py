@@ -85,6 +85,7 @@ def test_share_of_false_candidates_is_seen() -> None:
     # p-values (1 + C) / 6: 1/6, 3/6, 5/6 and 1, so two of four are above one half.
     assert control_of(nulls, candidates).false_share() == 1.0
     assert control_of(nulls, np.array([5.0, 4.0, 3.0, 0.0])).false_share() == 0.5
+    assert control_of(np.arange(1.0, 6), np.array([9.0, 3.0])).false_share() == 1.0  # 1/6, and 4/6 from three nulls
     assert control_of(nulls, np.array([5.0])).false_share() == 0.0
     assert control_of(nulls, np.array([0.0])).false_share() == 1.0
 

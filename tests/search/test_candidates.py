@@ -100,6 +100,7 @@ def test_the_recall_of_some_rows_is_right_on_average():
         rows = sampled_rows(known, ALL, rng)
         found = measure_recall(scorer, known, kept, ends=ALL, rows=rows, lowest=float(best.logits[100]))
         missed.append(found.num_missed * 400 / 50)
+        assert found.value == pytest.approx(60 / (60 + missed[-1]))
         covered += found.low <= 0.6 <= found.high
     # A row holds up to several of the 40, so their number varies more than a Poisson count of 5; 3 standard errors.
     assert abs(np.mean(missed) - 40) < 3 * np.std(missed) / 10

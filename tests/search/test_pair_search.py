@@ -13,6 +13,7 @@ from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.scorers.baselines import DegreeScorer
 from linkodds.scorers.scoring import DegreeAwareScorer, InnerProductScorer, Scorer, below_float32
 from linkodds.scorers.surface import PiecewiseLinear, Surface
+from linkodds.search.nearby import NearPairs
 from linkodds.search.pair_search import Ends, PairSearch, find_pairs
 from linkodds.search.top_per_node import find_partners
 
@@ -240,3 +241,35 @@ def test_fewer_candidates_than_asked_for_are_all_returned():
     z = np.ones((3, 1), dtype=np.float32)
     found = find_pairs(InnerProductScorer(z, z, 1.0, 0.0), KnownPairs(PairSpace(3), np.array([[0, 1]])), top=10)
     assert found.pairs.tolist() == [[0, 2], [1, 2]]
+
+
+def test_rows_of_near_pairs_are_taken_together_up_to_the_cells_that_were_allowed():
+    """A star joins all its leaves: each of them is a row of many pairs, and few rows are looked at at a time."""
+    star = np.column_stack([np.zeros(60, dtype=np.int64), np.arange(1, 61)])
+    known = KnownPairs(PairSpace(61, directed=True), star)
+    z, everyone = np.ones((61, 1), dtype=np.float32), np.ones(61, dtype=np.bool_)
+    near = NearPairs(InnerProductScorer(z, z, 1.0, 0.0), known, 2, everyone, everyone, max_cells=200)
+    computed = []
+    for tile in range(len(near.cells)):
+        before = near.num_computed
+        near.survivors(tile, -np.inf)
+        computed.append(near.num_computed - before)
+    assert sum(computed) == 61 * 60  # all ordered pairs: those of the middle are one step apart, the others two
+    assert (np.array(computed) <= near.cells).all()
+    assert max(computed) <= 200 + 60  # the last row begins within
+
+
+def test_products_below_the_smallest_normal_float32_are_no_ties():
+    """Products of about 1e-44 have one or two bits in float32; the scale makes logits of them that differ in float64."""
+    rng = np.random.default_rng(0)
+    z = (rng.normal(size=(40, 4)) * 1e-22).astype(np.float32)
+    known = KnownPairs(PairSpace(40), np.array([[0, 1]]))
+    scorer = InnerProductScorer(z, z, 1e44, 0.0)
+    pairs = known.absent_pairs(np.arange(known.num_absent))
+    logits = scorer.logits(pairs)
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], -logits))
+    for top in (1, 5, 20):
+        found = find_pairs(scorer, known, top=top, max_cells=50)
+        np.testing.assert_array_equal(found.pairs, pairs[order[:top]])
+    threshold = float(logits[order[30]])
+    np.testing.assert_array_equal(find_pairs(scorer, known, threshold=threshold).pairs, pairs[order[:31]])

@@ -285,3 +285,17 @@ def test_in_float32_the_loss_is_within_1e_6_of_the_dense_twin_in_float64(mean_lo
     objective = AllPairs(known, balanced=False, device=CPU)
     expected = dense_twin(known, False, *(each.double() for each in (z, z, scale, bias)))
     assert objective(z, z, scale, bias).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_kl_term_weighs_beside_a_subgraph_what_it_weighs_beside_all_pairs(balanced):
+    """Every node has an edge and is drawn with probability 1/4: a sixteenth of all pairs is seen, and the KL is that of all."""
+    space = PairSpace(24)
+    ring = np.array([[i, i + 1] for i in range(23)] + [[0, 23]])
+    known = KnownPairs(space, ring)
+    some = Subgraph(
+        known, num_drawn=6, weights=np.ones(24), balanced=balanced, device=CPU, rng=np.random.default_rng(0)
+    )
+    everything = AllPairs(known, balanced=balanced, device=CPU)
+    assert some.divisor == pytest.approx(everything.total_weight / 16)
+    assert some.total_weight == pytest.approx(everything.total_weight)

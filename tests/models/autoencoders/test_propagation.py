@@ -79,3 +79,13 @@ def test_dropout_drops_the_share_it_says_and_keeps_the_mean(rate):
         both = (gone[lag:] * gone[:-lag]).mean().item()
         assert abs(both - rate**2) < 4.5 * (rate**2 / count) ** 0.5 + 2 / 2**16
     assert drop(gone, 0.0, torch.Generator()) is gone
+
+
+def test_the_direction_of_an_edge_is_left_out_of_propagation_and_halves_nothing():
+    """0 -> 1 and 1 <-> 2: both are edges of weight 1 of the undirected graph."""
+    a = np.zeros((4, 4), dtype=np.float32)
+    a[0, 1] = a[1, 2] = a[2, 1] = 1
+    either = np.maximum(a, a.T) + np.eye(4)
+    degree = either.sum(1)
+    expected = either / np.sqrt(np.outer(degree, degree))
+    np.testing.assert_allclose(normalized_adjacency(sp.csr_array(a)).toarray(), expected, rtol=1e-6)

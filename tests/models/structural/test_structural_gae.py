@@ -1,9 +1,11 @@
 """structural-gae: one logit for a pair wherever it is asked, train edges hidden, both parts in it, the same bytes again."""
 
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from threadpoolctl import threadpool_limits
 
 from linkodds.config import FitConfig
@@ -166,3 +168,26 @@ def test_a_saved_run_gives_the_same_logits_and_embeddings(tmp_path, monkeypatch)
     assert loaded.embeddings is not None
     assert loaded.embeddings[0].shape == (60, 6)
     assert len(loaded.history["epoch"]) <= 20
+
+
+def test_pairs_that_no_path_connects_have_the_offset_more():
+    """The message graph is cut in two; a pair across has 2.5 more, in `logits`, `block` and `screened`, others nothing."""
+    split, model = fitted("undirected")
+    half = np.arange(60) < 30
+    whole = model.scorer.counts.adjacency.tocoo()
+    stays = half[whole.row] == half[whole.col]
+    cut = sp.csr_array((whole.data[stays], (whole.row[stays], whole.col[stays])), shape=whole.shape)
+    without = replace(model.scorer, counts=replace(model.scorer.counts, adjacency=cut), offset=0.0)
+    shifted = replace(without, offset=2.5)
+    pairs = split.space.pair_of_rank(np.arange(split.space.num_pairs))
+    pairs = pairs[~split.space.contains(split.train, pairs)]  # a train edge keeps the logit that it had while hidden
+    expected = np.where(half[pairs[:, 0]] != half[pairs[:, 1]], 2.5, 0.0)
+    assert (without.counts.components[half] == without.counts.components[0]).all()
+    assert (without.counts.components[~half] == without.counts.components[30]).all()
+    whole_block = slice(0, 60), slice(0, 60)
+    for by_pair in (
+        lambda scorer: scorer.logits(pairs),
+        lambda scorer: scorer.block(*whole_block)[tuple(pairs.T)],
+        lambda scorer: scorer.screened(pairs, (-np.inf,))[0][:, 0],
+    ):
+        np.testing.assert_allclose(by_pair(shifted) - by_pair(without), expected, atol=1e-5)

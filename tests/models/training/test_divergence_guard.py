@@ -136,3 +136,14 @@ def test_raw_features_of_any_size_train_to_the_end_and_learn(communities):
         assert epoch.event or (math.isfinite(epoch.loss) and math.isfinite(epoch.kl))
     best = model.history[model.best_epoch - 1].validation
     assert best.roc_auc > 0.7
+
+
+def test_after_a_retreat_the_kl_term_is_judged_by_what_follows(guard):
+    """The weights of before come back with the KL of before: held against what came since, it would be a jump again."""
+    for epoch in range(1, 15):
+        assert guard.step(loss_of(guard), torch.tensor(3.0), epoch=epoch) == ""
+    assert "not finite" in guard.step(loss_of(guard, math.nan), torch.tensor(3.0), epoch=15)
+    assert guard.state.kl_nats == ()
+    for epoch in range(16, 40):
+        assert guard.step(loss_of(guard), torch.tensor(30.0), epoch=epoch) == ""
+    assert len(guard.findings) == 1
