@@ -29,6 +29,7 @@ from linkodds.doctor.model_rules import (
 )
 from linkodds.fitting.pipeline import ReadingOptions, fit_run
 from linkodds.graph.split import PARTS
+from linkodds.metrics.intervals import Quantity
 from linkodds.runs.record import Run, load_run
 
 HERE = Path(__file__).parent
@@ -57,7 +58,7 @@ def measure(path: Path) -> dict:
     scores = ModelScores.of(run.scorer, run.split, scores_rng(run.config["options"]["seed"]), embeddings=embeddings)
     test = auc_of(scores.test, scores.non_edges)
     products = scores.products["non_edges"]
-    graph, candidates = run.evaluation["graph"], run.evaluation["candidates"]
+    graph, candidates = run.evaluation.graph, run.evaluation.candidates
     in_top, in_test = hub_shares(scores)
     return {
         "model": run.model,
@@ -71,7 +72,7 @@ def measure(path: Path) -> dict:
         "mean_cosine": None if embeddings is None else round(mean_cosine(embeddings), 4),
         "effective_rank": None if embeddings is None else round(effective_rank(embeddings), 2),
         "pairs_over_candidates": candidates["prevalence"] * graph["num_pairs"] / candidates["num_edges"],
-        "best_heuristic_roc_auc": max(each["roc_auc"] for each in run.evaluation["baselines"].values()),
+        "best_heuristic_roc_auc": max(each.roc_auc for each in run.evaluation.baselines.values()),
         "broken": broken(run, scores),
     }
 
@@ -84,9 +85,9 @@ def broken(run: Run, scores: ModelScores) -> dict[str, bool]:
     calibrated = np.log(probability) - np.log1p(-probability)
     parts = {part: getattr(run.split, part) for part in PARTS}
     evaluation = run.evaluation
-    twice = {**evaluation, "graph": {**evaluation["graph"], "num_pairs": 2 * evaluation["graph"]["num_pairs"]}}
-    metrics = {**evaluation["metrics"], "roc_auc": {"value": 0.999}}
-    weak = {name: {**each, "roc_auc": 0.8} for name, each in evaluation["baselines"].items()}
+    twice = replace(evaluation, graph={**evaluation.graph, "num_pairs": 2 * evaluation.graph["num_pairs"]})
+    metrics = {**evaluation.metrics, "roc_auc": Quantity(0.999)}
+    weak = {name: replace(each, roc_auc=0.8) for name, each in evaluation.baselines.items()}
     judged = {"history": run.history, "split": run.split, "decision": run.decision.rule}
 
     def of_table(values, kind="probability"):
@@ -97,7 +98,7 @@ def broken(run: Run, scores: ModelScores) -> dict[str, bool]:
 
     ones = np.ones((run.split.space.num_nodes, 8), dtype=np.float32)
     spiked = {**run.history, "kl": [1.0] * 60 + [9.0] + [1.0] * 20, "loss": [1.0] * 81, "event": [""] * 81}
-    copied = {**evaluation, "model": {**evaluation["model"], "name": "gae"}, "metrics": metrics, "baselines": weak}
+    copied = replace(evaluation, model={**evaluation.model, "name": "gae"}, metrics=metrics, baselines=weak)
     return {
         "a sigmoid over the probabilities: D01": "D01" in of_table(1 / (1 + np.exp(-probability))),
         "logits weighted up by 20: D05": "D05" in of_table(calibrated + np.log(20.0), "logit"),

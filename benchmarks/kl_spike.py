@@ -96,20 +96,20 @@ def run_linkodds(graph: Graph, threads: int) -> dict[str, Any]:
     zeros = run.split.space.num_pairs - len(run.split.train)
     kl = np.array([math.nan if value is None else value for value in run.history["kl"]])
     terms = [run.history[name] for name in ("loss", "reconstruction", "kl")]
-    metrics = run.evaluation["metrics"]
-    decision = next(each for each in run.evaluation["decisions"] if each["rule"] == "balanced_accuracy")
+    metrics = run.evaluation.metrics
+    decision = next(each for each in run.evaluation.decisions if each.decision.rule == "balanced_accuracy")
     return {
         **curve(kl * 2 * zeros / graph.num_nodes, None),
         "non_finite": sum(value is None or not math.isfinite(value) for term in terms for value in term),
         "best_epoch": run.config["best_epoch"],
         "events": [event for event in run.history["event"] if event],
-        "roc_auc": metrics["roc_auc"]["value"],
-        "average_precision": metrics["average_precision"]["value"],
-        "prevalence": run.evaluation["candidates"]["prevalence"],
-        "best_baseline": max(each["average_precision"] for each in run.evaluation["baselines"].values()),
-        "balanced_accuracy": decision["balanced_accuracy"]["value"],
+        "roc_auc": metrics["roc_auc"].value,
+        "average_precision": metrics["average_precision"].value,
+        "prevalence": run.evaluation.candidates["prevalence"],
+        "best_baseline": max(each.average_precision for each in run.evaluation.baselines.values()),
+        "balanced_accuracy": decision.measured["balanced_accuracy"].value,
         "doctor": said(History.from_columns({name: run.history[name] for name in NUMBERS})),
-        "findings": sorted({each["id"] for each in run.evaluation["findings"] if each["severity"] != "info"}),
+        "findings": sorted({each.id for each in run.evaluation.findings if each.severity != "info"}),
     }
 
 

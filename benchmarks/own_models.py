@@ -145,7 +145,7 @@ def written_scores(graph: Graph, folder: Path) -> tuple[Path, Path]:
 
 
 def summary(run: Run, said: list[str], model: str) -> dict:
-    evaluation = run.evaluation
+    evaluation = run.evaluation.to_json()
     metrics = evaluation["metrics"]
     validated = next((each for each in said if each.startswith(f"{model}: validation")), "")
     names = ("roc_auc", "average_precision", "observed_over_expected", "calibration_slope", "mrr")

@@ -52,7 +52,7 @@ def measure(folder: Path, graph_name: str, variant: str, seed: int, threads: int
     start = time.perf_counter()
     run = fit_graph(graph, FitConfig(seed=seed, threads=threads, **VARIANTS[variant]))
     seconds = time.perf_counter() - start
-    evaluation = run.evaluation
+    evaluation = run.evaluation.to_json()
     metrics, balanced = evaluation["metrics"], evaluation["balanced"]
     decision = next(each for each in evaluation["decisions"] if each["rule"] == "balanced_accuracy")
     names = (

@@ -89,7 +89,7 @@ def measure(folder: Path, name: str, seed: int, epochs: int, threads: int) -> di
         "validation_edges": num_edges,
         "validation_non_edges": num_non_edges,
         "events": [event for event in history["event"] if event],
-        "findings": sorted({each["id"] for each in run.evaluation["findings"] if each["severity"] != "info"}),
+        "findings": sorted({each.id for each in run.evaluation.findings if each.severity != "info"}),
         "passes": not not_finite(history)
         and run.config["best_epoch"] == epoch[average_precision.index(max(average_precision))]
         and fall <= ALLOWED + 2 * error,

@@ -63,7 +63,7 @@ def measure(epochs: int) -> dict:
     }
     ids = np.array([str(i) for i in range(num_nodes)], dtype=object)
     run = fit_graph(Graph(ids, edges, PairSpace(num_nodes)), FitConfig(model="vgae"))
-    decisions = {each["rule"]: each for each in run.evaluation["decisions"]}
+    decisions = {each.decision.rule: each for each in run.evaluation.decisions}
     return {
         "num_nodes": num_nodes,
         "num_edges": len(edges),
@@ -78,18 +78,18 @@ def measure(epochs: int) -> dict:
         },
         "linkodds": {
             "model": "vgae",
-            "epochs": run.evaluation["model"]["epochs"],
+            "epochs": run.evaluation.model["epochs"],
             "seconds_an_epoch": round(float(np.median(run.history["seconds"])), 4),
-            "roc_auc": round(run.evaluation["metrics"]["roc_auc"]["value"], 4),
-            "average_precision": round(run.evaluation["metrics"]["average_precision"]["value"], 4),
-            "best_baseline": max(each["average_precision"] for each in run.evaluation["baselines"].values()),
-            "observed_over_expected": round(run.evaluation["metrics"]["observed_over_expected"]["value"], 3),
-            "calibration_slope": round(run.evaluation["metrics"]["calibration_slope"]["value"], 3),
+            "roc_auc": round(run.evaluation.metrics["roc_auc"].value, 4),
+            "average_precision": round(run.evaluation.metrics["average_precision"].value, 4),
+            "best_baseline": max(each.average_precision for each in run.evaluation.baselines.values()),
+            "observed_over_expected": round(run.evaluation.metrics["observed_over_expected"].value, 3),
+            "calibration_slope": round(run.evaluation.metrics["calibration_slope"].value, 3),
             "decisions": {
                 rule: {
-                    "confusion": decisions[rule]["confusion"],
-                    "balanced_accuracy": round(decisions[rule]["balanced_accuracy"]["value"], 4),
-                    "precision": decisions[rule]["precision"]["value"],
+                    "confusion": decisions[rule].to_json()["confusion"],
+                    "balanced_accuracy": round(decisions[rule].measured["balanced_accuracy"].value, 4),
+                    "precision": decisions[rule].measured["precision"].value,
                 }
                 for rule in ("balanced_accuracy", "f1")
             },

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from linkodds.evaluation.curves import Curves, ReliabilityCurve
-from linkodds.evaluation.evaluation import STATEMENT
+from linkodds.evaluation.evaluation import Evaluation
 from linkodds.evaluation.operating_points import PrecisionBand, threshold_json
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import DegreeBins
@@ -21,6 +21,7 @@ from linkodds.probability.decision import Decision
 from linkodds.report import render_report
 from linkodds.report.embedding_map import EmbeddingMap
 from linkodds.report.report_data import ReportData, TopLinks
+from planted_evaluation import evaluation_of
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -86,7 +87,6 @@ EVALUATION: dict[str, Any] = {
         "rate": 1.0,
     },
     "model": {"name": "vgae", "num_parameters": 35_024, "epochs": 200},
-    "statement": STATEMENT,
     "split": {"train": 5_680, "validation": 355, "calibration": 465, "test": 600, "fractions": {}},
     "metrics": {
         "roc_auc": quantity(0.912, 0.01),
@@ -194,7 +194,7 @@ EVALUATION: dict[str, Any] = {
 
 @dataclass
 class PlantedRun:
-    evaluation: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(EVALUATION))
+    said: dict[str, Any] = field(default_factory=lambda: copy.deepcopy(EVALUATION))
     config: dict[str, Any] = field(
         default_factory=lambda: {
             "format": "linkodds.run/1",
@@ -225,6 +225,10 @@ class PlantedRun:
     )
     curves: Curves = field(default_factory=planted_curves)
     cost: dict[str, Any] = field(default_factory=lambda: {"training": {"seconds": 12.3, "peak_bytes": 512_000_000}})
+
+    @property
+    def evaluation(self) -> Evaluation:
+        return evaluation_of(self.said)
 
 
 def planted_exhibits(ids: list[str] | None = None) -> ReportData:

@@ -115,7 +115,7 @@ def of_fit(graph: Graph, seed: int, model: str, unscaled: Graph) -> dict:
         run = fit_graph(
             graph, FitConfig.from_options({"model": model, "seed": seed, "time_budget": TIME_BUDGET, "threads": 1})
         )
-        metrics = run.evaluation["metrics"]
+        metrics = run.evaluation.metrics
         names = (
             "average_precision",
             "roc_auc",
@@ -125,7 +125,7 @@ def of_fit(graph: Graph, seed: int, model: str, unscaled: Graph) -> dict:
         )
         return {
             "chosen": run.model,
-            "metrics": {name: metrics[name]["value"] for name in names},
+            "metrics": {name: metrics[name].value for name in names},
             "training_seconds": run.cost.get("training", {"seconds": 0.0})["seconds"],
             **sizes(run.split),
         }

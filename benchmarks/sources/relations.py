@@ -69,8 +69,8 @@ def measure(model: str, seed: int) -> dict:
     row = {"model": model, "seed": seed, "shared_with_predicted": float(shared), "arms": {}}
     for arm in ARMS:
         run = fit_graph(graph_of(rows, arm), FitConfig(model=model, folds=1, seed=seed, threads=1))
-        metrics = run.evaluation["metrics"]
-        row["arms"][arm] = {name: metrics[name]["value"] for name in ("average_precision", "roc_auc")}
+        metrics = run.evaluation.metrics
+        row["arms"][arm] = {name: metrics[name].value for name in ("average_precision", "roc_auc")}
         row["versions"] = run.config["versions"]
     return row
 

@@ -86,12 +86,12 @@ def measure(name: str, folder: Path, seed: int, threads: int) -> dict:
     at_random = fit_graph(replace(graph, times=None), config.model_copy(update={"split": sizes}))
     row = {"graph": name, "seed": seed, "nodes": graph.num_nodes, "edges": graph.num_edges}
     for split, run in (("time", by_time), ("random", at_random)):
-        metrics = run.evaluation["metrics"]
+        evaluation = run.evaluation.to_json()
         keys = ("average_precision", "roc_auc", "observed_over_expected", "calibration_slope", "precision_at_100")
-        row[split] = {key: metrics[key] for key in keys}
-        row[split]["baselines"] = {each: run.evaluation["baselines"][each] for each in run.evaluation["baselines"]}
+        row[split] = {key: evaluation["metrics"][key] for key in keys}
+        row[split]["baselines"] = evaluation["baselines"]
         row[split]["num_test"] = len(run.split.test)
-    row["section"] = by_time.evaluation["time"]
+    row["section"] = by_time.evaluation.to_json()["time"]
     row["versions"] = by_time.config["versions"]
     return row
 

@@ -107,7 +107,7 @@ def measure(name: str, folder: Path, model: str, seed: int, row: dict | None = N
                 true = run.test.of(~false)
                 figures["average_precision_true"] = average_precision(true)
                 figures["roc_auc_true"] = roc_auc(true)
-                figures["average_precision_recorded"] = run.evaluation["metrics"]["average_precision"]["value"]
+                figures["average_precision_recorded"] = run.evaluation.metrics["average_precision"].value
         row["arms"][arm] = figures | {"calibrator": run.calibrator.to_json()}
         row["versions"] = run.config["versions"]
     return row

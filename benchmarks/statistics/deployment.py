@@ -78,7 +78,7 @@ def measure(nodes: int, groups: int, seed: int) -> dict[str, Any]:
             line = run.calibrator.at_prevalence(number / len(logits))
             row["line"] = counted(line.probability(logits), is_link)
             row["num_missing"] = number
-            row["average_precision"] = run.evaluation["metrics"]["average_precision"]["value"]
+            row["average_precision"] = run.evaluation.metrics["average_precision"].value
     return row
 
 

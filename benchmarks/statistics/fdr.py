@@ -87,7 +87,7 @@ def measure(seed: int) -> dict[str, Any]:
     run = fit_graph(Graph(ids, pairs[is_edge & ~hidden], space), config)
     logits = run.scorer.logits(pairs).astype(np.float32)
     false = np.flatnonzero(~is_edge)
-    row: dict[str, Any] = {"seed": seed, "average_precision": run.evaluation["metrics"]["average_precision"]["value"]}
+    row: dict[str, Any] = {"seed": seed, "average_precision": run.evaluation.metrics["average_precision"].value}
 
     def parted(taken: NDArray[np.bool_]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         return false[~taken], np.concatenate([np.flatnonzero(hidden), false[taken]])

@@ -74,9 +74,9 @@ def measure(folder: Path, name: str, seed: int) -> Result:
 
 
 def figures(run: Run) -> Result:
-    metrics, calibrator = run.evaluation["metrics"], run.calibrator
+    metrics, calibrator = run.evaluation.metrics, run.calibrator
     return {
-        **{name: metrics[name] for name in METRICS},
+        **{name: metrics[name].to_json() for name in METRICS},
         "num_calibration_edges": calibrator.num_edges,
         "num_test_edges": run.test.num_edges,
         "slope": calibrator.slope,

@@ -86,7 +86,7 @@ def fitted(graph: Graph, path: Path | None, seed: int) -> Run:
 def measure(run: Run, hidden: Pairs) -> dict[str, Any]:
     """Observed and expected links under the right number of missing ones, and under wrong assumptions."""
     number, space = len(hidden), run.split.space
-    ratio = sum(run.evaluation["split"][part] for part in ("train", "validation", "calibration", "test"))
+    ratio = sum(run.evaluation.split[part] for part in ("train", "validation", "calibration", "test"))
     assumptions = {
         "right": MissingLinksAssumption(expected_missing=number),
         "graph_ratio": MissingLinksAssumption(prevalence=ratio / space.num_pairs),

@@ -199,7 +199,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
     @property
     def evaluation_(self) -> Evaluation:
         """What the test edges showed."""
-        return Evaluation.from_json(self._run().evaluation)
+        return self._run().evaluation
 
     @property
     def embeddings_(self) -> NDArray[np.float32] | None:

@@ -2,8 +2,7 @@
 
 import math
 import unicodedata
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 SEVERITIES = {"error": "✖", "warning": "▲", "info": "●"}
 """A sign beside each severity's own word, so that colour is never the only mark."""
@@ -12,6 +11,19 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _STEERING = frozenset(
     "\u061c\u200e\u200f\u2028\u2029\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\ufeff"
 )  # re-order or break a line
+
+
+class Measured(Protocol):
+    """What is shown of a measured quantity: its value with both ends of its interval, or the reason why there is none."""
+
+    @property
+    def value(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+    @property
+    def reason(self) -> str | None: ...
 
 
 def ratio_text(prevalence: float) -> str:
@@ -41,42 +53,45 @@ def number_text(value: float | None) -> str:
     return f"{value:#.3g}".rstrip(".")
 
 
-def quantity_text(quantity: Any) -> str:
+def quantity_text(quantity: Measured | None) -> str:
     """A measured quantity with its 95 % interval, or why there is none.
 
     Example:
-        >>> quantity_text({"value": 0.5, "low": 0.4, "high": 0.6}), quantity_text({"value": None, "reason": "no edge"})
+        >>> from linkodds.metrics.intervals import Quantity
+        >>> quantity_text(Quantity(0.5, 0.4, 0.6)), quantity_text(Quantity.missing("no edge"))
         ('0.500 [0.400, 0.600]', 'n/a: no edge')
     """
-    value = number_of(quantity)
-    if value is None:
-        reason = quantity.get("reason") if isinstance(quantity, Mapping) else None
-        bounds = f" {bounds_text(quantity)}" if interval_of(quantity) else ""
-        return f"n/a{bounds}: {plain_text(reason)}" if reason else f"n/a{bounds}"
-    return f"{number_text(value)} {bounds_text(quantity)}".strip() if interval_of(quantity) else number_text(value)
+    if quantity is None:
+        return "n/a"
+    bounds = f" {bounds_text(quantity)}" if interval_of(quantity) else ""
+    if (value := number_of(quantity)) is not None:
+        return f"{number_text(value)}{bounds}"
+    return f"n/a{bounds}: {plain_text(quantity.reason)}" if quantity.reason else f"n/a{bounds}"
 
 
-def bounds_text(quantity: Any) -> str:
+def bounds_text(quantity: Measured) -> str:
     """The interval of a measured quantity alone; why there is no value; or nothing.
 
     Example:
-        >>> bounds_text({"value": 0.5, "low": 0.4, "high": 0.6}), bounds_text({"value": None, "reason": "no edge"})
+        >>> from linkodds.metrics.intervals import Quantity
+        >>> bounds_text(Quantity(0.5, 0.4, 0.6)), bounds_text(Quantity.missing("no edge"))
         ('[0.400, 0.600]', 'no edge')
     """
     bounds = interval_of(quantity)
     if bounds is not None:
         return f"[{number_text(bounds[0])}, {number_text(bounds[1])}]"
-    return plain_text(quantity.get("reason") or "", 120) if isinstance(quantity, Mapping) else ""
+    return plain_text(quantity.reason or "", 120)
 
 
-def number_of(quantity: Any) -> float | None:
+def number_of(quantity: Measured | float | None) -> float | None:
     """The value of a measured quantity, or of a bare number; None where there is none.
 
     Example:
-        >>> number_of({"value": 0.5, "low": 0.4, "high": 0.6}), number_of(2), number_of({"value": None})
-        (0.5, 2.0, None)
+        >>> from linkodds.metrics.intervals import Quantity
+        >>> number_of(Quantity(0.5, 0.4, 0.6)), number_of(2), number_of(Quantity.missing("no edge")), number_of(None)
+        (0.5, 2.0, None, None)
     """
-    value = quantity.get("value") if isinstance(quantity, Mapping) else quantity
+    value = getattr(quantity, "value", quantity)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
@@ -99,14 +114,14 @@ def plain_text(value: Any, limit: int = 400) -> str:
     return shown if length <= limit else f"{shown}… ({length} characters)"
 
 
-def interval_of(quantity: Any) -> tuple[float, float] | None:
+def interval_of(quantity: Measured | None) -> tuple[float, float] | None:
     """Both ends of the 95 % interval of a measured quantity; None where it has none.
 
     Example:
-        >>> interval_of({"value": 0.5, "low": 0.4, "high": 0.6}), interval_of(0.5)
+        >>> from linkodds.metrics.intervals import Quantity
+        >>> interval_of(Quantity(0.5, 0.4, 0.6)), interval_of(Quantity(0.5))
         ((0.4, 0.6), None)
     """
-    if not isinstance(quantity, Mapping):
+    if quantity is None or quantity.low is None or quantity.high is None:
         return None
-    low, high = number_of(quantity.get("low")), number_of(quantity.get("high"))
-    return None if low is None or high is None else (low, high)
+    return float(quantity.low), float(quantity.high)

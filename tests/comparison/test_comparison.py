@@ -91,9 +91,9 @@ class TestAComparison:
         assert list(rows) == ["l3", "gae", *(name for name in BASELINES if name not in ("l3", "feature-cosine"))]
         for model in ("l3", "gae"):
             run = fit_graph(communities, FitConfig(model=model, seed=6, **QUICK))
-            assert found["protocol"]["message_graphs"][1] == run.evaluation["message_graph"]
+            assert found["protocol"]["message_graphs"][1] == run.evaluation.message_graph
             for metric in METRICS:
-                assert rows[model]["metrics"][metric]["splits"][1] == run.evaluation["metrics"][metric]["value"]
+                assert rows[model]["metrics"][metric]["splits"][1] == run.evaluation.metrics[metric].value
         best = found["best_baseline"]["name"]
         gap = next(each for each in found["differences"] if (each["model"], each["role"]) == ("gae", "best baseline"))
         ours, theirs = (rows[name]["metrics"]["roc_auc"]["splits"] for name in ("gae", best))
@@ -107,7 +107,7 @@ class TestAComparison:
         auto = found["auto"]
         assert isinstance(auto, Evaluation)
         assert auto.model["name"] == run.model
-        assert auto.metrics["roc_auc"].value == run.evaluation["metrics"]["roc_auc"]["value"]
+        assert auto.metrics["roc_auc"].value == run.evaluation.metrics["roc_auc"].value
         assert {*names} <= {*found} <= {*names, *BASELINES, run.model}
 
     def test_the_best_baseline_is_chosen_on_validation_and_an_inverted_one_has_no_figures(self) -> None:

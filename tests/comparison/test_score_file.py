@@ -60,11 +60,11 @@ def test_all_candidates_give_a_run_and_a_sample_of_them_agrees(graph, held_out, 
     assert (len(file.known), file.num_candidates) == (graph.num_edges - 200, len(pairs))
     run = evaluate_file(file, CONFIG)
     assert run.test.num_edges == 200 - 1 - 66
-    assert not any("(u, v) and (v, u)" in each["message"] for each in run.evaluation["findings"])  # a pair has one row
+    assert not any("(u, v) and (v, u)" in each.message for each in run.evaluation.findings)  # a pair has one row
     non_edges = pairs[~graph.space.contains(graph.edges, pairs)]
     above = score(run.split.test)[:, None] - score(non_edges)[None, :]
     oracle = ((above > 0) + 0.5 * (above == 0)).mean()
-    assert run.evaluation["metrics"]["roc_auc"]["value"] == pytest.approx(oracle, abs=1e-9)
+    assert run.evaluation.metrics["roc_auc"].value == pytest.approx(oracle, abs=1e-9)
 
     drawn = non_edges[np.random.default_rng(5).permutation(len(non_edges))[:4000]]
     sample = read_scores(write(tmp_path / "some.csv", graph, np.concatenate([held_out, drawn])), graph)
@@ -73,7 +73,7 @@ def test_all_candidates_give_a_run_and_a_sample_of_them_agrees(graph, held_out, 
     assert what_is_scored(sample, "uniform") == "uniform"
     evaluation = evaluate_sample(sample, CONFIG)
     assert evaluation.candidates["design"] == "sampled"
-    assert evaluation.candidates["num_pairs"] == run.evaluation["candidates"]["num_pairs"]
+    assert evaluation.candidates["num_pairs"] == run.evaluation.candidates["num_pairs"]
     measured = evaluation.metrics["roc_auc"]
     # 4,000 of 10,509 non-edges: an AUC from them has a standard error below sqrt(1 / (12 * 4000)) = 0.0046.
     assert measured.value == pytest.approx(oracle, abs=4 * 0.0046)
@@ -170,7 +170,7 @@ def test_the_command_line(graph, held_out, tmp_path, monkeypatch):
     assert done.exit_code == 0, done.output
     evaluation = json.loads(done.stdout)
     assert evaluation["model"]["name"] == "all.csv"
-    assert load_run(tmp_path / "run").evaluation == evaluation
+    assert load_run(tmp_path / "run").evaluation.to_json() == evaluation
     assert "all.csv" in (tmp_path / "run" / "report.html").read_text()
     again = ("--scores", all_of_them, "--edges", edges, "--out", tmp_path / "run")
     assert call(*again).exit_code == 1
@@ -179,7 +179,7 @@ def test_the_command_line(graph, held_out, tmp_path, monkeypatch):
         stopped = call(*again, "--force")
     assert stopped.exit_code == 130
     assert "and may be deleted" in stopped.stderr  # evaluate has nothing that goes on
-    assert load_run(tmp_path / "run").evaluation == evaluation
+    assert load_run(tmp_path / "run").evaluation.to_json() == evaluation
     assert call(*again, "--force").exit_code == 0
     done = call("--scores", best, "--edges", edges, "--held-out", hidden, "--scored", "top")
     assert done.exit_code == 0, done.output

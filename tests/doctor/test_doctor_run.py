@@ -15,6 +15,7 @@ from linkodds.findings import Finding, Severity
 from linkodds.graph.split import Split
 from linkodds.pairs import PairSpace
 from linkodds.scorers.scoring import InnerProductScorer
+from planted_evaluation import evaluation_of
 
 
 def ids(findings: list[Finding]) -> list[str]:
@@ -53,8 +54,10 @@ class TestRun:
         stored = [Finding("calibration", "info", "few edges", "more"), Finding("D06", "warning", "as seen in fit", "-")]
         embeddings = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
         run = SimpleNamespace(
-            evaluation=evaluation(calibration_slope={"value": 0.5, "low": 0.4, "high": 0.6})
-            | {"findings": [f.to_json() for f in stored]},
+            evaluation=evaluation_of(
+                evaluation(calibration_slope={"value": 0.5, "low": 0.4, "high": 0.6})
+                | {"findings": [f.to_json() for f in stored]}
+            ),
             history={},
             split=split_of_a_run(),
             decision=SimpleNamespace(rule="f1"),
@@ -76,7 +79,9 @@ class TestRun:
     ) -> list[Finding]:
         said = evaluation(**changes)
         said["decisions"] = [half] if half else said["decisions"]
-        return diagnose_run(evaluation=said, history=history or {}, split=split_of_a_run(), decision=decision)
+        return diagnose_run(
+            evaluation=evaluation_of(said), history=history or {}, split=split_of_a_run(), decision=decision
+        )
 
     def test_a_good_run_is_silent_though_it_predicts_nothing_at_half(self) -> None:
         history = {

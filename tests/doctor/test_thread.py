@@ -271,11 +271,11 @@ def test_the_report_names_what_is_wrong_with_it_as_a_scorer(thread: ThreadRun, v
     ids = np.array([str(i) for i in range(num_nodes)], dtype=object)
     config = FitConfig(model="own-scorer", decision="half", threads=1)
     run = fit_graph(Graph(ids, edges, PairSpace(num_nodes)), config, own=own)
-    found = {each["id"]: each for each in run.evaluation["findings"]}
-    assert found[rule]["severity"] == "error"
-    assert found[rule]["message"].startswith("The values that program gave, before they were calibrated here: ")
+    found = {each.id: each for each in run.evaluation.findings}
+    assert found[rule].severity == "error"
+    assert found[rule].message.startswith("The values that program gave, before they were calibrated here: ")
     assert rule in render_report(run, report_data_of(run))
-    assert run.evaluation["metrics"]["roc_auc"]["value"] > 0.7  # its ranking was never the trouble
+    assert run.evaluation.metrics["roc_auc"].value > 0.7  # its ranking was never the trouble
 
 
 def test_doctor_reads_its_confusion_matrix(thread: ThreadRun, tmp_path: Path) -> None:
@@ -348,16 +348,16 @@ def test_linkodds_does_not_collapse_on_the_same_graph(ones_as_features: bool) ->
     features = Features(np.ones((num_nodes, 8), dtype=np.float32), "none") if ones_as_features else None
     graph = Graph(ids, edges, PairSpace(num_nodes), features)
     run = fit_graph(graph, FitConfig(model="vgae", epochs=100, threads=1))
-    decision = next(each for each in run.evaluation["decisions"] if each["rule"] == "balanced_accuracy")
-    tn, fp, fn, tp = (decision["confusion"][key] for key in ("tn", "fp", "fn", "tp"))
+    decision = next(each for each in run.evaluation.decisions if each.decision.rule == "balanced_accuracy")
+    tn, fp, fn, tp = (getattr(decision.confusion, key) for key in ("tn", "fp", "fn", "tp"))
     assert tn / (tn + fp) > 0.5
     assert tp / (tp + fn) > 0.5
-    assert decision["balanced_accuracy"]["value"] > 0.65
+    assert decision.measured["balanced_accuracy"].value > 0.65
     probabilities = run.calibrator.probability(run.scorer.logits(run.split.recorded().absent_pairs(np.arange(10_000))))
     assert np.median(probabilities) < 0.02
-    assert run.evaluation["metrics"]["observed_over_expected"]["value"] == pytest.approx(1, abs=4 * 0.17)
+    assert run.evaluation.metrics["observed_over_expected"].value == pytest.approx(1, abs=4 * 0.17)
     if ones_as_features:
-        assert any(finding["id"] == "D14" for finding in run.evaluation["findings"])
+        assert any(finding.id == "D14" for finding in run.evaluation.findings)
 
 
 def communities_with_raw_counts(graph: Graph) -> tuple[Graph, NDArray[np.float64]]:

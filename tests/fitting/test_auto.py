@@ -151,9 +151,9 @@ class TestTheBudget:
         split = split_edges(communities, rng=np.random.default_rng(0))
         budget = 0.9 * nominal_seconds(stack_work(StackSizes.of(split, None)))
         run = fit_graph(communities, FitConfig(folds=1, time_budget=budget, **QUICK))
-        (finding,) = [each for each in run.evaluation["findings"] if "did not try" in each["message"]]
+        (finding,) = [each for each in run.evaluation.findings if "did not try" in each.message]
         needed = nominal_seconds(stack_work(StackSizes.of(run.split, None)))
-        assert finding["message"].startswith(
+        assert finding.message.startswith(
             f"auto did not try stack (about {needed:.2g} s, of which {budget:.2g} s are left)."
         )
         assert {*run.config["epochs_allowed"]} == {"signed-gae", "vgae", "gae"}
@@ -163,9 +163,9 @@ class TestTheBudget:
     def test_without_any_budget_to_speak_of_it_counts(self, communities: Graph) -> None:
         run = fit_graph(communities, FitConfig(folds=1, time_budget=1e-6, **QUICK))
         assert run.model in BASELINES
-        (finding,) = [each for each in run.evaluation["findings"] if "did not try" in each["message"]]
+        (finding,) = [each for each in run.evaluation.findings if "did not try" in each.message]
         for name in auto.LADDER:
-            assert f"{name} (about" in finding["message"]
+            assert f"{name} (about" in finding.message
 
     def test_a_budget_in_the_middle_shortens_and_what_is_left_goes_to_the_next(
         self, communities: Graph, monkeypatch
@@ -179,7 +179,7 @@ class TestTheBudget:
         run = fit_graph(communities, FitConfig(folds=1, time_budget=budget, **long))
         assert run.config["epochs_allowed"] == {"signed-gae": 30}
         assert 30 * e["signed-gae"] <= run.config["seconds_counted"]["signed-gae"] <= budget
-        assert "did not try gae" in " ".join(each["message"] for each in run.evaluation["findings"])
+        assert "did not try gae" in " ".join(each.message for each in run.evaluation.findings)
         enough = 1000.5 * (e["signed-gae"] + e["gae"])
         both = fit_graph(communities, FitConfig(folds=1, time_budget=enough, **{**long, "patience": 50}))
         assert both.config["epochs_allowed"] == {"signed-gae": 1000, "gae": 1000}
@@ -225,8 +225,8 @@ class TestASavedMean:
         np.testing.assert_array_equal(block, run.scorer.block(*everything))
         test = run.split.test
         np.testing.assert_array_equal(loaded.scorer.logits(test).astype(np.float32), block[test[:, 0], test[:, 1]])
-        assert (loaded.model, loaded.evaluation["model"]["name"]) == ("auto", "auto")
-        assert loaded.evaluation["model"]["members"] == ["stack", "gae", "resource-allocation"]
+        assert (loaded.model, loaded.evaluation.model["name"]) == ("auto", "auto")
+        assert loaded.evaluation.model["members"] == ["stack", "gae", "resource-allocation"]
         assert [each["slope"] for each in loaded.config["members"]] == [1.0, 0.5, 2.0]
         found, again = (find_links(each, MissingLinksAssumption().deployment(each), top=20) for each in (run, loaded))
         assert found.equals(again)

@@ -62,7 +62,8 @@ def test_every_model_on_every_kind_of_graph_leaves_a_run_that_holds(request, tmp
     assert not (tmp_path / "run.partial").exists()
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     loaded = load_run(tmp_path / "run")
-    assert evaluation == run.evaluation == loaded.evaluation
+    assert evaluation == run.evaluation.to_json() == loaded.evaluation.to_json()
+    assert run.evaluation == loaded.evaluation
     np.testing.assert_array_equal(loaded.scorer.logits(run.split.test), run.scorer.logits(run.split.test))
     assert evaluation["graph"]["directed"] == graph.space.directed
     assert evaluation["graph"]["bipartite"] == graph.space.bipartite
@@ -93,10 +94,10 @@ def test_same_seed_same_bytes_another_seed_others(communities, tmp_path):
 
 def test_auto_takes_the_best_by_validation_and_names_what_lost(communities):
     run = fit_graph(communities, FitConfig(**QUICK))
-    finding = next(each for each in run.evaluation["findings"] if each["id"] == "model")
-    assert run.model in finding["message"].split(":")[0]
+    finding = next(each for each in run.evaluation.findings if each.id == "model")
+    assert run.model in finding.message.split(":")[0]
     for name in {"gae", "vgae", "signed-gae", *BASELINES} - {"feature-cosine", run.model}:
-        assert name in finding["message"]
+        assert name in finding.message
 
 
 def test_few_calibration_edges_are_pooled_by_cross_fitting_and_it_says_so(two_sides):
@@ -107,7 +108,7 @@ def test_few_calibration_edges_are_pooled_by_cross_fitting_and_it_says_so(two_si
     assert run.split.folds == run.config["folds"] == run.calibration[0].num_models == 5
     assert run.calibrator.num_edges == run.calibration[0].num_edges == count
     assert any(f"{count} train and calibration edges in 5 folds" in line for line in said)
-    assert any(each["id"] == "folds" for each in run.evaluation["findings"])
+    assert any(each.id == "folds" for each in run.evaluation.findings)
     trained = []
     with pytest.raises(OptionError, match=f"--folds takes 1 to {count} for this split, not 4000"):
         fit_graph(two_sides, FitConfig(model="gae", folds=4000, **QUICK), on_epoch=trained.append)
@@ -202,9 +203,9 @@ def test_a_sampled_design_says_so_and_agrees_with_enumeration(communities):
     exact = fit_graph(communities, FitConfig(model="l3", **QUICK))
     pairs = communities.space.num_pairs
     sampled = fit_graph(communities, FitConfig(model="l3", design="sampled", max_pairs=pairs - 1, **QUICK))
-    candidates = sampled.evaluation["candidates"]
+    candidates = sampled.evaluation.candidates
     assert candidates["design"] == "sampled"
     assert candidates["rate"] == pytest.approx((pairs - 1) // 20 / communities.num_non_edges)
-    assert candidates["num_pairs"] == exact.evaluation["candidates"]["num_pairs"]
+    assert candidates["num_pairs"] == exact.evaluation.candidates["num_pairs"]
     error = np.sqrt(1 / (12 * ((pairs - 1) // 20)))
     assert abs(roc_auc(sampled.test) - roc_auc(exact.test)) < 5 * error

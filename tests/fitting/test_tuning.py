@@ -101,8 +101,8 @@ class TestFit:
         assert run.config["options_of_model"]["learning_rate"] == taken["learning_rate"][0]
         assert run.config["options"]["hidden"] == 16
         assert "hidden" not in trials.columns
-        (finding,) = [each for each in run.evaluation["findings"] if each["id"] == "tuning"]
-        assert "validation edges chose" in finding["message"]
+        (finding,) = [each for each in run.evaluation.findings if each.id == "tuning"]
+        assert "validation edges chose" in finding.message
 
     def test_same_seed_same_bytes_also_when_interrupted(self, communities, tmp_path):
         edges, config = written(communities, tmp_path), FitConfig(**TINY, checkpoint_every=3)
@@ -127,15 +127,15 @@ class TestFit:
         run = fit_graph(communities, FitConfig(**TINY | {"tune": 1000, "time_budget": 0.05}))
         assert len(run.trials) < 1000
         assert run.config["seconds_counted"]["gae"] <= 0.05
-        (finding,) = [each for each in run.evaluation["findings"] if each["id"] == "tuning"]
-        assert "and not for 1000" in finding["message"]
+        (finding,) = [each for each in run.evaluation.findings if each.id == "tuning"]
+        assert "and not for 1000" in finding.message
 
     def test_signed_gae_with_folds_and_features(self, communities):
         values = np.random.default_rng(0).normal(size=(150, 4)).astype(np.float32)
         graph = replace(communities, features=Features(values, "none"))
         run = fit_graph(graph, FitConfig(**TINY | {"model": "signed-gae", "tune": 2, "folds": 2}))
         assert run.config["weight_decay"] == run.config["tuning"]["options"]["weight_decay"] > 0
-        assert run.evaluation["model"]["folds"] == 2
+        assert run.evaluation.model["folds"] == 2
 
     def test_the_estimator_searches_what_it_was_not_told(self, communities):
         predictor = LinkPredictor(model="linear-gae", epochs=10, folds=1, threads=1, dim=8, tune=2).fit(communities)

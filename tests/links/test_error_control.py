@@ -86,7 +86,7 @@ def run_cli(*arguments: object) -> Result:
 class TestOnARun:
     def test_evaluation_holds_the_audit_and_evaluate_repeats_it(self, hidden_pairs) -> None:
         run, folder, _ = hidden_pairs
-        stored = run.evaluation["audit"]
+        stored = run.evaluation.audit
         assert [entry["alpha"] for entry in stored] == [0.05, 0.1, 0.2, 0.3]
         for entry in stored:
             assert {"alpha", "num_selected", "num_true", "false_discovery_proportion"} <= set(entry)
@@ -111,12 +111,12 @@ class TestOnARun:
         edges = np.column_stack([u, v])[is_edge].astype(np.int64)
         graph = Graph(np.array([f"n{i}" for i in range(60)], dtype=object), edges, PairSpace(60))
         run = fit_graph(graph, FitConfig(model="adamic-adar", threads=1))
-        entry = run.evaluation["audit"][0]  # 9 test edges: at alpha 0.05 it takes a list of 20
+        entry = run.evaluation.audit[0]  # 9 test edges: at alpha 0.05 it takes a list of 20
         assert entry["num_selected"] == 0
         assert "D26" in entry["reason"]
         found = diagnose_run(evaluation=run.evaluation, history={}, split=run.split, decision="f1")
         assert [finding.severity for finding in found if finding.id == "D26"] == ["info"]
-        assert "D26" in [finding["id"] for finding in run.evaluation["findings"]]
+        assert "D26" in [finding.id for finding in run.evaluation.findings]
 
     def test_masked_is_benjamini_and_hochberg_over_all_other_non_edges(self, hidden_pairs) -> None:
         run, folder, table = hidden_pairs
@@ -374,7 +374,7 @@ class TestOnARun:
         assert result.exit_code == 0, result.stderr
         assert [entry["num_selected"] for entry in json.loads(result.stdout)["audit"]] == [None] * 4
         (entry,) = json.loads(run_cli("evaluate", tmp_path / "run", "--fdr", 0.3, "--json").stdout)["audit"]
-        counted = run.evaluation["audit"][3]  # the same split; thresholds of decisions differ, and so do the coins
+        counted = run.evaluation.audit[3]  # the same split; thresholds of decisions differ, and so do the coins
         assert [each["num_candidates"] + each["num_nulls"] for each in (entry, counted)] == [run.test.num_pairs] * 2
         assert entry["num_true"] > 0
         result = run_cli(

@@ -48,8 +48,8 @@ def test_find_and_predict_agree_on_pairs_logits_probabilities_and_decisions(run,
     assert answers["decision"].to_list() == [1] * len(found)
     assert answers["known"].sum() == 0
     # The count in the evaluation is the same list plus the test edges that pass.
-    counted = next(each for each in run.evaluation["decisions"] if each["rule"] == "f1")
-    assert counted["confusion"]["fp"] == len(found)
+    counted = next(each for each in run.evaluation.decisions if each.decision.rule == "f1")
+    assert counted.confusion.fp == len(found)
 
 
 def test_predict_keeps_ids_and_order_and_leaves_unknown_rows_empty(run, communities, tmp_path):
@@ -78,12 +78,12 @@ def test_budget_lists_exactly_k_and_an_assumption_scales_the_odds(run):
 def test_evaluation_restated_at_its_own_prevalence_is_itself(run):
     same = evaluate_run(run, MissingLinksAssumption(expected_missing=len(run.split.test)))
     for name in ("roc_auc", "average_precision", "log_loss", "observed_over_expected", "best_f1"):
-        assert same["metrics"][name]["value"] == pytest.approx(run.evaluation["metrics"][name]["value"], rel=1e-6)
-    assert same["candidates"]["prevalence"] == pytest.approx(run.evaluation["candidates"]["prevalence"], rel=1e-12)
-    assert evaluate_run(run, MissingLinksAssumption(prevalence=0.2))["candidates"]["prevalence"] == 0.2
+        assert same.metrics[name].value == pytest.approx(run.evaluation.metrics[name].value, rel=1e-6)
+    assert same.candidates["prevalence"] == pytest.approx(run.evaluation.candidates["prevalence"], rel=1e-12)
+    assert evaluate_run(run, MissingLinksAssumption(prevalence=0.2)).candidates["prevalence"] == 0.2
     rarer = evaluate_run(run, MissingLinksAssumption(prevalence=1e-5))
-    assert rarer["metrics"]["average_precision"]["value"] < run.evaluation["metrics"]["average_precision"]["value"]
-    assert rarer["metrics"]["roc_auc"]["value"] == pytest.approx(run.evaluation["metrics"]["roc_auc"]["value"])
+    assert rarer.metrics["average_precision"].value < run.evaluation.metrics["average_precision"].value
+    assert rarer.metrics["roc_auc"].value == pytest.approx(run.evaluation.metrics["roc_auc"].value)
 
 
 def test_an_interval_gives_bands_in_every_table(run, tmp_path):
@@ -108,25 +108,26 @@ def test_an_interval_gives_bands_in_every_table(run, tmp_path):
 def test_an_evaluation_restated_over_an_interval_holds_the_values_at_both_ends(run):
     low, middle, high = (evaluate_run(run, MissingLinksAssumption(prevalence=at)) for at in (0.001, 0.002, 0.004))
     band = evaluate_run(run, MissingLinksAssumption(prevalence=(0.001, 0.004)))
-    assert band["restated"]["band"]["prevalence"] == pytest.approx([0.001, 0.004])
-    assert band["candidates"]["prevalence"] == pytest.approx(0.002)
+    assert band.restated["band"]["prevalence"] == pytest.approx([0.001, 0.004])
+    assert band.candidates["prevalence"] == pytest.approx(0.002)
     for name in ("average_precision", "log_loss", "precision_at_100", "observed_over_expected", "roc_auc"):
-        quantity = band["metrics"][name]
-        assert quantity["value"] == pytest.approx(middle["metrics"][name]["value"])
-        assert quantity["band"] == pytest.approx(sorted(each["metrics"][name]["value"] for each in (low, high)))
-        assert "band" not in middle["metrics"][name]
-    f1 = next(i for i, each in enumerate(band["decisions"]) if each["rule"] == "f1")
-    ends = [each["decisions"][f1]["precision"]["value"] for each in (low, high)]
-    assert band["decisions"][f1]["precision"]["band"] == pytest.approx(ends)
+        quantity = band.metrics[name]
+        assert quantity.value == pytest.approx(middle.metrics[name].value)
+        assert quantity.band == pytest.approx(sorted(each.metrics[name].value for each in (low, high)))
+        assert quantity.to_json()["band"] == list(quantity.band)
+        assert "band" not in middle.metrics[name].to_json()
+    f1 = next(i for i, each in enumerate(band.decisions) if each.decision.rule == "f1")
+    ends = [each.decisions[f1].measured["precision"].value for each in (low, high)]
+    assert band.decisions[f1].measured["precision"].band == pytest.approx(ends)
     assert ends[0] < ends[1]
-    new = [each["restated"]["new_links"][f1]["expected_precision"] for each in (low, middle, high)]
-    assert band["restated"]["new_links"][f1]["expected_precision"] == pytest.approx(new[1])
-    assert band["restated"]["new_links"][f1]["band"] == pytest.approx([new[0], new[2]])
+    new = [each.restated["new_links"][f1]["expected_precision"] for each in (low, middle, high)]
+    assert band.restated["new_links"][f1]["expected_precision"] == pytest.approx(new[1])
+    assert band.restated["new_links"][f1]["band"] == pytest.approx([new[0], new[2]])
 
 
 def test_the_expected_precision_of_a_decision_is_that_of_the_list_it_makes(run):
     assumption = MissingLinksAssumption(expected_missing=30)
-    said = next(each for each in evaluate_run(run, assumption)["restated"]["new_links"] if each["rule"] == "f1")
+    said = next(each for each in evaluate_run(run, assumption).restated["new_links"] if each["rule"] == "f1")
     links = find_links(run, assumption.deployment(run), decision="f1")
     assert said["num_pairs"] == len(links)
     assert said["expected_precision"] == pytest.approx(

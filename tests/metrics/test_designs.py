@@ -286,8 +286,8 @@ def test_a_run_from_strata_agrees_with_enumeration(communities: Graph, design: s
     pairs = communities.space.num_pairs
     exact = fit_graph(communities, FitConfig(**quick))
     run = fit_graph(communities, FitConfig(**quick, design=design, max_pairs=pairs - 1))
-    assert run.evaluation["candidates"]["design"] == "stratified"
-    names = [each["name"] for each in run.evaluation["candidates"]["strata"]]
+    assert run.evaluation.candidates["design"] == "stratified"
+    names = [each["name"] for each in run.evaluation.candidates["strata"]]
     assert names[0] == "top of the list"
     assert run.test.num_non_edges == exact.test.num_non_edges
     low, high = roc_auc_interval(run.test, kind="F")

@@ -80,9 +80,9 @@ PYG = {"GCN": of_kind(GCN), "SAGE": of_kind(GraphSAGE), "GAT": of_kind(GAT, head
 def test_our_own_encoder_through_the_seam_has_the_evaluation_of_gae_bit_for_bit(num_features, dropout, folds):
     graph = planted_groups(num_features)
     config = FitConfig(model="gae", dropout=dropout, folds=folds, **QUICK)
-    built_in = fit_graph(graph, config).evaluation
+    built_in = fit_graph(graph, config).evaluation.to_json()
     own = CustomEncoder(lambda columns, nodes: OurGae(columns or nodes, dropout, nodes), table=None, name="ours")
-    seam = fit_graph(graph, config.model_copy(update={"model": "own-encoder"}), own=own).evaluation
+    seam = fit_graph(graph, config.model_copy(update={"model": "own-encoder"}), own=own).evaluation.to_json()
     assert seam["model"].pop("name") == "ours"
     assert built_in["model"].pop("name") == "gae"
     assert seam == built_in
@@ -333,7 +333,7 @@ def test_the_report_names_what_is_wrong_with_the_program_of_the_thread(kind):
 
     own = CustomScorer(program, values="probability", name="the thread's program")
     run = fit_graph(graph, FitConfig(model="own-scorer", threads=1), own=own)
-    found = {each["id"]: each["message"] for each in run.evaluation["findings"]}
+    found = {each.id: each.message for each in run.evaluation.findings}
     expected = "D01" if kind == "double sigmoid" else "D02"
     assert "The values that the thread's program gave, before they were calibrated here" in found[expected]
     assert found[expected].removeprefix("The values").count("The ") <= 3

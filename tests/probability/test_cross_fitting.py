@@ -132,7 +132,7 @@ class TestARun:
         np.testing.assert_array_equal(read.scorer.logits(pairs), run.scorer.logits(pairs))
         assert predictor.embeddings_.shape == (150, 24)
         assert {name.partition(".")[0] for name in read.weights} == {"fold-1", "fold-2", "fold-3"}
-        assert read.split.folds == read.calibration[0].num_models == read.evaluation["model"]["folds"] == 3
+        assert read.split.folds == read.calibration[0].num_models == read.evaluation.model["folds"] == 3
         deployment = MissingLinksAssumption().deployment(read)
         found = find_links(read, deployment, top=20)
         assert found.equals(predictor.find_links(top=20))
@@ -192,8 +192,8 @@ def test_a_baseline_is_averaged_too_and_a_fit_asks_for_no_training_twice(communi
     read = load_run(predictor.save(tmp_path / "run"))
     pairs = communities.space.pair_of_rank(np.arange(0, communities.space.num_pairs, 7))
     np.testing.assert_array_equal(read.scorer.logits(pairs), run.scorer.logits(pairs))
-    measured = run.evaluation["metrics"]["average_precision"]["value"]
-    assert run.evaluation["baselines"]["resource-allocation"]["average_precision"] == measured
+    measured = run.evaluation.metrics["average_precision"].value
+    assert run.evaluation.baselines["resource-allocation"].average_precision == measured
 
 
 def test_the_first_fold_is_the_one_of_the_contest(communities, monkeypatch) -> None:

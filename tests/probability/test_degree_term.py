@@ -253,10 +253,10 @@ def test_a_run_with_a_term_is_saved_and_read_back(request, tmp_path, graph, mode
     graph = request.getfixturevalue(graph)
     run = fit_graph(graph, FitConfig(model=model, degree_calibration="yes", **QUICK))
     assert isinstance(run.scorer, DegreeAwareScorer)
-    said = run.evaluation["model"]["degree_term"]
+    said = run.evaluation.model["degree_term"]
     assert said == run.config["degree_term"]
     assert said["reason"].startswith("asked for")
-    assert any("degrees beside the logit" in finding["message"] for finding in run.evaluation["findings"])
+    assert any("degrees beside the logit" in finding.message for finding in run.evaluation.findings)
     with PartialRun(tmp_path / "run", force=False) as partial:
         write_results(partial, run)
         write_report(run, partial.path / "report.html")
@@ -334,8 +334,8 @@ def test_auto_takes_the_model_that_is_best_with_its_term(communities: Graph, mon
 def test_without_a_term_nothing_changes(communities: Graph) -> None:
     run = fit_graph(communities, FitConfig(model="l3", degree_calibration="no", **QUICK))
     assert not isinstance(run.scorer, DegreeAwareScorer)
-    assert run.evaluation["model"]["degree_term"]["kind"] == "none"
-    assert not any("degrees beside" in finding["message"] for finding in run.evaluation["findings"])
+    assert run.evaluation.model["degree_term"]["kind"] == "none"
+    assert not any("degrees beside" in finding.message for finding in run.evaluation.findings)
 
 
 @pytest.mark.parametrize(("given", "meant"), [(True, "yes"), (False, "no"), ("auto", "auto")])

@@ -223,9 +223,7 @@ def test_a_run_keeps_its_weights_and_says_what_they_did(tmp_path):
     assert loaded.split.weights.values.tolist() == run.split.weights.values.tolist()
     calibration = np.concatenate([each.calibration for each in run.split.rotations()])
     np.testing.assert_allclose(loaded.calibration[0].confidences, run.split.confidences(calibration))
-    said = [
-        each["message"] for each in run.evaluation["findings"] if each["message"].startswith("Weights: column 'score'")
-    ]
+    said = [each.message for each in run.evaluation.findings if each.message.startswith("Weights: column 'score'")]
     assert len(said) == 1
     assert "--weight score --weight-as confidence" in (tmp_path / "run" / "report.html").read_text()
     assert LinkPredictor.load(tmp_path / "run").weight_as == "confidence"
@@ -270,7 +268,7 @@ def test_models_of_ones_own_take_confidences_where_they_can_and_no_strengths():
             LinkPredictor(model=model).fit(graphs["strength"])
         options = {"epochs": 2, "folds": 1} if name == "encoder" else {}
         run = LinkPredictor(model=model, threads=1, **options).fit(graphs["confidence"]).run_
-        (said,) = (each["message"] for each in run.evaluation["findings"] if each["message"].startswith("Weights"))
+        (said,) = (each.message for each in run.evaluation.findings if each.message.startswith("Weights"))
         assert ("was not trained here" in said) == (name == "scorer")
         assert run.calibration[0].confidences is not None
     (train,) = seen

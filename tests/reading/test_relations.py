@@ -163,12 +163,12 @@ def test_a_run_keeps_its_kinds_and_the_other_kind_helps(tmp_path):
     assert loaded.evaluation == run.evaluation
     assert loaded.split.others.pairs.tolist() == run.split.others.pairs.tolist()
     assert loaded.split.others.counts == run.split.others.counts
-    assert any("is predicted. Messages go over" in each["message"] for each in run.evaluation["findings"])
+    assert any("is predicted. Messages go over" in each.message for each in run.evaluation.findings)
     assert "--predict-kind regulates" in (tmp_path / "run" / "report.html").read_text()
     assert LinkPredictor.load(tmp_path / "run").predict_kind == "regulates"
     graph = Graph.from_edges(path, relation="kind", predict_kind="regulates", bipartite=False)
     alone = fit_graph(Graph(graph.ids, graph.edges, graph.space), config)
-    auc = [each.evaluation["metrics"]["roc_auc"]["value"] for each in (run, alone)]
+    auc = [each.evaluation.metrics["roc_auc"].value for each in (run, alone)]
     assert auc[0] > 0.9 > auc[1]
 
 

@@ -120,14 +120,13 @@ def test_it_can_be_mailed(rendered: str) -> None:
 def test_foreign_text_is_shown_as_text() -> None:
     run = PlantedRun()
     hostile = "<script>alert(1)</script>\"';DROP TABLE edges;--"
-    run.evaluation["model"]["name"] = hostile
-    run.evaluation["baselines"][hostile] = {"roc_auc": 0.5, "average_precision": 0.5}
-    run.evaluation["decisions"][0] |= {"rule": hostile, "caution": hostile, "promise": hostile}
-    run.evaluation["degree_bins"][0]["name"] = hostile
-    run.evaluation["metrics"]["mrr"] = {"value": None, "reason": hostile}
-    run.evaluation["candidates"]["design"] = hostile
-    run.evaluation["statement"] = hostile
-    run.evaluation["findings"] = [{"id": hostile, "severity": hostile, "message": hostile, "remedy": hostile}]
+    run.said["model"]["name"] = hostile
+    run.said["baselines"][hostile] = {"roc_auc": 0.5, "average_precision": 0.5}
+    run.said["decisions"][0] |= {"rule": hostile, "caution": hostile, "promise": hostile}
+    run.said["degree_bins"][0]["name"] = hostile
+    run.said["metrics"]["mrr"] = {"value": None, "reason": hostile}
+    run.said["candidates"]["design"] = hostile
+    run.said["findings"] = [{"id": hostile, "severity": hostile, "message": hostile, "remedy": hostile}]
     run.history["event"][3] = hostile
     run.config |= {"versions": {hostile: hostile}, "path": hostile}
     run.cost[hostile] = {"seconds": 1.0, "peak_bytes": None}
@@ -195,7 +194,7 @@ def test_a_rule_without_threshold_says_why_and_one_without_promise_says_so(page:
 
 def test_a_model_without_epochs_has_no_history() -> None:
     run = PlantedRun(history={"epoch": [], "loss": []})
-    run.evaluation["model"] = {"name": "l3", "num_parameters": 0, "epochs": 0}
+    run.said["model"] = {"name": "l3", "num_parameters": 0, "epochs": 0}
     page = Document(render(run))
     assert "has nothing to train" in page.text
     assert sum(attributes.get("role") == "img" for _, attributes in page.elements) == 7
@@ -204,7 +203,7 @@ def test_a_model_without_epochs_has_no_history() -> None:
 def test_with_folds_it_does_not_claim_one_message_graph() -> None:
     run = PlantedRun()
     assert "the same message graph" in Document(render(run)).text
-    run.evaluation["model"]["folds"] = 5
+    run.said["model"]["folds"] = 5
     text = Document(render(run)).text
     assert "the first of 5 folds" in text
     assert "the same message graph" not in text
@@ -213,10 +212,10 @@ def test_with_folds_it_does_not_claim_one_message_graph() -> None:
 def test_numbers_that_are_missing_say_why() -> None:
     run = PlantedRun()
     missing = {"value": None, "low": None, "high": None, "kind": "S", "reason": "too coarse for the top of the list"}
-    run.evaluation["metrics"] = dict.fromkeys(run.evaluation["metrics"], missing)
-    run.evaluation["baselines"] = {}
-    run.evaluation["decisions"] = [run.evaluation["decisions"][-1]]
-    run.evaluation["degree_bins"] = run.evaluation["findings"] = []
+    run.said["metrics"] = dict.fromkeys(run.said["metrics"], missing)
+    run.said["baselines"] = {}
+    run.said["decisions"] = [run.said["decisions"][-1]]
+    run.said["degree_bins"] = run.said["findings"] = []
     page = Document(render(run))
     assert "too coarse for the top of the list" in page.text
     assert "nan" not in page.text.lower().split()

@@ -1,6 +1,7 @@
 """ReportData of a report: a map that keeps planted groups, links that are those of the search, and reasons instead."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -69,18 +70,19 @@ def test_a_report_shows_the_links_of_the_search_and_is_the_same_twice(fitted: Ca
     wanted = find_links(run, MissingLinksAssumption().deployment(run), top=report_data.NUM_LINKS)
     assert shown.top_links.table.equals(wanted.select(shown.top_links.table.columns))
     assert isinstance(shown.embedding_map, EmbeddingMap)
-    assert shown.degrees.sum() == 2 * run.evaluation["graph"]["num_edges"]
+    assert shown.degrees.sum() == 2 * run.evaluation.graph["num_edges"]
     rendered = render_report(run, shown)
     assert rendered == render_report(run, report_data_of(run))
-    for decision in run.evaluation["decisions"]:  # the control stands where the rules stood
-        place = next((rule["index"] for rule in shown.threshold["rules"] if rule["rule"] == decision["rule"]), None)
-        if decision["confusion"] is None:
+    for measured in run.evaluation.decisions:  # the control stands where the rules stood
+        name = measured.decision.rule
+        place = next((rule["index"] for rule in shown.threshold["rules"] if rule["rule"] == name), None)
+        if measured.confusion is None:
             assert place is None
         else:
             assert place is not None
             points = shown.threshold["rates"][0]
-            assert {name: points[name][place] for name in ("tn", "fp", "fn", "tp")} == decision["confusion"]
-            assert points["f1"][place] == pytest.approx(decision["f1"]["value"], rel=1e-9)
+            assert {name: points[name][place] for name in ("tn", "fp", "fn", "tp")} == asdict(measured.confusion)
+            assert points["f1"][place] == pytest.approx(measured.measured["f1"].value, rel=1e-9)
 
 
 def test_without_embeddings_or_within_no_time_there_is_a_reason(

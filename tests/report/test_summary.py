@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from linkodds.report.summary import print_summary, verdict
+from planted_evaluation import evaluation_of
 
 
 def measured(value: float) -> dict[str, float]:
@@ -71,7 +72,7 @@ EVALUATION: dict[str, Any] = {
 
 def printed(evaluation: dict[str, Any], width: int = 110, **options: Any) -> str:
     stream = io.StringIO()
-    print_summary(evaluation, Console(file=stream, width=width, **options))
+    print_summary(evaluation_of(evaluation), Console(file=stream, width=width, **options))
     return stream.getvalue()
 
 
@@ -123,7 +124,7 @@ def test_every_part_is_printed_in_order() -> None:
 
 
 def test_it_says_the_same_sentence_as_everywhere_else() -> None:
-    assert verdict(EVALUATION).sentence in " ".join(printed(EVALUATION).split())
+    assert verdict(evaluation_of(EVALUATION)).sentence in " ".join(printed(EVALUATION).split())
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])

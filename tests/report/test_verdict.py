@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from linkodds.formatting import number_text, plain_text, quantity_text
+from linkodds.metrics.intervals import Quantity
 from linkodds.report.verdict import METRICS, base_rates, comparison, verdict
+from planted_evaluation import evaluation_of
 
 PLANTED: dict[str, Any] = {
     "model": {"name": "vgae"},
@@ -51,13 +53,13 @@ def planted(**metrics: Any) -> dict[str, Any]:
 def test_better_and_worse_need_an_interval_that_leaves_the_baseline_out(l3: float, words: str, tone: str) -> None:
     evaluation = planted()
     evaluation["baselines"]["l3"]["average_precision"] = l3
-    said = verdict(evaluation)
+    said = verdict(evaluation_of(evaluation))
     assert said.tone == tone
     assert re.search(words, said.headline), said.headline
 
 
 def test_the_first_hundred_and_the_calibration_are_in_the_sentence() -> None:
-    sentence = verdict(planted()).sentence
+    sentence = verdict(evaluation_of(planted())).sentence
     assert "58 of its first 100 candidates were held-out edges, where a random order finds 0.107." in sentence
     assert "Calibration is fine: slope 0.970 [0.900, 1.04], observed / expected 1.04 [0.960, 1.13]." in sentence
 
@@ -65,12 +67,12 @@ def test_the_first_hundred_and_the_calibration_are_in_the_sentence() -> None:
 def test_fewer_edges_than_a_hundred_are_mentioned() -> None:
     evaluation = planted()
     evaluation["candidates"]["num_edges"] = 40
-    assert "(there were 40 to find)" in verdict(evaluation).sentence
+    assert "(there were 40 to find)" in verdict(evaluation_of(evaluation)).sentence
 
 
 def test_a_missing_number_gives_its_reason() -> None:
     missing = {"value": None, "reason": "80 candidates, fewer than 100"}
-    assert "n/a: 80 candidates, fewer than 100" in verdict(planted(precision_at_100=missing)).sentence
+    assert "n/a: 80 candidates, fewer than 100" in verdict(evaluation_of(planted(precision_at_100=missing))).sentence
 
 
 @pytest.mark.parametrize(
@@ -102,7 +104,7 @@ def test_a_missing_number_gives_its_reason() -> None:
 def test_calibration_is_off_only_where_the_interval_says_so(
     metric: str, quantity: Any, words: str, calibrated: bool
 ) -> None:
-    said = verdict(planted(**{metric: quantity}))
+    said = verdict(evaluation_of(planted(**{metric: quantity})))
     assert words in said.sentence
     assert said.tone == ("good" if calibrated else "mixed")
 
@@ -110,7 +112,7 @@ def test_calibration_is_off_only_where_the_interval_says_so(
 def test_a_fifth_by_degree_that_is_off_spoils_calibration() -> None:
     evaluation = planted()
     evaluation["degree_bins"] = [{"name": "low", "observed_over_expected": {"value": 0.2, "low": 0.1, "high": 0.3}}]
-    said = verdict(evaluation)
+    said = verdict(evaluation_of(evaluation))
     assert "Calibration is fine on the whole" in said.sentence
     assert "but too many edges are expected in the low fifth by degree (0.200 [0.100, 0.300])." in said.sentence
     assert said.tone == "mixed"
@@ -119,13 +121,13 @@ def test_a_fifth_by_degree_that_is_off_spoils_calibration() -> None:
 def test_an_error_forbids_to_use_the_numbers() -> None:
     evaluation = planted()
     evaluation["findings"] = [{"id": "D19", "severity": "error", "message": "leak", "remedy": "split again"}]
-    said = verdict(evaluation)
+    said = verdict(evaluation_of(evaluation))
     assert said.tone == "bad"
     assert "Do not use these numbers yet: D19" in said.sentence
 
 
 def test_chance_is_called_chance() -> None:
-    said = verdict(planted(average_precision={"value": 0.001, "low": 0.0009, "high": 0.00106}))
+    said = verdict(evaluation_of(planted(average_precision={"value": 0.001, "low": 0.0009, "high": 0.00106})))
     assert "no better than chance" in said.headline
     assert said.tone == "bad"
 
@@ -133,22 +135,27 @@ def test_chance_is_called_chance() -> None:
 def test_a_baseline_is_held_against_the_others_not_against_itself() -> None:
     evaluation = planted()
     evaluation["model"]["name"] = "l3"
-    said = verdict(evaluation)
+    said = verdict(evaluation_of(evaluation))
     assert "l3, itself a baseline that learns nothing, earns its keep" in said.headline
     assert "best other baseline, degree" in said.headline
-    assert [row.name for row in comparison(evaluation)] == ["l3", "degree"]
+    assert [row.name for row in comparison(evaluation_of(evaluation))] == ["l3", "degree"]
 
 
 def test_without_interval_or_baseline_nothing_is_claimed() -> None:
-    assert "cannot be told from a baseline" in verdict(planted(average_precision={"value": 0.3})).headline
+    assert (
+        "cannot be told from a baseline" in verdict(evaluation_of(planted(average_precision={"value": 0.3}))).headline
+    )
     alone = planted()
     alone["baselines"] = {}
-    assert "compared with no baseline" in verdict(alone).headline
-    assert {verdict(alone).tone, verdict(planted(average_precision={"value": 0.3})).tone} == {"mixed"}
+    assert "compared with no baseline" in verdict(evaluation_of(alone)).headline
+    assert {
+        verdict(evaluation_of(alone)).tone,
+        verdict(evaluation_of(planted(average_precision={"value": 0.3}))).tone,
+    } == {"mixed"}
 
 
 def test_the_two_base_rates_are_both_given() -> None:
-    rates = base_rates(PLANTED)
+    rates = base_rates(evaluation_of(PLANTED))
     assert rates["graph"] == "1 : 79.1 (7,100 edges among 568,787 pairs)"
     assert rates["rehearsal"] == "1 : 936 (600 held-out edges among 562,287 candidates)"
 
@@ -164,8 +171,8 @@ def test_text_that_steers_a_terminal_is_made_visible() -> None:
 
 
 def test_a_precision_that_is_refused_still_shows_its_interval() -> None:
-    assert quantity_text({"value": None, "low": 0.1, "high": 0.9, "reason": "few"}) == "n/a [0.100, 0.900]: few"
-    assert quantity_text({"value": 0.5, "low": None, "high": None, "reason": "no interval: biased"}) == "0.500"
+    assert quantity_text(Quantity(None, 0.1, 0.9, reason="few")) == "n/a [0.100, 0.900]: few"
+    assert quantity_text(Quantity(0.5, reason="no interval: biased")) == "0.500"
 
 
 def test_numbers_are_readable_at_every_size() -> None:
@@ -193,9 +200,9 @@ def test_a_restated_evaluation_says_what_would_be_and_names_both_rates() -> None
         },
         "baselines": {},
     }
-    said = verdict(evaluation)
+    said = verdict(evaluation_of(evaluation))
     assert said.headline.startswith("Restated at 1 : 9, vgae has average precision of 0.5")
     assert said.details[0] == "81.3 of its first 100 candidates would be edges, where a random order finds 10."
-    rates = base_rates(evaluation)
+    rates = base_rates(evaluation_of(evaluation))
     assert rates["rehearsal"].startswith("1 : 790 ")
     assert rates["restated at"].startswith("1 : 9 ")

@@ -152,7 +152,7 @@ class TestLostNodes:
         assert has_new.all()
         assert above > 0.5 + 4 * error
         # A node without edges: the graph's ratio, so on average about as many links as pairs of the graph have edges.
-        ratio = run.evaluation["graph"]["num_edges"] / run.evaluation["graph"]["num_pairs"]
+        ratio = run.evaluation.graph["num_edges"] / run.evaluation.graph["num_pairs"]
         assert ratio / 5 < scored.probabilities.mean() < 5 * ratio
 
     def test_find_lists_each_admissible_pair_once_the_best_first(self, directed_ring):

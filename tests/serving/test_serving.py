@@ -104,7 +104,7 @@ class TestTheNumbersOfTheCommands:
         for i, path in enumerate(live.paths):
             expected = evaluate_run(load_run(path), BAND)
             evaluation = get(live, f"/api/runs/{i}/evaluation")
-            assert evaluation == json.loads(json.dumps(expected))
+            assert evaluation == json.loads(json.dumps(expected.to_json()))
             summary = get(live, f"/api/runs/{i}")
             assert summary == get(live, "/api/runs")["runs"][i]
             by_key = {each["key"]: each for each in summary["figures"]}

@@ -62,7 +62,7 @@ def test_any_number_of_workers_makes_the_same_run(tmp_path: Path, model: str) ->
     assert one == three
     assert not (tmp_path / "one.shards").exists()
     run = load_run(tmp_path / "one")
-    auc = run.evaluation["metrics"]["roc_auc"]["value"]
+    auc = run.evaluation.metrics["roc_auc"].value
     assert auc > 0.75
 
 

@@ -200,7 +200,7 @@ def fit(
     if run is None:  # another process of the same fit tells of it
         return
     if as_json:
-        print(json.dumps(run.evaluation, indent=2, allow_nan=False))
+        print(json.dumps(run.evaluation.to_json(), indent=2, allow_nan=False))
         return
     from rich.console import Console
 

@@ -12,12 +12,13 @@ from linkodds.cli.app import printable, say
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from linkodds.evaluation.evaluation import Evaluation
     from linkodds.models.training.history import Epoch
 
 Say = Callable[[str], None]
 OnStart = Callable[[str, int, "Sequence[Epoch]"], None]
 OnEpoch = Callable[["Epoch"], None]
-OnEnd = Callable[[Path, Mapping[str, Any], Mapping[str, Any]], None]
+OnEnd = Callable[[Path, "Evaluation", Mapping[str, Any]], None]
 
 
 @contextmanager
@@ -105,7 +106,7 @@ def watched(
             for each in epochs:
                 each(record)
 
-        def on_end(path: Path, evaluation: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+        def on_end(path: Path, evaluation: "Evaluation", options: Mapping[str, Any]) -> None:
             for each in ends:
                 each(path, evaluation, options)
 

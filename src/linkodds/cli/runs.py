@@ -1,6 +1,7 @@
 """Commands on what is there already: `evaluate`, `report` and `doctor`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,18 +85,18 @@ def evaluate(
         return
     evaluation = evaluate_run(load_run(run), assumption)
     if as_json:
-        print(json.dumps(evaluation, indent=2, allow_nan=False))
+        print(json.dumps(evaluation.to_json(), indent=2, allow_nan=False))
         return
     from rich.console import Console
 
     from linkodds.report.summary import print_summary
 
     print_summary(evaluation, Console())
-    if "restated" in evaluation:
-        _print_new_links(evaluation["restated"])
+    if evaluation.restated is not None:
+        _print_new_links(evaluation.restated)
 
 
-def _print_new_links(restated: dict[str, Any]) -> None:
+def _print_new_links(restated: Mapping[str, Any]) -> None:
     """What the list of new links that each decision makes is worth under the assumption: precision against reality."""
     from linkodds.formatting import number_text
 
@@ -124,7 +125,7 @@ def _print_audit(path: Path, alpha: float, as_json: bool) -> None:
     promise = AUDIT_PROMISE.format(alpha=alpha)
     if as_json:
         audit = {**entry, "mode": "audit", "promise": promise, "fixed_thresholds": fixed}
-        print(json.dumps({**run.evaluation, "audit": [audit]}, indent=2, allow_nan=False))
+        print(json.dumps({**run.evaluation.to_json(), "audit": [audit]}, indent=2, allow_nan=False))
         return
     print(
         f"alpha {alpha:g}: {entry['num_selected']:,} of {entry['num_candidates']:,} candidates selected, "

@@ -68,9 +68,9 @@ def evaluate_scores(
         partial = None if out is None else PartialRun(out, force=force)
         evaluation = evaluate_file(file, config, partial=partial, progress=say).evaluation
     else:
-        evaluation = evaluate_sample(file, config).to_json()
+        evaluation = evaluate_sample(file, config)
     if as_json:
-        print(json.dumps(evaluation, indent=2, allow_nan=False))
+        print(json.dumps(evaluation.to_json(), indent=2, allow_nan=False))
         return
     from rich.console import Console
 

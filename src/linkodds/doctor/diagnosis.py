@@ -1,7 +1,6 @@
 """From what is in hand (a table, a report, a history, a graph, a split, a run) to findings, ordered by cause."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from linkodds.doctor.causes import conclude
 from linkodds.doctor.confusion import ConfusionMatrix
 from linkodds.doctor.inputs import History, ScoreTable
 from linkodds.doctor.model_rules import ModelScores
+from linkodds.evaluation.evaluation import Evaluation
 from linkodds.findings import Finding
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import PARTS, Split
@@ -198,7 +198,7 @@ def diagnose_split(
 
 def diagnose_run(
     *,
-    evaluation: Mapping[str, Any],
+    evaluation: Evaluation,
     history: Mapping[str, Sequence[float | None]],
     split: Split,
     decision: str,
@@ -210,7 +210,7 @@ def diagnose_run(
     to almost all pairs at 0.5.
 
     Args:
-        evaluation: as evaluation.json holds it; without D05 and D06 where it has no such numbers.
+        evaluation: what was measured; without D05 and D06 where it has no such numbers.
         history: columns of history.csv; None for what was not measured at that epoch. Words (events) are skipped.
         split: its four parts.
         decision: the rule that `predict` applies.

@@ -1,19 +1,17 @@
 """Rules on a run of linkodds itself: what the others look at, found in its files."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from linkodds.doctor import model_rules, score_rules
 from linkodds.doctor.model_rules import ModelScores
 from linkodds.doctor.weighted import CoxFit
+from linkodds.evaluation.evaluation import Evaluation
 from linkodds.findings import Finding
 
 
-def calibrated(evaluation: Mapping[str, Any]) -> list[Finding | None]:
+def calibrated(evaluation: Evaluation) -> list[Finding | None]:
     """D05 and D06 from the evaluation's own numbers."""
     found: list[Finding | None] = []
-    metrics, observed = evaluation["metrics"], evaluation["candidates"]["num_edges"]
-    ratio = metrics["observed_over_expected"]["value"]
+    metrics, observed = evaluation.metrics, evaluation.candidates["num_edges"]
+    ratio = metrics["observed_over_expected"].value
     if ratio and not 0.8 <= ratio <= 1.25:
         expected = observed / ratio
         if abs(observed - expected) > 3 * max(observed, 1) ** 0.5:
@@ -24,20 +22,20 @@ def calibrated(evaluation: Mapping[str, Any]) -> list[Finding | None]:
             remedy = "Calibrate on more edges: a larger calibration share in --split, or --folds."
             found.append(Finding("D05", "warning", message, remedy, ratio))
     slope = metrics["calibration_slope"]
-    if slope["value"] is not None and slope.get("low") is not None:
-        fit = CoxFit(slope["value"], metrics["calibration_intercept"]["value"] or 0.0, slope["low"], slope["high"])
+    if slope.value is not None and slope.low is not None and slope.high is not None:
+        fit = CoxFit(slope.value, metrics["calibration_intercept"].value or 0.0, slope.low, slope.high)
         found.append(score_rules.judge_slope(fit))
     return found
 
 
-def half(evaluation: Mapping[str, Any], decision: str) -> list[Finding | None]:
+def half(evaluation: Evaluation, decision: str) -> list[Finding | None]:
     """D03 and D04 where the stored decision is one half."""
-    one = next((d for d in evaluation["decisions"] if d["rule"] == "half" and d.get("confusion")), None)
-    if decision != "half" or one is None:
+    one = next((each for each in evaluation.decisions if each.decision.rule == "half"), None)
+    if decision != "half" or one is None or one.confusion is None:
         return []
-    tn, fp, fn, tp = (one["confusion"][cell] for cell in ("tn", "fp", "fn", "tp"))
+    tn, fp, fn, tp = (getattr(one.confusion, cell) for cell in ("tn", "fp", "fn", "tp"))
     share, prevalence = (fp + tp) / (tn + fp + fn + tp), (fn + tp) / (tn + fp + fn + tp)
-    auc, balanced = evaluation["metrics"]["roc_auc"]["value"], one["balanced_accuracy"]["value"]
+    auc, balanced = evaluation.metrics["roc_auc"].value, one.measured["balanced_accuracy"].value
     remedy = "Decide by a rule that fits rare edges: --decision f1, precision>=P, recall>=R or budget:K."
     found: list[Finding | None] = []
     if share >= 0.999 or share <= min(0.001, prevalence / 10):
@@ -50,9 +48,9 @@ def half(evaluation: Mapping[str, Any], decision: str) -> list[Finding | None]:
     return found
 
 
-def audited(evaluation: Mapping[str, Any]) -> Finding | None:
+def audited(evaluation: Evaluation) -> Finding | None:
     """D26 where the audit could select nothing for lack of calibration nulls; no error, since nobody asked for a list."""
-    short = [entry for entry in evaluation.get("audit", []) if str(entry.get("reason")).startswith("D26: ")]
+    short = [entry for entry in evaluation.audit if str(entry.get("reason")).startswith("D26: ")]
     if not short:
         return None
     worst = max(short, key=lambda entry: float(entry["alpha"]))
@@ -84,9 +82,9 @@ def impossible_prior(num_missing: float, most_missing: float) -> Finding | None:
     return Finding("D27", "warning", message, remedy, num_missing)
 
 
-def base_rate(evaluation: Mapping[str, Any]) -> Finding | None:
+def base_rate(evaluation: Evaluation) -> Finding | None:
     """D28 on the candidates of the evaluation, held against its graph."""
-    graph, candidates = evaluation["graph"], evaluation["candidates"]
+    graph, candidates = evaluation.graph, evaluation.candidates
     if not candidates["num_edges"]:
         return None
     return model_rules.base_rate_of_the_graph(
@@ -97,12 +95,12 @@ def base_rate(evaluation: Mapping[str, Any]) -> Finding | None:
     )
 
 
-def modelled(evaluation: Mapping[str, Any], scores: ModelScores) -> list[Finding | None]:
+def modelled(evaluation: Evaluation, scores: ModelScores) -> list[Finding | None]:
     """D12, D15, D22, D23 and D25."""
-    metrics = evaluation["metrics"]
-    heuristics = {name: each["roc_auc"] for name, each in evaluation.get("baselines", {}).items()}
-    known = evaluation["model"]["name"] in heuristics
-    auc, precision = metrics["roc_auc"]["value"], metrics["average_precision"]["value"]
+    metrics = evaluation.metrics
+    heuristics = {name: each.roc_auc for name, each in evaluation.baselines.items()}
+    known = evaluation.model["name"] in heuristics
+    auc, precision = metrics["roc_auc"].value, metrics["average_precision"].value
     test = model_rules.auc_of(scores.test, scores.non_edges)
     return [
         model_rules.ties(scores),

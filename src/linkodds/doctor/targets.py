@@ -25,6 +25,7 @@ from linkodds.doctor.diagnosis import (
 from linkodds.doctor.inputs import VALUE_COLUMNS, ScoreTable, read_history, read_labels, read_table, words
 from linkodds.doctor.model_rules import ModelScores, scores_rng
 from linkodds.errors import MalformedFile, OptionError
+from linkodds.evaluation.evaluation import Evaluation
 from linkodds.findings import Finding
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
@@ -60,7 +61,7 @@ class SavedRun(Protocol):
     @property
     def config(self) -> Mapping[str, Any]: ...
     @property
-    def evaluation(self) -> Mapping[str, Any]: ...
+    def evaluation(self) -> Evaluation: ...
     @property
     def history(self) -> Mapping[str, Sequence[Any]]: ...
     @property
@@ -161,7 +162,7 @@ def _of_run(path: Path, load_run: Callable[[Path], SavedRun]) -> list[Finding]:
     if not (path / "evaluation.json").is_file():
         raise MalformedFile(f"{path} is a directory without evaluation.json, so it is no run. Pass a run, or one file.")
     run = load_run(path)
-    stored = [Finding(**found) for found in run.evaluation["findings"]]
+    stored = run.evaluation.findings
     embeddings = run.embeddings
     scores = None
     base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer

@@ -83,6 +83,20 @@ class Evaluation:
         split: edges in each part, and their fractions.
         calibrator: as calibration.json holds it.
         time: of a split by time: boundaries, horizons, new nodes, and what a random split would have said.
+        restated: where every figure is at an assumed prevalence: what was assumed, the run's own prevalence, and what
+            lists of new links would be worth. None for what a fit measured.
+    Example:
+        >>> from linkodds.metrics.intervals import Quantity
+        >>> values = {
+        ...     "format": FORMAT, "graph": {"num_edges": 10, "num_pairs": 800}, "candidates": {"prevalence": 0.0025},
+        ...     "model": {"name": "l3"}, "metrics": {"roc_auc": {"value": 0.9, "low": 0.8, "high": 0.95}},
+        ...     "at_graph_ratio": {}, "balanced": {}, "fixed_graph": {}, "decisions": [], "degree_bins": [],
+        ...     "baselines": {}, "findings": [], "audit": [], "message_graph": "", "split": {}, "calibrator": {}}
+        >>> evaluation = Evaluation.from_json(values)
+        >>> evaluation.metrics["roc_auc"]
+        Quantity(value=0.9, low=0.8, high=0.95, kind='S', reason=None, band=None)
+        >>> evaluation.model["name"], evaluation.to_json()["metrics"]["roc_auc"]["high"]
+        ('l3', 0.95)
     """
 
     graph: Mapping[str, Any]
@@ -101,15 +115,21 @@ class Evaluation:
     split: Mapping[str, Any]
     calibrator: Mapping[str, Any]
     time: Mapping[str, Any] | None = None
+    restated: Mapping[str, Any] | None = None
+
+    @property
+    def graph_ratio(self) -> float:
+        """The graph's own base rate: its edges among all pairs."""
+        return float(self.graph["num_edges"] / self.graph["num_pairs"])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values without NaN; the same ones for the same seed."""
+        """What evaluation.json holds: plain values without NaN, the same for the same seed."""
         return {
             "format": FORMAT,
             "statement": STATEMENT,
             "graph": dict(self.graph),
             "split": dict(self.split),
-            **({} if self.time is None else {"time": dict(self.time)}),
+            **({} if self.time is None else {"time": _to_plain(self.time)}),
             "message_graph": self.message_graph,
             "candidates": dict(self.candidates),
             "model": dict(self.model),
@@ -117,23 +137,21 @@ class Evaluation:
             "at_graph_ratio": _plain(self.at_graph_ratio),
             "balanced": _plain(self.balanced),
             "fixed_graph": _plain(self.fixed_graph),
-            "degree_bins": [
-                {**each, "observed_over_expected": each["observed_over_expected"].to_json()}
-                for each in self.degree_bins
-            ],
+            "degree_bins": _to_plain(self.degree_bins),
             "calibrator": dict(self.calibrator),
             "decisions": [decision.to_json() for decision in self.decisions],
             "audit": [dict(entry) for entry in self.audit],
             "baselines": {name: asdict(result) for name, result in self.baselines.items()},
             "findings": [finding.to_json() for finding in self.findings],
+            **({} if self.restated is None else {"restated": dict(self.restated)}),
         }
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Evaluation":
-        """The inverse of `to_json`.
+        """The inverse of `to_json`; keys that this version does not know are left out.
 
         Raises:
-            BrokenRun: another format, or a key is missing.
+            BrokenRun: another format, a key is missing, or its value is no quantity, decision or finding.
         """
         if values.get("format") != FORMAT:
             raise BrokenRun(f"evaluation.json: format is {values.get('format')!r}, this version reads {FORMAT!r}.")
@@ -148,18 +166,16 @@ class Evaluation:
                 fixed_graph=_quantities(values["fixed_graph"]),
                 message_graph=values["message_graph"],
                 split=values["split"],
-                degree_bins=[
-                    {**each, "observed_over_expected": Quantity.from_json(each["observed_over_expected"])}
-                    for each in values["degree_bins"]
-                ],
+                degree_bins=[_with_quantities(each) for each in values["degree_bins"]],
                 calibrator=values["calibrator"],
                 decisions=[MeasuredDecision.from_json(each) for each in values["decisions"]],
                 audit=values["audit"],
                 baselines={name: BaselineResult(**each) for name, each in values["baselines"].items()},
                 findings=[Finding(**each) for each in values["findings"]],
-                time=values.get("time"),
+                time=_with_quantities(values.get("time")),
+                restated=values.get("restated"),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BrokenRun(f"evaluation.json: {type(error).__name__}: {error}. Fit the run again.") from error
 
 
@@ -169,6 +185,24 @@ def _plain(quantities: Mapping[str, Quantity]) -> dict[str, Any]:
 
 def _quantities(values: Mapping[str, Any]) -> dict[str, Quantity]:
     return {name: Quantity.from_json(value) for name, value in values.items()}
+
+
+def _to_plain(value: Any) -> Any:
+    """Sections whose rows hold quantities among other values, as JSON holds them."""
+    if isinstance(value, Quantity):
+        return value.to_json()
+    if isinstance(value, Mapping):
+        return {name: _to_plain(each) for name, each in value.items()}
+    return [_to_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _with_quantities(value: Any) -> Any:
+    """The inverse of `_to_plain`: a quantity is the mapping that has a value."""
+    if isinstance(value, Mapping):
+        if "value" in value:
+            return Quantity.from_json(value)
+        return {name: _with_quantities(each) for name, each in value.items()}
+    return [_with_quantities(each) for each in value] if isinstance(value, list) else value
 
 
 def whole(value: float) -> int | float:

@@ -16,12 +16,12 @@ MOST_ROWS, LEAST_EDGES = 4, 25
 STATEMENT = "Claims about the future rest on this split by time alone; a random split says nothing about it."
 
 
-def ranking_of(held_out: HeldOut) -> dict[str, Any]:
-    """Average precision and ROC AUC with their intervals, as evaluation.json writes them."""
+def ranking_of(held_out: HeldOut) -> dict[str, Quantity]:
+    """Average precision and ROC AUC with their intervals."""
     precision, auc = metrics.average_precision(held_out), metrics.roc_auc(held_out)
     return {
-        "average_precision": Quantity.around(precision, average_precision_interval(held_out)).to_json(),
-        "roc_auc": Quantity.around(auc, roc_auc_interval(held_out)).to_json(),
+        "average_precision": Quantity.around(precision, average_precision_interval(held_out)),
+        "roc_auc": Quantity.around(auc, roc_auc_interval(held_out)),
     }
 
 
@@ -93,7 +93,7 @@ def restated(section: Mapping[str, Any], test: HeldOut, split: Split, threshold:
 
 def _fate(test: HeldOut, chosen: NDArray[np.intp], threshold: float | None) -> dict[str, Any]:
     if len(chosen) == 0:
-        missing = Quantity.missing("there is no such edge").to_json()
+        missing = Quantity.missing("there is no such edge")
         return {"num_edges": 0, "average_precision": missing, "roc_auc": missing, "recall": missing}
     logits = test.edge_logits[chosen]
     some = test.of(chosen).at_prevalence(test.prevalence)
@@ -101,7 +101,7 @@ def _fate(test: HeldOut, chosen: NDArray[np.intp], threshold: float | None) -> d
     if threshold is not None:
         passing = float((logits >= threshold).sum())
         recall = Quantity.around(passing / len(logits), wilson(passing, len(logits)))
-    return {"num_edges": len(logits), **ranking_of(some), "recall": recall.to_json()}
+    return {"num_edges": len(logits), **ranking_of(some), "recall": recall}
 
 
 def _groups(values: NDArray[Any]) -> list[NDArray[np.intp]]:

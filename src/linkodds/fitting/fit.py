@@ -153,21 +153,17 @@ class Fit:
             )
             evaluated = replace(evaluated, time=section)
             about_future += found_of_time
-        evaluation = evaluated.to_json()
         embeddings = embeddings_of(fitted.scorer) if isinstance(fitted, TrainedModel) else None
         if isinstance(fitted, StructuralModel):
             embeddings = embeddings_of(fitted.scorer.table)
         rng = scores_rng(self.config.seed)
         judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings and embeddings[0])
         seen = diagnose_run(
-            evaluation=evaluation, history=history, split=self.split, decision=stored.rule, scores=judged
+            evaluation=evaluated, history=history, split=self.split, decision=stored.rule, scores=judged
         )
-        evaluation["findings"] = [
-            each.to_json()
-            for each in conclude(
-                [*seen, *about_future, *_decision_findings(stored, measured.calibrator), *measured.findings]
-            )
-        ]
+        findings = conclude(
+            [*seen, *about_future, *_decision_findings(stored, measured.calibrator), *measured.findings]
+        )
         return Run(
             config=self.settings(winner) | contest.fitting.budget_spent,
             model=winner.name,
@@ -177,7 +173,7 @@ class Fit:
             weights=winner.weights,
             calibrator=measured.calibrator,
             decision=stored,
-            evaluation=evaluation,
+            evaluation=replace(evaluated, findings=findings),
             history=history,
             feature_cosines=kept_features(self.graph.features),
             test=measured.test,

@@ -13,6 +13,7 @@ from linkodds.graph.graph import Graph
 from linkodds.graph.split import PARTS, split_edges
 from linkodds.graph.time_split import TIES
 from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.intervals import Quantity
 from linkodds.metrics.metrics import average_precision
 from linkodds.scorers.baselines import baseline_scorer
 
@@ -85,12 +86,16 @@ def _random_split(
     best_at_random = max(found, key=lambda name: average_precision(found[name]["validation"]))
     by_time, random = ranking_of(contenders[best].parts["test"]), ranking_of(found[best_at_random]["test"])
     # Disjoint intervals, so that the luck of two splits rarely passes for drift.
-    flatters = any(random[metric]["low"] > by_time[metric]["high"] for metric in by_time)
+    flatters = any(_is_above(random[metric], by_time[metric]) for metric in by_time)
     return {
         "baseline": {"time": best, "random": best_at_random},
         **{metric: {"time": by_time[metric], "random": random[metric]} for metric in by_time},
         "flatters": bool(flatters),
     }
+
+
+def _is_above(one: Quantity, other: Quantity) -> bool:
+    return one.low is not None and other.high is not None and one.low > other.high
 
 
 def _about_split(section: Mapping[str, Any]) -> Finding:
@@ -118,11 +123,11 @@ def _about_new_nodes(section: Mapping[str, Any]) -> list[Finding]:
 def _about_optimism(found: Mapping[str, Any]) -> Finding:
     precision, auc = found["average_precision"], found["roc_auc"]
     measured = (
-        f"the best baseline has an average precision of {precision['random']['value']:.3g} on a random split "
-        f"({found['baseline']['random']}) and of {precision['time']['value']:.3g} on the split by time "
-        f"({found['baseline']['time']}); ROC AUC {auc['random']['value']:.3f} and {auc['time']['value']:.3f}"
+        f"the best baseline has an average precision of {precision['random'].value:.3g} on a random split "
+        f"({found['baseline']['random']}) and of {precision['time'].value:.3g} on the split by time "
+        f"({found['baseline']['time']}); ROC AUC {auc['random'].value:.3f} and {auc['time'].value:.3f}"
     )
-    ratio = precision["random"]["value"] / max(precision["time"]["value"], 1e-12)
+    ratio = precision["random"].value / max(precision["time"].value, 1e-12)
     if found["flatters"]:
         message = f"A random split would flatter: {measured}."
         return Finding("split", "warning", message, "Quote the figures of the split by time alone.", ratio)

@@ -193,20 +193,24 @@ def audit_run(run: Run, alpha: float) -> tuple[dict[str, Any], list[dict[str, An
         InsufficientCalibration: at this alpha nothing could be selected, whatever the logits.
     """
     refuse_alpha(alpha)
-    decisions = [each for each in run.evaluation["decisions"] if each["threshold_logit"] is not None]
+    decisions = {
+        each.decision.rule: each.decision.threshold_logit
+        for each in run.evaluation.decisions
+        if each.decision.threshold_logit is not None
+    }
     test = run.test
     if test.design != "enumerated":
         test = HeldOut.from_scorer(
             run.scorer,
             run.split.test,
             NonEdges(run.split.recorded()),
-            thresholds=np.array([each["threshold_logit"] for each in decisions]),
+            thresholds=np.array(list(decisions.values())),
             message_graph_hash=test.message_graph_hash,
             threads=run.config["options"]["threads"],
         )
     audit = Audit.of(test, audit_rng(run.config["options"]["seed"]))
     audit.control.require_nulls(alpha, audit.num_edges)
-    fixed = [{"rule": each["rule"], **audit.at_fixed(each["threshold_logit"])} for each in decisions]
+    fixed = [{"rule": rule, **audit.at_fixed(threshold)} for rule, threshold in decisions.items()]
     return audit.entry(alpha), fixed
 
 

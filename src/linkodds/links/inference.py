@@ -136,18 +136,16 @@ def cold_start(run: Run, assumption: MissingLinksAssumption) -> Deployment:
     """The deployment for pairs with a node that has no edges: the graph's ratio, unless something else is stated."""
     if assumption != MissingLinksAssumption():
         return assumption.deployment(run)
-    graph = run.evaluation["graph"]
-    return MissingLinksAssumption(prevalence=graph["num_edges"] / graph["num_pairs"]).deployment(run)
+    return MissingLinksAssumption(prevalence=run.evaluation.graph_ratio).deployment(run)
 
 
 def about_new_nodes(run: Run, assumption: MissingLinksAssumption) -> str:
     """What is said beside the probabilities of pairs with new nodes."""
     if assumption != MissingLinksAssumption():
         return NOT_GUARANTEED
-    graph = run.evaluation["graph"]
     return (
         f"{NOT_GUARANTEED} A new node without edges is taken to have links as often as pairs of this graph have an edge "
-        f"({graph['num_edges'] / graph['num_pairs']:.3g}), since none of its links is recorded; one with edges as known "
+        f"({run.evaluation.graph_ratio:.3g}), since none of its links is recorded; one with edges as known "
         "nodes. --prevalence states it otherwise."
     )
 

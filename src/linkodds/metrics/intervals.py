@@ -37,6 +37,7 @@ class Quantity:
         high: upper end.
         kind: "S" (other edges could have been held out) or "F" (fixed graph, only non-edges were sampled).
         reason: why value or interval is missing, or what to mind.
+        band: the values at both ends of an assumed interval, the smaller first; None where no interval is assumed.
     Raises:
         ValueError: no value and no reason, a NaN, or a value outside its interval.
     Example:
@@ -51,6 +52,7 @@ class Quantity:
     high: float | None = None
     kind: Kind = "S"
     reason: str | None = None
+    band: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         numbers = [float(x) for x in (self.value, self.low, self.high) if x is not None]
@@ -77,13 +79,17 @@ class Quantity:
     def to_json(self) -> dict[str, Any]:
         """As evaluation.json writes it."""
         numbers: dict[str, Any] = {"value": self.value, "low": self.low, "high": self.high, "kind": self.kind}
-        return numbers if self.reason is None else {**numbers, "reason": self.reason}
+        if self.reason is not None:
+            numbers["reason"] = self.reason
+        return numbers if self.band is None else {**numbers, "band": list(self.band)}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "Quantity":
         """The inverse of `to_json`."""
         low, high = values.get("low"), values.get("high")
-        return Quantity(values["value"], low, high, values.get("kind", "S"), values.get("reason"))
+        low_end, high_end = values.get("band") or (None, None)
+        band = None if low_end is None or high_end is None else (low_end, high_end)
+        return Quantity(values["value"], low, high, values.get("kind", "S"), values.get("reason"), band)
 
 
 def wilson(count: float, total: float, *, rate: float = 0.0) -> tuple[float, float]:

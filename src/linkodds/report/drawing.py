@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from linkodds import figures
 from linkodds.evaluation.curves import Curves
+from linkodds.evaluation.evaluation import Evaluation
 from linkodds.figures import MarkedThreshold
 from linkodds.formatting import interval_of, number_of, number_text, plain_text, quantity_text
 from linkodds.links.spreadsheets import csv_text, data_url
@@ -24,7 +25,7 @@ class ReportSource(Protocol):
     @property
     def config(self) -> Mapping[str, Any]: ...
     @property
-    def evaluation(self) -> Mapping[str, Any]: ...
+    def evaluation(self) -> Evaluation: ...
     @property
     def history(self) -> Mapping[str, Sequence[Any]]: ...
     @property
@@ -79,9 +80,9 @@ def _drawn(title: str, figure: figures.Figure, caption: str, more: Sequence[Sequ
 
 def _ranking_figures(run: ReportSource, exhibits: ReportData) -> dict[str, PageFigure]:
     evaluation, curves = run.evaluation, run.curves
-    metrics, prevalence = evaluation["metrics"], evaluation["candidates"]["prevalence"]
-    num_edges = evaluation["candidates"]["num_edges"]
-    non_edges = evaluation["candidates"]["num_pairs"] - num_edges
+    metrics, prevalence = evaluation.metrics, evaluation.candidates["prevalence"]
+    num_edges = evaluation.candidates["num_edges"]
+    non_edges = evaluation.candidates["num_pairs"] - num_edges
     points = _marked(evaluation)
     marked = "; ".join(
         f"{point.label}: precision {number_text(point.precision)} at recall {number_text(point.recall)}"
@@ -131,19 +132,19 @@ def _first_percent(curves: Curves) -> str:
     return f"At a rate of 0.01 the recall is {number_text(recall)}."
 
 
-def _marked(evaluation: Mapping[str, Any]) -> list[MarkedThreshold]:
+def _marked(evaluation: Evaluation) -> list[MarkedThreshold]:
     points = []
-    for decision in evaluation["decisions"]:
-        if decision.get("threshold_logit") is None:
+    for each in evaluation.decisions:
+        counts, probability = each.confusion, each.decision.threshold_probability
+        if counts is None or probability is None:
             continue
-        counts = decision["confusion"]
         points.append(
             MarkedThreshold(
-                plain_text(decision["rule"], 40),
-                recall=number_of(decision["recall"]) or 0.0,
-                precision=number_of(decision["precision"]),
-                false_positive_rate=counts["fp"] / max(counts["fp"] + counts["tn"], 1),
-                threshold_probability=decision["threshold_probability"],
+                plain_text(each.decision.rule, 40),
+                recall=each.measured["recall"].value or 0.0,
+                precision=each.measured["precision"].value,
+                false_positive_rate=counts.fp / max(counts.fp + counts.tn, 1),
+                threshold_probability=probability,
             )
         )
     return points
@@ -162,7 +163,7 @@ def _gains_caption(curves: Curves) -> str:
 
 
 def _reliability(run: ReportSource) -> PageFigure:
-    bins, metrics = run.curves.reliability, run.evaluation["metrics"]
+    bins, metrics = run.curves.reliability, run.evaluation.metrics
     return _drawn(
         "Reliability",
         figures.draw_reliability(
@@ -181,7 +182,7 @@ def _reliability(run: ReportSource) -> PageFigure:
 
 
 def _degrees(run: ReportSource) -> dict[str, PageFigure]:
-    fifths = run.evaluation.get("degree_bins") or []
+    fifths = run.evaluation.degree_bins
     measured = [fifth["observed_over_expected"] for fifth in fifths]
     values = np.array([np.nan if (value := number_of(each)) is None else value for each in measured])
     if not (values > 0).any():

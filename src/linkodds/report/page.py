@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from markupsafe import Markup
 
 from linkodds import figures
 from linkodds.evaluation.curves import ReliabilityCurve
+from linkodds.evaluation.evaluation import STATEMENT, Evaluation
 from linkodds.formatting import SEVERITIES, bounds_text, number_text, plain_text, quantity_text, ratio_text
 from linkodds.links.spreadsheets import csv_text, data_url
 from linkodds.probability.decision import parse_rule
@@ -75,14 +75,15 @@ def render_report(run: ReportSource, exhibits: ReportData) -> str:
     evaluation = run.evaluation
     return environment.get_template("report.html.j2").render(
         evaluation=evaluation,
+        statement=STATEMENT,
         verdict=verdict(evaluation),
         base_rates=base_rates(evaluation),
-        graph_ratio=evaluation["graph"]["num_edges"] / evaluation["graph"]["num_pairs"],
+        graph_ratio=evaluation.graph_ratio,
         ratio=ratio_text,
         metrics=_metric_groups(evaluation),
         split=_split_rows(evaluation),
-        time=evaluation.get("time"),
-        folds=evaluation["model"].get("folds", 1),
+        time=evaluation.time,
+        folds=evaluation.model.get("folds", 1),
         figures=draw_all(run, exhibits),
         threshold=Markup(_json(exhibits.threshold)),
         threshold_csv=threshold_csv(exhibits.threshold),
@@ -91,7 +92,7 @@ def render_report(run: ReportSource, exhibits: ReportData) -> str:
         links_csv=_links_csv(exhibits.top_links),
         baselines_csv=_baselines_csv(evaluation),
         decisions=_decision_cards(run),
-        audit=evaluation.get("audit", []),
+        audit=evaluation.audit,
         audit_note=AUDIT_NOTE,
         intervals_note=INTERVALS_NOTE,
         comparison=comparison(evaluation),
@@ -126,8 +127,8 @@ def _hash(script: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def _metric_groups(evaluation: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    metrics, restated = evaluation["metrics"], evaluation.get("at_graph_ratio", {})
+def _metric_groups(evaluation: Evaluation) -> dict[str, list[dict[str, Any]]]:
+    metrics, restated = evaluation.metrics, evaluation.at_graph_ratio
     groups: dict[str, list[dict[str, Any]]] = {"ranking": [], "probabilities": []}
     for key, (name, meaning) in METRICS.items():
         group = "probabilities" if groups["probabilities"] or key == "log_loss" else "ranking"
@@ -138,8 +139,8 @@ def _metric_groups(evaluation: Mapping[str, Any]) -> dict[str, list[dict[str, An
     return groups
 
 
-def _split_rows(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    counts = {part: int(evaluation["split"][part]) for part in _PARTS if part in evaluation.get("split", {})}
+def _split_rows(evaluation: Evaluation) -> list[dict[str, Any]]:
+    counts = {part: int(evaluation.split[part]) for part in _PARTS if part in evaluation.split}
     total = sum(counts.values())
     return [
         {"part": part, "count": count, "share": count / max(total, 1), "use": _PARTS[part]}
@@ -151,16 +152,18 @@ def _decision_cards(run: ReportSource) -> list[dict[str, Any]]:
     applied = run.config.get("options", {}).get("decision")
     applied = str(parse_rule(applied)) if applied else None
     cards = []
-    for decision in run.evaluation["decisions"]:
-        has_threshold = decision.get("threshold_logit") is not None
-        promise = decision.get("promise")
+    for measured in run.evaluation.decisions:
+        decision = measured.decision
+        has_threshold = decision.threshold_logit is not None
         cards.append(
             {
-                **decision,
-                "is_applied": decision["rule"] == applied,
+                **decision.to_json(),
+                **measured.measured,
+                "confusion": measured.confusion,
+                "is_applied": decision.rule == applied,
                 "has_threshold": has_threshold,
-                "promise": promise or (decision.get("reason") or _NO_PROMISE if has_threshold else None),
-                "is_promised": bool(promise),
+                "promise": decision.promise or (decision.reason or _NO_PROMISE if has_threshold else None),
+                "is_promised": bool(decision.promise),
             }
         )
     return sorted(cards, key=lambda card: not card["is_applied"])
@@ -185,6 +188,6 @@ def _links_csv(links: TopLinks | str) -> str:
     return "" if isinstance(links, str) else data_url(csv_text(links.table.columns, links.table.rows()))
 
 
-def _baselines_csv(evaluation: Mapping[str, Any]) -> str:
+def _baselines_csv(evaluation: Evaluation) -> str:
     rows = [(row.name, row.average_precision, row.lift, row.roc_auc) for row in comparison(evaluation)]
     return data_url(csv_text(["ranked by", "average precision", "lift", "ROC AUC"], rows))

@@ -10,7 +10,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from linkodds.errors import LinkoddsError
-from linkodds.evaluation.evaluation import Evaluation
 from linkodds.evaluation.operating_points import PrecisionBand, precision_band, threshold_json
 from linkodds.links.inference import find_links
 from linkodds.report.embedding_map import EmbeddingMap, map_embeddings
@@ -72,12 +71,11 @@ def report_data_of(run: Run) -> ReportData:
 
 def threshold_of(run: Run) -> dict[str, Any]:
     """What the threshold control shows of a run, from its saved counts alone (`threshold_json`)."""
-    graph = run.evaluation["graph"]
     return threshold_json(
         run.test,
         run.calibrator,
-        [each.decision for each in Evaluation.from_json(run.evaluation).decisions],
-        graph_prevalence=graph["num_edges"] / graph["num_pairs"],
+        [each.decision for each in run.evaluation.decisions],
+        graph_prevalence=run.evaluation.graph_ratio,
         applied=run.decision.rule,
     )
 

@@ -1,13 +1,15 @@
 """An evaluation in words: does the model earn its keep, how did its first hundred candidates fare, is it calibrated.
 
-Everything here reads the dictionary of evaluation.json, so that it can say nothing that was not saved.
+Everything here reads the `Evaluation` alone, so that it can say nothing that was not saved.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from linkodds.evaluation.evaluation import Evaluation
 from linkodds.formatting import interval_of, number_of, number_text, plain_text, quantity_text, ratio_text
+from linkodds.metrics.intervals import Quantity
 
 Tone = Literal["good", "mixed", "bad"]
 
@@ -73,29 +75,15 @@ class Verdict:
         return " ".join((self.headline, *self.details))
 
 
-def verdict(evaluation: Mapping[str, Any]) -> Verdict:
+def verdict(evaluation: Evaluation) -> Verdict:
     """Say in words whether the model earns its keep, how its first hundred candidates fared, and if it is calibrated.
 
     "Better" and "worse" need the 95 % interval of the model's average precision to leave out the best baseline's value;
     in between the answer is "no better than".
-
-    Args:
-        evaluation: evaluation.json, parsed.
-    Example:
-        >>> measured = {"value": 0.2, "low": 0.1, "high": 0.3}
-        >>> said = verdict({
-        ...     "model": {"name": "vgae"}, "candidates": {"prevalence": 0.001, "num_edges": 500},
-        ...     "metrics": {"average_precision": measured, "precision_at_100": {"value": 0.41}},
-        ...     "baselines": {"l3": {"average_precision": 0.25}, "degree": {"average_precision": 0.02}}})
-        >>> said.tone, said.headline
-        ('mixed', 'vgae does not clearly earn its keep: its average precision of 0.200 [0.100, 0.300] is no better than
-        the 0.250 of the best baseline, l3 (the interval covers it), so counting is as good.')
-        >>> said.details[0]
-        'In the rehearsal, at 1 : 999, 41 of its first 100 candidates were held-out edges, where a random order finds 0.100.'
     """
     headline, ranking = _ranking(evaluation)
     calibration, is_calibrated = _calibration(evaluation)
-    errors = [finding["id"] for finding in evaluation.get("findings", []) if finding.get("severity") == "error"]
+    errors = [finding.id for finding in evaluation.findings if finding.severity == "error"]
     details = [_first_hundred(evaluation), calibration]
     if errors:
         details.insert(
@@ -111,38 +99,25 @@ def verdict(evaluation: Mapping[str, Any]) -> Verdict:
     return Verdict(headline, tuple(details), tone)
 
 
-def best_baseline(evaluation: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Name and average precision of the best baseline other than the model itself; None when there is none.
-
-    Example:
-        >>> baselines = {"l3": {"average_precision": 0.3}, "degree": {"average_precision": 0.1}}
-        >>> best_baseline({"model": {"name": "l3"}, "baselines": baselines})
-        ('degree', 0.1)
-    """
+def best_baseline(evaluation: Evaluation) -> tuple[str, float] | None:
+    """Name and average precision of the best baseline other than the model itself; None when there is none."""
     values = {
-        name: number_of(baseline.get("average_precision"))
-        for name, baseline in evaluation.get("baselines", {}).items()
-        if name != evaluation["model"]["name"]
+        name: baseline.average_precision
+        for name, baseline in evaluation.baselines.items()
+        if name != evaluation.model["name"]
     }
-    known = {name: value for name, value in values.items() if value is not None}
-    return max(known.items(), key=lambda item: item[1]) if known else None
+    return max(values.items(), key=lambda item: item[1]) if values else None
 
 
-def base_rates(evaluation: Mapping[str, Any]) -> dict[str, str]:
-    """The two base rates, which are never the same number, each as "1 : absent pairs per edge".
-
-    Example:
-        >>> rehearsal = {"num_edges": 2, "num_pairs": 792, "prevalence": 2 / 792}
-        >>> base_rates({"graph": {"num_edges": 10, "num_pairs": 800}, "candidates": rehearsal})
-        {'graph': '1 : 79 (10 edges among 800 pairs)', 'rehearsal': '1 : 395 (2 held-out edges among 792 candidates)'}
-    """
-    graph, candidates = evaluation["graph"], evaluation["candidates"]
+def base_rates(evaluation: Evaluation) -> dict[str, str]:
+    """The two base rates, which are never the same number, each as "1 : absent pairs per edge" with its counts."""
+    graph, candidates = evaluation.graph, evaluation.candidates
     edges, pairs = number_text(graph["num_edges"]), number_text(graph["num_pairs"])
-    restated = evaluation.get("restated")
+    restated = evaluation.restated
     held_out_rate = restated["from"] if restated else candidates["prevalence"]
     held_out, among = number_text(candidates["num_edges"]), number_text(candidates["num_pairs"])
     rates = {
-        "graph": f"{ratio_text(graph['num_edges'] / graph['num_pairs'])} ({edges} edges among {pairs} pairs)",
+        "graph": f"{ratio_text(evaluation.graph_ratio)} ({edges} edges among {pairs} pairs)",
         "rehearsal": f"{ratio_text(held_out_rate)} ({held_out} held-out edges among {among} candidates)",
     }
     if restated:
@@ -161,49 +136,41 @@ class ComparisonRow:
     lift: float | None
 
 
-def comparison(evaluation: Mapping[str, Any]) -> list[ComparisonRow]:
-    """The model first, then the baselines from best to worst average precision.
+def comparison(evaluation: Evaluation) -> list[ComparisonRow]:
+    """The model first, then the baselines from best to worst average precision."""
+    prevalence, metrics = evaluation.candidates["prevalence"], evaluation.metrics
 
-    Example:
-        >>> rows = comparison({"model": {"name": "gae"}, "candidates": {"prevalence": 0.01},
-        ...     "metrics": {"average_precision": {"value": 0.2}, "roc_auc": {"value": 0.9}},
-        ...     "baselines": {"degree": {"average_precision": 0.05, "roc_auc": 0.7}, "l3": {"average_precision": 0.1}}})
-        >>> [(row.name, row.lift) for row in rows]
-        [('gae', 20.0), ('l3', 10.0), ('degree', 5.0)]
-    """
-    prevalence = evaluation["candidates"]["prevalence"]
-
-    def row(name: str, numbers: Mapping[str, Any], is_model: bool) -> ComparisonRow:
-        precision = number_of(numbers.get("average_precision"))
+    def row(name: str, precision: float | None, roc_auc: float | None, *, is_model: bool = False) -> ComparisonRow:
         lift = None if precision is None or prevalence <= 0 else precision / prevalence
-        return ComparisonRow(plain_text(name, 60), is_model, precision, number_of(numbers.get("roc_auc")), lift)
+        return ComparisonRow(plain_text(name, 60), is_model, precision, roc_auc, lift)
 
-    model = evaluation["model"]["name"]
+    model = evaluation.model["name"]
     baselines = [
-        row(name, numbers, False) for name, numbers in evaluation.get("baselines", {}).items() if name != model
+        row(name, each.average_precision, each.roc_auc) for name, each in evaluation.baselines.items() if name != model
     ]
+    precision, roc_auc = number_of(metrics.get("average_precision")), number_of(metrics.get("roc_auc"))
     return [
-        row(model, evaluation["metrics"], True),
+        row(model, precision, roc_auc, is_model=True),
         *sorted(baselines, key=lambda each: -(each.average_precision or -1.0)),
     ]
 
 
-def _ranking(evaluation: Mapping[str, Any]) -> tuple[str, Literal["better", "no better", "worse"]]:
-    name = _name(evaluation["model"])
-    quantity = evaluation["metrics"].get("average_precision")
+def _ranking(evaluation: Evaluation) -> tuple[str, Literal["better", "no better", "worse"]]:
+    name = _name(evaluation.model)
+    quantity = evaluation.metrics.get("average_precision")
     value, interval, best = number_of(quantity), interval_of(quantity), best_baseline(evaluation)
     if value is None:
         return "Average precision is not available, so nothing can be said about the ranking.", "no better"
     measured = f"its average precision of {quantity_text(quantity)}"
-    if interval and interval[1] <= evaluation["candidates"]["prevalence"]:
+    if interval and interval[1] <= evaluation.candidates["prevalence"]:
         return f"{name} ranks no better than chance: {measured} is not above the prevalence.", "worse"
-    if best is None and "restated" in evaluation:
-        at = ratio_text(evaluation["candidates"]["prevalence"])
+    if best is None and evaluation.restated is not None:
+        at = ratio_text(evaluation.candidates["prevalence"])
         said = f"Restated at {at}, {name} has {measured.removeprefix('its ')}"
         return f"{said}; the baselines were measured at the run's own base rate alone.", "no better"
     if best is None:
         return f"{name} was compared with no baseline: {measured} stands alone.", "no better"
-    kind = "other baseline" if evaluation["model"]["name"] in evaluation["baselines"] else "baseline"
+    kind = "other baseline" if evaluation.model["name"] in evaluation.baselines else "baseline"
     other = f"the {number_text(best[1])} of the best {kind}, {plain_text(best[0], 60)}"
     if kind == "other baseline":
         name = f"{name}, itself a baseline that learns nothing,"
@@ -232,15 +199,15 @@ def _name(model: Mapping[str, Any]) -> str:
     return f"the mean of {', '.join(members[:-1])} and {members[-1]}"
 
 
-def _first_hundred(evaluation: Mapping[str, Any]) -> str:
-    quantity = evaluation["metrics"].get("precision_at_100")
+def _first_hundred(evaluation: Evaluation) -> str:
+    quantity = evaluation.metrics.get("precision_at_100")
     share = number_of(quantity)
     if share is None:
         return f"Precision among its first 100 candidates: {quantity_text(quantity)}."
-    candidates = evaluation["candidates"]
+    candidates = evaluation.candidates
     few = f" (there were {candidates['num_edges']} to find)" if candidates["num_edges"] < 100 else ""
     found, by_chance = number_text(round(100 * share, 1)), number_text(100 * candidates["prevalence"])
-    if "restated" in evaluation:  # an expectation at another base rate: nobody has seen it
+    if evaluation.restated is not None:  # an expectation at another base rate: nobody has seen it
         return f"{found} of its first 100 candidates would be edges, where a random order finds {by_chance}."
     rate = ratio_text(candidates["prevalence"])
     return (
@@ -249,9 +216,9 @@ def _first_hundred(evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def _future(evaluation: Mapping[str, Any]) -> str | None:
+def _future(evaluation: Evaluation) -> str | None:
     """What was learnt when and measured when, of a split by time."""
-    time = evaluation.get("time")
+    time = evaluation.time
     if not time:
         return None
     train, test = time["parts"]["train"], time["parts"]["test"]
@@ -262,8 +229,8 @@ def _future(evaluation: Mapping[str, Any]) -> str | None:
     )
 
 
-def _calibration(evaluation: Mapping[str, Any]) -> tuple[str, bool]:
-    metrics = evaluation["metrics"]
+def _calibration(evaluation: Evaluation) -> tuple[str, bool]:
+    metrics = evaluation.metrics
     slope, ratio = metrics.get("calibration_slope"), metrics.get("observed_over_expected")
     if number_of(slope) is None or number_of(ratio) is None:
         return "Calibration could not be judged.", False
@@ -275,8 +242,8 @@ def _calibration(evaluation: Mapping[str, Any]) -> tuple[str, bool]:
         faults.append("too many edges are expected" if side == "below" else "too few edges are expected")
     if faults:
         return f"Calibration is off: {' and '.join(faults)} ({measured}).", False
-    for fifth in evaluation.get("degree_bins", []):
-        quantity, name = fifth.get("observed_over_expected"), plain_text(fifth.get("name", "?"), 40)
+    for fifth in evaluation.degree_bins:
+        quantity, name = fifth["observed_over_expected"], plain_text(fifth["name"], 40)
         if (side := _side(quantity, _FINE_IN_FIFTH)) != "fine":
             many = "too many" if side == "below" else "too few"
             faults.append(f"{many} edges are expected in the {name} fifth by degree ({quantity_text(quantity)})")
@@ -287,7 +254,7 @@ def _calibration(evaluation: Mapping[str, Any]) -> tuple[str, bool]:
     return f"Calibration is not shown to be off, though the intervals are wide: {measured}.", True
 
 
-def _side(quantity: Any, fine: tuple[float, float]) -> Literal["below", "fine", "above"]:
+def _side(quantity: Quantity | None, fine: tuple[float, float]) -> Literal["below", "fine", "above"]:
     """Where a quantity that should be 1 lies; not fine only if its interval, where it has one, leaves 1 out."""
     value = number_of(quantity)
     if value is None or fine[0] <= value <= fine[1]:

@@ -1,5 +1,6 @@
 """Restating: what a finished run says of missing links once something is assumed about how many there are."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from linkodds.evaluation.temporal_metrics import restated as restated_time
 from linkodds.findings import Finding
 from linkodds.graph.split import PARTS
 from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.intervals import Quantity
 from linkodds.probability.decision import Decision, decide, parse_rule
 from linkodds.probability.deployment import Assumed, Deployment, assume_missing, assumed_value, fit_link_rate
 from linkodds.runs.record import Run
@@ -69,8 +71,8 @@ class MissingLinksAssumption:
         return replace(deployment, assumption=f"{deployment.assumption} {said}")
 
 
-def evaluate_run(run: Run, assumption: MissingLinksAssumption = MissingLinksAssumption()) -> dict[str, Any]:
-    """The evaluation of a run as evaluation.json holds it; at the prevalence of an assumption, if one is made.
+def evaluate_run(run: Run, assumption: MissingLinksAssumption = MissingLinksAssumption()) -> Evaluation:
+    """The evaluation of a run; at the prevalence of an assumption, if one is made.
 
     Under an interval every figure is at the geometric mean, and its `band` holds the values at both ends, the smaller
     first; `low` and `high` stay what the test edges leave open at the mean. `restated` says what was assumed, and what the
@@ -92,26 +94,32 @@ def evaluate_run(run: Run, assumption: MissingLinksAssumption = MissingLinksAssu
     restated = _restated(run, prevalence, _prior_findings(assumption, deployment))
     said: dict[str, Any] = {
         "prevalence": prevalence,
-        "from": run.evaluation["candidates"]["prevalence"],
+        "from": run.evaluation.candidates["prevalence"],
         "num_missing": deployment.num_missing,
         "assumption": deployment.assumption,
-        "new_links": [_new_links(run, deployment, each) for each in run.evaluation["decisions"]],
+        "new_links": [_new_links(run, deployment, each.decision) for each in run.evaluation.decisions],
     }
     if deployment.band is not None:
         ends = [prevalence_of(end) for end in deployment.band]
         said["band"] = {"prevalence": ends, "num_missing": list(deployment.band)}
         low, high = (_restated(run, end, []) for end in ends)
-        _add_bands(restated["metrics"], low["metrics"], high["metrics"])
-        for each in zip(restated["decisions"], low["decisions"], high["decisions"], strict=True):
-            _add_bands(*each)
-    return {**restated, "restated": said}
+        decisions = zip(restated.decisions, low.decisions, high.decisions, strict=True)
+        restated = replace(
+            restated,
+            metrics=_with_bands(restated.metrics, low.metrics, high.metrics),
+            decisions=[
+                replace(each, measured=_with_bands(each.measured, at_low.measured, at_high.measured))
+                for each, at_low, at_high in decisions
+            ],
+        )
+    return replace(restated, restated=said)
 
 
-def _restated(run: Run, prevalence: float, findings: list[Finding]) -> dict[str, Any]:
+def _restated(run: Run, prevalence: float, findings: list[Finding]) -> Evaluation:
     """All figures as if edges had been held out until they make up `prevalence` of the candidates."""
-    measured = Evaluation.from_json(run.evaluation)
+    measured, at_prevalence = run.evaluation, run.test.at_prevalence(prevalence)
     restated = evaluate(
-        run.test.at_prevalence(prevalence),
+        at_prevalence,
         run.calibrator.at_prevalence(prevalence),
         [each.decision for each in measured.decisions],
         reciprocal_ranks=None,
@@ -120,33 +128,41 @@ def _restated(run: Run, prevalence: float, findings: list[Finding]) -> dict[str,
         baselines={},
         findings=[*measured.findings, *findings],
         rng=np.random.default_rng(run.config["options"]["seed"]),
-    ).to_json()
-    restated["metrics"]["mrr"] = run.evaluation["metrics"]["mrr"]  # ranks do not know the prevalence
-    if measured.time is not None:
-        at_prevalence = run.test.at_prevalence(prevalence)
-        restated["time"] = restated_time(measured.time, at_prevalence, run.split, run.decision.threshold_logit)
-    restated["candidates"] = {**run.evaluation["candidates"], "prevalence": prevalence}
-    return restated
+    )
+    time = measured.time
+    if time is not None:
+        time = restated_time(time, at_prevalence, run.split, run.decision.threshold_logit)
+    return replace(
+        restated,
+        metrics={**restated.metrics, "mrr": measured.metrics["mrr"]},  # ranks do not know the prevalence
+        time=time,
+        candidates={**measured.candidates, "prevalence": prevalence},
+    )
 
 
-def _add_bands(quantities: dict[str, Any], low: dict[str, Any], high: dict[str, Any]) -> None:
-    """Give every measured quantity the values that it has at both ends of an interval."""
-    for name, quantity in quantities.items():
-        if isinstance(quantity, dict) and quantity.get("value") is not None:
-            ends = [end[name].get("value") for end in (low, high)]
-            quantities[name] = {**quantity, "band": None if None in ends else sorted(ends)}
+def _with_bands(
+    quantities: Mapping[str, Quantity], low: Mapping[str, Quantity], high: Mapping[str, Quantity]
+) -> dict[str, Quantity]:
+    """Every measured quantity with the values that it has at both ends of an interval."""
+
+    def with_band(quantity: Quantity, one: float | None, other: float | None) -> Quantity:
+        if quantity.value is None or one is None or other is None:
+            return quantity
+        return replace(quantity, band=(min(one, other), max(one, other)))
+
+    return {name: with_band(each, low[name].value, high[name].value) for name, each in quantities.items()}
 
 
-def _new_links(run: Run, deployment: Deployment, decision: dict[str, Any]) -> dict[str, Any]:
+def _new_links(run: Run, deployment: Deployment, decision: Decision) -> dict[str, Any]:
     """How many pairs without an edge pass a decision, and the mean of their probabilities.
 
     That is precision against reality: the missing links are among these pairs, while the figures of the rehearsal are
     against the record and count a missing link as an error.
     """
-    row = {"rule": decision["rule"], "num_pairs": 0.0, "expected_precision": None}
-    threshold = decision["threshold_logit"]
+    row: dict[str, Any] = {"rule": decision.rule, "num_pairs": 0.0, "expected_precision": None}
+    threshold = decision.threshold_logit
     if threshold is None:
-        return {**row, "reason": decision["reason"]}
+        return {**row, "reason": decision.reason}
     logits, weights = run.test.non_edges.bins.points()
     passing = logits >= threshold
     if not passing.any():

@@ -66,7 +66,7 @@ class Run:
         weights: name -> array, empty for baselines; of feature-cosine the features.
         calibrator: logit -> probability in the rehearsal.
         decision: the rule that predict applies.
-        evaluation: evaluation.json.
+        evaluation: what the test edges showed.
         history: column -> values, one an epoch; empty for baselines.
         test: the test edges against all non-edges.
         calibration: the calibration edges likewise; with folds all that calibrate, moved to the scale of the mean, and second
@@ -87,7 +87,7 @@ class Run:
     weights: Mapping[str, NDArray[Any]]
     calibrator: Calibrator
     decision: Decision
-    evaluation: dict[str, Any]
+    evaluation: Evaluation
     history: dict[str, list[Any]]
     test: HeldOut
     calibration: tuple[HeldOut, ...]
@@ -148,7 +148,7 @@ def write_results(partial: PartialRun, run: Run) -> None:
     partial.write("calibration.json", _json(run.calibrator.to_json()))
     partial.write("decision.json", _json(run.decision.to_json()))
     partial.write("history.csv", history_csv(run.history))
-    partial.write("evaluation.json", _json(run.evaluation))
+    partial.write("evaluation.json", _json(run.evaluation.to_json()))
     partial.write("scores.npz", _npz(_all_scores(run)))
     partial.write("predictions.parquet", parquet_bytes(run.predictions))
     partial.write("cost.json", _json(run.cost))
@@ -156,7 +156,7 @@ def write_results(partial: PartialRun, run: Run) -> None:
 
 def run_id(run: Run) -> str:
     """What a row in a database says that it came from: the first 16 digits of the SHA-256 of evaluation.json."""
-    return hashlib.sha256(_json(run.evaluation)).hexdigest()[:16]
+    return hashlib.sha256(_json(run.evaluation.to_json())).hexdigest()[:16]
 
 
 def load_run(path: Path | str) -> Run:
@@ -215,7 +215,7 @@ def _read(path: Path) -> Run:
         weights=weights,
         calibrator=Calibrator.from_json(_load_json(path / "calibration.json")),
         decision=Decision.from_json(_load_json(path / "decision.json")),
-        evaluation=_read_evaluation(path / "evaluation.json"),
+        evaluation=Evaluation.from_json(_load_json(path / "evaluation.json")),
         history=_read_history(path / "history.csv"),
         test=test,
         calibration=tuple(calibration),
@@ -301,12 +301,6 @@ def _read_ids(path: Path) -> NDArray[np.object_]:
     if column.dtype != pl.String or column.null_count() or column.n_unique() < len(column):
         raise BrokenRun(f"{path.name}: the ids are not one distinct text a node.")
     return np.array(column.to_list(), dtype=object)
-
-
-def _read_evaluation(path: Path) -> dict[str, Any]:
-    evaluation: dict[str, Any] = _load_json(path)
-    Evaluation.from_json(evaluation)  # read as it will be used, so that a damaged one is refused here
-    return evaluation
 
 
 def _read_part(pairs: NDArray[Any], space: PairSpace) -> Pairs:

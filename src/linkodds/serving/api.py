@@ -119,7 +119,7 @@ def _add_runs(app: FastAPI, runs: Sequence[ServedRun], work: BoundedThreads) -> 
     @app.get("/api/runs/{index}/evaluation", response_model=schema.Evaluation, responses=_REFUSALS)
     async def evaluation(index: RunIndex) -> Response:
         """evaluation.json, restated under the assumption that the server was started with."""
-        return _Json(_of(runs, index).evaluation)
+        return _Json(_of(runs, index).evaluation.to_json())
 
     @app.get("/api/runs/{index}/thresholds", response_model=schema.ThresholdTable, responses=_REFUSALS)
     async def thresholds(index: RunIndex) -> Response:

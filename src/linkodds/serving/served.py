@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import UnkeptPromise
+from linkodds.evaluation.evaluation import Evaluation
 from linkodds.formatting import interval_of, number_of, plain_text, quantity_text
 from linkodds.links.evidence import Evidence
 from linkodds.links.inference import score_pairs
@@ -50,7 +51,7 @@ class ServedRun:
         name: of its directory, as plain text.
         run: as loaded.
         deployment: its probabilities under the assumption that the server was started with.
-        evaluation: as `linkodds evaluate` prints it under that assumption.
+        evaluation: what `linkodds evaluate` prints under that assumption.
         decision: the stored rule; None where its promise could not be kept.
         neighbors: recorded edges without direction, shape (nodes, nodes).
         folded: shape (nodes,), ids without case, for looking one up.
@@ -59,7 +60,7 @@ class ServedRun:
     name: str
     run: Run
     deployment: Deployment
-    evaluation: dict[str, Any]
+    evaluation: Evaluation
     decision: Decision | None
     neighbors: sp.csr_array
     folded: tuple[str, ...]
@@ -93,7 +94,7 @@ class ServedRun:
         return {
             "name": self.name,
             "model": plain_text(self.run.model, 60),
-            "graph": {key: evaluation["graph"][key] for key in _GRAPH},
+            "graph": {key: evaluation.graph[key] for key in _GRAPH},
             "verdict": {"headline": said.headline, "details": list(said.details), "tone": said.tone},
             "base_rates": base_rates(evaluation),
             "figures": [
@@ -101,12 +102,12 @@ class ServedRun:
                     "key": key,
                     "name": METRICS[key][0],
                     "meaning": METRICS[key][1],
-                    "value": number_of(evaluation["metrics"][key]),
-                    "interval": interval_of(evaluation["metrics"][key]),
-                    "text": quantity_text(evaluation["metrics"][key]),
+                    "value": number_of(evaluation.metrics[key]),
+                    "interval": interval_of(evaluation.metrics[key]),
+                    "text": quantity_text(evaluation.metrics[key]),
                 }
                 for key in FIGURES
-                if key in evaluation["metrics"]
+                if key in evaluation.metrics
             ],
             "best_baseline": None if best is None else {"name": plain_text(best[0], 60), "average_precision": best[1]},
             "assumption": self.deployment.assumption,
@@ -116,8 +117,8 @@ class ServedRun:
                 "reason": None if stored.threshold_logit is not None else stored.reason,
             },
             "findings": [
-                {key: plain_text(each[key], 2000) for key in ("id", "severity", "message", "remedy")}
-                for each in evaluation.get("findings", [])
+                {key: plain_text(getattr(each, key), 2000) for key in ("id", "severity", "message", "remedy")}
+                for each in evaluation.findings
             ],
         }
 

@@ -141,7 +141,7 @@ def test_a_saved_run_gives_the_same_logits_and_a_spoilt_one_is_refused(tmp_path,
     run = fit_graph(blocks(False, None), config, partial=PartialRun(tmp_path / "run", force=False))
     loaded = load_run(tmp_path / "run")
     check_same_logits(loaded.scorer, run.scorer)
-    assert loaded.evaluation["model"]["name"] == "stack"
+    assert loaded.evaluation.model["name"] == "stack"
     assert loaded.embeddings is None
     text = (tmp_path / "run" / "trees.txt").read_text()
     (tmp_path / "run" / "trees.txt").write_text(text.replace("left_child=1", "left_child=999", 1))

@@ -164,7 +164,7 @@ def test_a_saved_run_gives_the_same_logits_and_embeddings(tmp_path, monkeypatch)
     run = fit_graph(blocks(False, None), config, partial=PartialRun(tmp_path / "run", force=False))
     loaded = load_run(tmp_path / "run")
     check_same_logits(loaded.scorer, run.scorer)
-    assert loaded.evaluation["model"]["name"] == "structural-gae"
+    assert loaded.evaluation.model["name"] == "structural-gae"
     assert loaded.embeddings is not None
     assert loaded.embeddings[0].shape == (60, 6)
     assert len(loaded.history["epoch"]) <= 20

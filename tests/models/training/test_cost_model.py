@@ -239,7 +239,7 @@ class TestFit:
         assert first.evaluation == second.evaluation
         assert first.config["epochs_allowed"] == {"gae": 30}
         assert watched[:2] == [("gae", 30), ("gae-fold-2", 30)]
-        messages = [each["message"] for each in first.evaluation["findings"] if each["id"] == "training"]
+        messages = [each.message for each in first.evaluation.findings if each.id == "training"]
         assert sum("allowed gae 30 of 200 epochs" in message for message in messages) == 1
 
     def test_a_large_budget_changes_nothing(self, communities) -> None:
@@ -254,8 +254,8 @@ class TestFit:
     def test_the_clock_ends_training_after_a_validation_and_the_run_says_so(self, communities, monkeypatch) -> None:
         monkeypatch.setattr(Clock, "__call__", lambda _: True)
         run = fit_graph(communities, FitConfig(**{**self.options, "model": "gae"}, time_budget=3600.0))
-        assert run.evaluation["model"]["epochs"] == 5
-        messages = [each["message"] for each in run.evaluation["findings"] if each["severity"] == "warning"]
+        assert run.evaluation.model["epochs"] == 5
+        messages = [each.message for each in run.evaluation.findings if each.severity == "warning"]
         for name in ("gae", "gae-fold-2"):  # what happened to a model of another fold is said too
             assert sum(f"a clock ended {name} after 5 epochs: this run is not reproducible" in m for m in messages) == 1
 
@@ -291,5 +291,5 @@ class TestFit:
             resume=True,
             on_start=lambda _name, _epochs, history: before.append(len(history)),
         )
-        assert (before, run.evaluation["model"]["epochs"]) == ([5], 5)
-        assert any("not reproducible" in each["message"] for each in run.evaluation["findings"])
+        assert (before, run.evaluation.model["epochs"]) == ([5], 5)
+        assert any("not reproducible" in each.message for each in run.evaluation.findings)

@@ -67,10 +67,10 @@ def test_a_fit_is_a_run_with_its_trainings_below_it(communities: Graph, uri: str
     client = MlflowClient(tracking_uri=uri)
     losses = {each.step: each.value for each in client.get_metric_history(training.info.run_id, "loss")}
     assert losses == dict(zip(run.history["epoch"], run.history["loss"], strict=True))
-    for name, metric in run.evaluation["metrics"].items():
+    for name, metric in run.evaluation.metrics.items():
         for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high")):
-            if metric.get(key) is not None:
-                assert math.isclose(fit.data.metrics[name + suffix], metric[key])
+            if getattr(metric, key) is not None:
+                assert math.isclose(fit.data.metrics[name + suffix], getattr(metric, key))
     assert fit.data.params["fitted_model"] == "gae"
     assert fit.data.params["epochs"] == "3"
     artifacts = {each.path for each in client.list_artifacts(fit.info.run_id)}

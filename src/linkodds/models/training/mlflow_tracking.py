@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from linkodds.errors import OptionError
+from linkodds.evaluation.evaluation import Evaluation
 from linkodds.models.training.history import Epoch
 from linkodds.reading.database_urls import without_password
 
@@ -54,12 +55,12 @@ class MlflowLog:
         """An epoch is over."""
         self._try(lambda: self._write(epoch))
 
-    def on_end(self, path: Path, evaluation: Mapping[str, Any], options: Mapping[str, Any]) -> None:
+    def on_end(self, path: Path, evaluation: Evaluation, options: Mapping[str, Any]) -> None:
         """The fit is over.
 
         Args:
             path: the run directory, whose evaluation, config, history and report become artifacts.
-            evaluation: as in evaluation.json: metrics with their interval as NAME, NAME_low and NAME_high.
+            evaluation: its metrics with their interval as NAME, NAME_low and NAME_high.
             options: as resolved, the params.
         """
 
@@ -67,13 +68,13 @@ class MlflowLog:
             from mlflow.entities import Metric, Param
 
             params = [Param(name, str(value)[:_LONGEST_PARAM]) for name, value in options.items() if value is not None]
-            params.append(Param("fitted_model", str(evaluation["model"]["name"])))
+            params.append(Param("fitted_model", str(evaluation.model["name"])))
             now = _milliseconds()
             metrics = [
-                Metric(name + suffix, float(metric[key]), now, 0)
-                for name, metric in evaluation["metrics"].items()
-                for key, suffix in (("value", ""), ("low", "_low"), ("high", "_high"))
-                if metric.get(key) is not None
+                Metric(name + suffix, float(value), now, 0)
+                for name, metric in evaluation.metrics.items()
+                for value, suffix in ((metric.value, ""), (metric.low, "_low"), (metric.high, "_high"))
+                if value is not None
             ]
             self._client.log_batch(self._run, metrics=metrics, params=params)
             for name in ARTIFACTS:
