@@ -1,17 +1,21 @@
 """docs/models.md and its figure, from what benchmarks/models/run.py has measured so far; nothing is measured here."""
 
+import html
 import json
 import math
 from collections.abc import Iterator, Sequence
+from io import StringIO
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
+import matplotlib
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 from published import COUNTS, PUBLISHED, PUBLISHED_COUNTS, TARGETS
 
-from linkodds.comparison.comparison_figure import as_svg, metric_title
+from linkodds.comparison.comparison_figure import metric_title
 from linkodds.comparison.protocols import PROTOCOLS
 from linkodds.comparison.repeats import differences, repeated
 
@@ -79,6 +83,18 @@ class Table:
         if found.low is None or found.high is None:
             return f"{scale * found.value:.{digits}f} ({len(values)})"
         return f"{scale * found.value:.{digits}f} ± {scale * (found.high - found.low) / 2:.{digits}f} ({len(values)})"
+
+
+_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "linkodds", "font.family": "sans-serif", "font.size": 10}
+
+
+def as_svg(figure: Figure, alternative: str) -> str:
+    """The figure as SVG, the same bytes for the same figure, with a text for those who cannot see it."""
+    with matplotlib.rc_context(_STYLE):
+        figure.savefig(file := StringIO(), format="svg", metadata={"Date": None, "Creator": "linkodds"})
+    head, start, rest = file.getvalue().partition("<svg ")
+    attributes, end, body = rest.partition(">")
+    return f'{head}{start}role="img" {attributes}{end}\n <title>{html.escape(alternative)}</title>{body}'
 
 
 def write_page(results: Path, docs: Path) -> None:
