@@ -28,6 +28,7 @@ from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.models.training.cost_model import Sizes, epoch_work, peak_bytes
 from linkodds.models.training.training import train
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.pairs import PairSpace
 
 HERE = Path(__file__).parent
@@ -86,7 +87,7 @@ def measure(path: Path) -> dict:
     sizes = Sizes.of("gae", split, None, config, objective="sampled", validation_non_edges=500_000)
     work = epoch_work(replace(sizes, validate_every=10**9))
     before = resident()
-    model = train("gae", split, None, config, seeds=np.random.SeedSequence(0), device=torch.device("cpu"))
+    model = train(TrainingTask("gae", split, None, config, np.random.SeedSequence(0), torch.device("cpu")))
     seconds = [epoch.seconds for epoch in model.history]
     return {
         "edges": len(edges),

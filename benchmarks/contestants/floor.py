@@ -17,6 +17,7 @@ from linkodds.graph.split import Split, split_edges
 from linkodds.models.autoencoders.objective import AllPairs
 from linkodds.models.training.cost_model import Sizes, Work, epoch_work
 from linkodds.models.training.training import train
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.pairs import KnownPairs
 
 
@@ -39,7 +40,7 @@ def floor_of(data: Path, name: str) -> dict:
     sizes = Sizes.of("vgae", split, features, config, objective="all-pairs", validation_non_edges=0)
     work = training_work(sizes)
     rates = machine_rates()
-    model = train("vgae", split, features, config, seeds=np.random.SeedSequence(0), device=torch.device("cpu"))
+    model = train(TrainingTask("vgae", split, features, config, np.random.SeedSequence(0), torch.device("cpu")))
     again = machine_rates()  # the machine is shared: the better of before and after
     rates = {key: max(rates[key], again[key]) for key in rates}
     seconds = {key: getattr(work, key) / rates[key] for key in rates}

@@ -16,6 +16,7 @@ from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.models.training.training import train
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.pairs import PairSpace
 
 NUM_NODES = 3163
@@ -102,7 +103,7 @@ def origin_linkodds(_: Path, path: str) -> dict:
         epochs=20,
         validate_every=20,
     )
-    model = train("vgae", split, None, config, seeds=np.random.SeedSequence(0), device=torch.device("cpu"))
+    model = train(TrainingTask("vgae", split, None, config, np.random.SeedSequence(0), torch.device("cpu")))
     return {
         "epoch_seconds": statistics.median(epoch.seconds for epoch in model.history),
         "bytes_above_idle": peak() - idle,

@@ -15,7 +15,9 @@ from contestants.arena import TURNS, alone, load_all, median
 from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_edges
-from linkodds.models.training.training import Validator, train
+from linkodds.models.training.training import train
+from linkodds.models.training.training_loop import Validator
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.scorers.scoring import InnerProductScorer
 
 
@@ -118,13 +120,15 @@ def linkodds_vgae(data: Path, name: str, target: str, seed: str) -> dict:
 
     start = time.perf_counter()
     train(
-        "vgae",
-        split,
-        graph.features,
-        config,
-        seeds=np.random.SeedSequence(int(seed)),
-        device=torch.device("cpu"),
-        on_epoch=record,
+        TrainingTask(
+            "vgae",
+            split,
+            graph.features,
+            config,
+            np.random.SeedSequence(int(seed)),
+            torch.device("cpu"),
+            on_epoch=record,
+        )
     )
     total = time.perf_counter() - start
     seconds, epoch, _ = next(each for each in seen if each[2].roc_auc >= float(target))

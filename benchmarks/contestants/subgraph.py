@@ -11,7 +11,9 @@ from contestants.arena import alone
 from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
-from linkodds.models.training.training import Validator, train
+from linkodds.models.training.training import train
+from linkodds.models.training.training_loop import Validator
+from linkodds.models.training.training_task import TrainingTask
 
 SUBGRAPH_NODES = 3000
 SETTINGS = {
@@ -52,7 +54,7 @@ def pubmed_gae(data: Path, objective: str, setting: str, seed: str) -> dict:
     split = split_edges(graph, rng=np.random.default_rng(int(seed)))
     options = SETTINGS[setting] | {"objective": objective, "subgraph_nodes": SUBGRAPH_NODES}
     config = FitConfig.from_options({"hidden": 32, "dim": 16, "patience": 600} | options)
-    model = train("gae", split, None, config, seeds=np.random.SeedSequence(int(seed)), device=torch.device("cpu"))
+    model = train(TrainingTask("gae", split, None, config, np.random.SeedSequence(int(seed)), torch.device("cpu")))
     test = Validator(split, np.random.default_rng(2))
     test.edges = split.test
     seen = test(model.scorer)

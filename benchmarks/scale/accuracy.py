@@ -26,6 +26,7 @@ from linkodds.metrics.non_edges import NonEdges
 from linkodds.metrics.strata import draw_strata
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.pair_training import train_pair_model
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.pairs import KnownPairs
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.prepare import Preparation, prepare
@@ -89,10 +90,12 @@ def measure(data: Path, form: str, arguments: argparse.Namespace) -> dict:
         print(data.name, form, history[-1], f"{time.process_time() - start:.0f} s", flush=True)
 
     start = time.process_time()
-    options = {"seeds": model_seed, "device": torch.device("cpu"), "on_epoch": on_epoch}
+    task = TrainingTask(
+        "refined-gae", split, graph.features, config, model_seed, torch.device("cpu"), on_epoch=on_epoch
+    )
     with tempfile.TemporaryDirectory() as folder:
         if form == "in-memory":
-            model = train_pair_model("refined-gae", split, graph.features, config, **options)
+            model = train_pair_model(task)
         else:
             given = {} if arguments.folds is None else {"folds": arguments.folds}
             shape = {"width": WIDTH, "hops": HOPS, "seed": arguments.seed}
@@ -101,7 +104,7 @@ def measure(data: Path, form: str, arguments: argparse.Namespace) -> dict:
             _, prepared = prepare(what, Path(folder) / "store", LocalEngine(1), blocks, lambda _: None)
             print(f"prepared after {time.process_time() - start:.0f} s, {prepared.folds} folds", flush=True)
             trainer = DecoupledTrainer(prepared, LocalCrew(1), blocks.working // 2)
-            model = trainer("refined-gae", split, graph.features, config, **options)
+            model = trainer(task)
         seconds = time.process_time() - start
         recorded = KnownPairs(graph.space, graph.edges)
         non_edges = NonEdges(recorded)

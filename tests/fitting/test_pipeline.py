@@ -21,6 +21,7 @@ from linkodds.metrics.metrics import roc_auc
 from linkodds.metrics.non_edges import NonEdges
 from linkodds.models.autoencoders.objective import AllPairs
 from linkodds.models.training.training import train
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.pairs import PairSpace
 from linkodds.runs.record import load_run
 from places import CHECK_RUN
@@ -131,7 +132,7 @@ def test_a_random_graph_has_nothing_to_learn_and_leaving_held_out_edges_out_of_t
     config = FitConfig(epochs=500, patience=500, learning_rate=0.02, dropout=0.0, objective="all-pairs", **wide)
 
     def test_auc() -> float:
-        model = train("gae", split, None, config, seeds=np.random.SeedSequence(1), device=torch.device("cpu"))
+        model = train(TrainingTask("gae", split, None, config, np.random.SeedSequence(1), torch.device("cpu")))
         return roc_auc(HeldOut.from_scorer(model.scorer, split.test, NonEdges(split.recorded())))
 
     error = np.sqrt(1 / (12 * len(split.test)))

@@ -16,6 +16,7 @@ from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_ad
 from linkodds.models.training.cost_model import Sizes
 from linkodds.models.training.pair_training import train_pair_model
 from linkodds.models.training.training import train
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.scorers.baselines import baseline_scorer
 from linkodds.testing import check_batches, check_blocks, check_finds_groups, check_order_of_ends
 
@@ -40,7 +41,7 @@ def fitted(name, split, features, **options):
         return baseline_scorer(name, split, features), {}
     config = CONFIG.model_copy(update=options)
     start = train_pair_model if name in PAIR_MODELS else train
-    model = start(name, split, features, config, seeds=np.random.SeedSequence(1), device=torch.device("cpu"))
+    model = start(TrainingTask(name, split, features, config, np.random.SeedSequence(1), torch.device("cpu")))
     return model.scorer, model.weights
 
 

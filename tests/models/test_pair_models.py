@@ -16,6 +16,7 @@ from linkodds.models.autoencoders.message_graph import MessageGraph
 from linkodds.models.autoencoders.pair_decoder import MixingEncoder, PairAutoencoder, scaled_inputs
 from linkodds.models.autoencoders.propagation import normalized_adjacency
 from linkodds.models.training.pair_training import train_pair_model
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.pairs import KnownPairs
 from linkodds.runs.record import load_run
 from linkodds.runs.run_directory import PartialRun
@@ -145,7 +146,7 @@ def test_zeros_are_all_pairs_but_train_edges_and_held_out_ones_are_among_them(na
 
     monkeypatch.setattr(KnownPairs, "absent_pairs", spy)
     config = CONFIG.model_copy(update={"zeros_per_edge": 20})
-    trained = train_pair_model(name, split, None, config, seeds=np.random.SeedSequence(1), device=torch.device("cpu"))
+    trained = train_pair_model(TrainingTask(name, split, None, config, np.random.SeedSequence(1), torch.device("cpu")))
     zeros = np.concatenate(drawn)
     assert not split.space.contains(split.train, zeros).any()
     held_out = np.concatenate([split.validation, split.calibration, split.test])
@@ -159,7 +160,7 @@ def test_balanced_edges_train_at_even_odds(communities):
     split = split_edges(communities, rng=np.random.default_rng(0))
     config = CONFIG.model_copy(update={"positive_weight": "balanced", "epochs": 1})
     seeds, device = np.random.SeedSequence(1), torch.device("cpu")
-    trained = train_pair_model("refined-gae", split, None, config, seeds=seeds, device=device)
+    trained = train_pair_model(TrainingTask("refined-gae", split, None, config, seeds, device))
     assert trained.effective_odds == 1.0
     # At first every logit is near log(O_eff) = 0: mean over edges + mean over zeros is near 2 log 2.
     assert trained.history[0].loss == pytest.approx(2 * np.log(2), rel=0.3)

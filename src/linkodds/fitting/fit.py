@@ -38,7 +38,7 @@ from linkodds.models.structural.structural_gae import StructuralModel
 from linkodds.models.training.checkpoint import Checkpoints
 from linkodds.models.training.history import Epoch, history_columns
 from linkodds.models.training.timings import Costs
-from linkodds.models.training.training import TrainedModel
+from linkodds.models.training.training_task import TrainedModel
 from linkodds.probability.calibration import Calibrator, fit_calibrator
 from linkodds.probability.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.probability.selection import audit_entries, audit_rng

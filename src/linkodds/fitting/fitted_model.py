@@ -1,19 +1,13 @@
 """Fitted model: what all stages after it need of one, and what a way to train one is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from linkodds.config import FitConfig
 from linkodds.findings import Finding
-from linkodds.graph.features import Features
-from linkodds.graph.split import Split
-from linkodds.models.training.checkpoint import Checkpoint, TrainingState
 from linkodds.models.training.history import Epoch
-from linkodds.models.training.training import TrainedModel
+from linkodds.models.training.training_task import TrainedModel, TrainingTask
 from linkodds.scorers.scoring import Scorer
 
 
@@ -81,19 +75,6 @@ class TrialPruned(Exception):
 class Trainer(Protocol):
     """Trains an autoencoder in another way than in memory."""
 
-    def __call__(
-        self,
-        name: str,
-        split: Split,
-        features: Features | None,
-        config: FitConfig,
-        *,
-        seeds: np.random.SeedSequence,
-        device: torch.device,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        should_stop: Callable[[], bool] = lambda: False,
-        checkpoint: Checkpoint | None = None,
-        resumed: TrainingState | None = None,
-    ) -> TrainedModel:
+    def __call__(self, task: TrainingTask) -> TrainedModel:
         """See `train`."""
         ...

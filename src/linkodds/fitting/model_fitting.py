@@ -30,7 +30,8 @@ from linkodds.models.training.history import Epoch
 from linkodds.models.training.pair_cost_model import epoch_work
 from linkodds.models.training.pair_training import train_pair_model
 from linkodds.models.training.timings import Costs
-from linkodds.models.training.training import PENALTIES, TrainedModel, choose_objective, train
+from linkodds.models.training.training import PENALTIES, choose_objective, train
+from linkodds.models.training.training_task import TrainedModel, TrainingTask
 from linkodds.scorers.scoring import InnerProductScorer
 
 DEFAULT_SECONDS = 300.0
@@ -278,17 +279,11 @@ class ModelFitting:
         with self.costs.stage("training"):
             in_memory: Trainer = train_pair_model if name in PAIR_MODELS else partial(train, penalty=penalty)
             start = self.trainer or in_memory
+            seeds = self._seeds(fold)
             trained = start(
-                name,
-                split,
-                features,
-                config,
-                seeds=self._seeds(fold),
-                device=self.device,
-                on_epoch=self.on_epoch,
-                should_stop=clock,
-                checkpoint=checkpoint,
-                resumed=resumed,
+                TrainingTask(
+                    name, split, features, config, seeds, self.device, self.on_epoch, clock, checkpoint, resumed
+                )
             )
         payer = STRUCTURAL if key == STRUCTURAL else name
         self.spent[payer] = self.spent.get(payer, 0.0) + len(trained.history) * self._epoch_seconds(name)
@@ -308,18 +303,18 @@ class ModelFitting:
         if self.on_start is not None:
             self.on_start(label, self.config.epochs, () if resumed is None else resumed.history)
         with self.costs.stage("training"):
-            return start(
+            task = TrainingTask(
                 OWN_ENCODER,
                 split,
                 self.features,
                 self.config,
-                seeds=self._seeds(fold),
-                device=self.device,
+                self._seeds(fold),
+                self.device,
                 on_epoch=self.on_epoch,
                 checkpoint=checkpoint,
                 resumed=resumed,
-                own=self.own,
             )
+            return start(task, own=self.own)
 
     def _stacked(self, split: Split, fold: int, *, is_planned: bool) -> StackedModel:
         self.spent[STACK] = self.spent.get(STACK, 0.0) + self._seconds_on_hidden_edges(STACK, split)

@@ -17,7 +17,7 @@ from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
 from linkodds.models.autoencoders.propagation import choose_kernel
-from linkodds.models.training.training import TrainedModel
+from linkodds.models.training.training_task import TrainedModel
 from linkodds.reading.times import facts_of_times
 from linkodds.scorers.pair_scoring import decoder_facts
 

@@ -24,7 +24,8 @@ from linkodds.fitting.model_selection import HELD_OUT, ModelCandidate, ModelSele
 from linkodds.metrics.metrics import average_precision, precisions_of_edges
 from linkodds.models.autoencoders.objective import objective_for
 from linkodds.models.training.history import Epoch
-from linkodds.models.training.training import PENALTIES, TrainedModel, choose_objective, noise_decay
+from linkodds.models.training.training import PENALTIES, choose_objective, noise_decay
+from linkodds.models.training.training_task import TrainedModel
 from linkodds.pairs import KnownPairs
 
 if TYPE_CHECKING:

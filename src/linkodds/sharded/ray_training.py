@@ -3,25 +3,16 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-
-from linkodds.config import FitConfig
 from linkodds.errors import RunError
-from linkodds.graph.features import Features
-from linkodds.graph.split import Split
 from linkodds.models.training.checkpoint import Checkpoint, Checkpoints, TrainingState
-from linkodds.models.training.history import Epoch
-from linkodds.models.training.training import TrainedModel
+from linkodds.models.training.training_task import TrainedModel, TrainingTask
 from linkodds.sharded.prepare import PreparedStore
 from linkodds.sharded.torchrun import TorchCrew
 from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
-from linkodds.sharded.worker_group import LocalCrew, WorkerGroup
+from linkodds.sharded.worker_group import LocalCrew
 
 _FAILURES = 3
 COUNTS = "training.json"
@@ -35,43 +26,19 @@ class WorkerTraining:
     Args:
         prepared: see `DecoupledTrainer`.
         memory: see `DecoupledTrainer`.
-        checkpoints: their folder.
-        every: epochs between two of them.
-        key: model and fold, the start of their files' names.
-        name: of the model.
-        split: to train on.
-        config: of the training.
-        seeds: entropy, spawn key and children so far of the seeds.
+        task: with its checkpoint in a folder that all workers find.
     """
 
     prepared: PreparedStore
     memory: int
-    checkpoints: Path
-    every: int
-    key: str
-    name: str
-    split: Split
-    config: FitConfig
-    seeds: tuple[Any, tuple[int, ...], int]
+    task: TrainingTask
 
     def __call__(self) -> None:
         """Train to the end."""
-        entropy, spawn_key, children = self.seeds
-        seeds = np.random.SeedSequence(entropy, spawn_key=spawn_key, n_children_spawned=children)
-        crew: WorkerGroup = TorchCrew.joined()
-        checkpoint = Checkpoint(Checkpoints(self.checkpoints, self.every), self.key)
-        trainer = DecoupledTrainer(self.prepared, crew, self.memory)
+        assert self.task.checkpoint is not None
+        trainer = DecoupledTrainer(self.prepared, TorchCrew.joined(), self.memory)
         try:
-            trainer(
-                self.name,
-                self.split,
-                None,
-                self.config,
-                seeds=seeds,
-                device=torch.device("cpu"),
-                checkpoint=checkpoint,
-                resumed=checkpoint.read(),
-            )
+            trainer(replace(self.task, resumed=self.task.checkpoint.read()))
         except OnlyTrained:
             return
         (self.prepared.folder / COUNTS).write_text(json.dumps(trainer.counts))
@@ -105,58 +72,41 @@ class RayTrainer:
             prepared, workers, memory // workers, folder, DecoupledTrainer(prepared, LocalCrew(workers), memory)
         )
 
-    def __call__(
-        self,
-        name: str,
-        split: Split,
-        features: Features | None,
-        config: FitConfig,
-        *,
-        seeds: np.random.SeedSequence,
-        device: torch.device,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        should_stop: Callable[[], bool] = lambda: False,
-        checkpoint: Checkpoint | None = None,
-        resumed: TrainingState | None = None,
-    ) -> TrainedModel:
+    def __call__(self, task: TrainingTask) -> TrainedModel:
         """Train and keep the epoch with the best validation average precision; see `DecoupledTrainer`.
 
+        Args:
+            task: with a checkpoint, as every run that is written has one.
         Raises:
             NonFiniteScores: the loss was NaN or infinite before the first validation.
             RunError: workers were lost more often than they are started again.
         """
-        assert checkpoint is not None  # a run that is written has one
-        before = 0 if resumed is None else len(resumed.history)
+        assert task.checkpoint is not None
+        resumed = task.resumed
         if resumed is None or not resumed.is_done:
-            checkpoint.of_fit.folder.mkdir(exist_ok=True)
-            given = seeds.entropy, tuple(int(each) for each in seeds.spawn_key), seeds.n_children_spawned
-            folder = checkpoint.of_fit.folder.absolute()
-            work = WorkerTraining(
-                self.prepared, self.memory, folder, checkpoint.every, checkpoint.name, name, split, config, given
-            )
-            self._fit(work)
-            resumed = checkpoint.read()
-            if resumed is None:
-                raise RunError(f"--engine ray: the workers left no checkpoint in {folder}. Do they share this folder?")
-            checkpoint.of_fit.on_write(resumed.history)
-            if on_epoch is not None:  # what the workers did is told afterwards
-                for epoch in resumed.history[before:]:
-                    on_epoch(epoch)
-        model = self.here(
-            name,
-            split,
-            features,
-            config,
-            seeds=seeds,
-            device=device,
-            should_stop=should_stop,
-            checkpoint=None,
-            resumed=resumed,
-        )
+            resumed = self._trained_by_workers(task, task.checkpoint)
+            task.checkpoint.of_fit.on_write(resumed.history)
+            if task.on_epoch is not None:  # what the workers did is told afterwards
+                for epoch in resumed.history[0 if task.resumed is None else len(task.resumed.history) :]:
+                    task.on_epoch(epoch)
+        model = self.here(replace(task, on_epoch=None, checkpoint=None, resumed=resumed))
         counts = self.prepared.folder / COUNTS
         if counts.is_file():
             self.here.counts.update(json.loads(counts.read_text()))
         return model
+
+    def _trained_by_workers(self, task: TrainingTask, checkpoint: Checkpoint) -> TrainingState:
+        """The end of the training, as the workers left it in the checkpoint."""
+        checkpoint.of_fit.folder.mkdir(exist_ok=True)
+        folder = checkpoint.of_fit.folder.absolute()  # workers may start elsewhere
+        found = Checkpoint(Checkpoints(folder, checkpoint.every), checkpoint.name)
+        # Without the features, of which H is made, and without who follows the training in this process.
+        sent = TrainingTask(task.name, task.split, None, task.config, task.seeds, task.device, checkpoint=found)
+        self._fit(WorkerTraining(self.prepared, self.memory, sent))
+        state = checkpoint.read()
+        if state is None:
+            raise RunError(f"--engine ray: the workers left no checkpoint in {folder}. Do they share this folder?")
+        return state
 
     def _fit(self, work: WorkerTraining) -> None:
         from ray.train import FailureConfig, RunConfig, ScalingConfig

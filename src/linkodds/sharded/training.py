@@ -11,9 +11,9 @@ gradient, computed on one thread in float32 with noise of its own; they are adde
 import math
 import mmap
 import threading
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from linkodds.config import FitConfig
-from linkodds.errors import NonFiniteScores
-from linkodds.graph.features import Features
-from linkodds.graph.split import Split, adjacency
+from linkodds.graph.split import adjacency
 from linkodds.models.autoencoders.pair_decoder import WeightedProduct
-from linkodds.models.training.checkpoint import Checkpoint, Checkpoints, Recorder, TrainingState
-from linkodds.models.training.divergence_guard import Safeguard
-from linkodds.models.training.history import Epoch
-from linkodds.models.training.training import TrainedModel, Validator, best_ap, is_over, torch_rng
+from linkodds.models.training.checkpoint import Checkpoints
+from linkodds.models.training.training_loop import StepLoss, run_epochs, trained_model
+from linkodds.models.training.training_task import TrainedModel, TrainingTask, torch_rng
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.scorers.pair_scoring import PairScorer
 from linkodds.scorers.scoring import InnerProductScorer
@@ -121,6 +117,70 @@ class _Given(torch.autograd.Function):
         return (None, None, *(gradient * grads[0] for gradient in ctx.gradients))
 
 
+@dataclass(frozen=True, eq=False)
+class _StepInParts:
+    """The loss of a step and its gradient, whose parts the workers compute.
+
+    Args:
+        model: what is trained.
+        crew: computes the parts.
+        odds: the odds at which the model is trained.
+        noise_seed: of the noise of all parts.
+    """
+
+    model: DecoupledAutoencoder
+    crew: WorkerGroup
+    odds: float
+    noise_seed: np.random.SeedSequence
+
+    def loss(self, rows: HopRows, edges: Pairs, zeros: Pairs, *, place: tuple[int, int]) -> Tensor:
+        """A scalar, whose backward pass gives the weights the sums of the parts' gradients.
+
+        Args:
+            rows: of the message graph that lacks the edges.
+            edges: of the step.
+            zeros: sampled pairs without an edge.
+            place: epoch and number of the step, which its noise follows.
+        """
+        weights = list(self.model.parameters())
+        sizes = [each.numel() for each in weights]
+        parts = list(zip(np.array_split(edges, GRADIENT_PARTS), np.array_split(zeros, GRADIENT_PARTS), strict=True))
+
+        def part_of(part: int) -> Part:
+            some, others = parts[part]
+            pairs = np.concatenate([some, others])
+            if not len(pairs):
+                return np.zeros(1 + sum(sizes), dtype=np.float32)
+            key = (*self.noise_seed.spawn_key, *place, part)
+            noise = torch_rng(np.random.SeedSequence(self.noise_seed.entropy, spawn_key=key), torch.device("cpu"))
+            nodes, places = np.unique(pairs, return_inverse=True)
+            embeddings = self.model.encoder(torch.from_numpy(rows.of(nodes)))
+            logits = self.model.decoder(embeddings, places.reshape(pairs.shape), None, noise)
+            loss = F.softplus(-logits[: len(some)]).sum() / len(edges)
+            loss = loss + F.softplus(logits[len(some) :]).sum() / (self.odds * len(zeros))
+            gradients = torch.autograd.grad(loss, weights)
+            return torch.cat([loss.detach().view(1), *(each.flatten() for each in gradients)]).numpy()
+
+        total = np.zeros(1 + sum(sizes))
+        for each in self.crew.gathered(part_of, GRADIENT_PARTS):
+            total += each
+        whole = torch.from_numpy(total.astype(np.float32))
+        given = [part.view_as(weight) for part, weight in zip(torch.split(whole[1:], sizes), weights, strict=True)]
+        loss: Tensor = _Given.apply(whole[0], given, *weights)  # type: ignore[no-untyped-call]
+        return loss
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Torch computes on one thread within the block: sums on more of them may round otherwise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 class OnlyTrained(Exception):
     """Raised in all processes but the first when training is over: what comes then, the first does alone."""
 
@@ -143,164 +203,73 @@ class DecoupledTrainer:
     followed: Path | None = None
     counts: dict[str, int] = field(default_factory=dict)
 
-    def __call__(
-        self,
-        name: str,
-        split: Split,
-        features: Features | None,
-        config: FitConfig,
-        *,
-        seeds: np.random.SeedSequence,
-        device: torch.device,
-        on_epoch: Callable[[Epoch], None] | None = None,
-        should_stop: Callable[[], bool] = lambda: False,
-        checkpoint: Checkpoint | None = None,
-        resumed: TrainingState | None = None,
-    ) -> TrainedModel:
+    def __call__(self, task: TrainingTask) -> TrainedModel:
         """Train and keep the epoch with the best validation average precision; see `train_pair_model`.
 
+        Args:
+            task: on the CPU; its features are not looked at, since H is made of them.
         Raises:
             NonFiniteScores: the loss was NaN or infinite before the first validation.
             OnlyTrained: this is not the first process.
         """
+        assert task.device.type == "cpu"
         if self.followed is not None:
-            resumed = Checkpoints(self.followed, 1).of(name, 0).read()
-        del features  # H is made of them
-        assert device.type == "cpu"
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)  # sums on more threads may round otherwise
-        try:
-            return self._trained(name, split, config.of_model(name), seeds, on_epoch, should_stop, checkpoint, resumed)
-        finally:
-            torch.set_num_threads(threads)
+            task = replace(task, resumed=Checkpoints(self.followed, 1).of(task.name, 0).read())
+        if not self.crew.is_first:
+            task = replace(task, checkpoint=None)
+        with _one_thread():
+            return self._train(task)
 
-    def _trained(
-        self,
-        name: str,
-        split: Split,
-        config: FitConfig,
-        seeds: np.random.SeedSequence,
-        on_epoch: Callable[[Epoch], None] | None,
-        should_stop: Callable[[], bool],
-        checkpoint: Checkpoint | None,
-        resumed: TrainingState | None,
-    ) -> TrainedModel:
-        weight_seed, noise_seed, zeros_seed, validation_seed = seeds.spawn(4)
+    def _train(self, task: TrainingTask) -> TrainedModel:
+        split, config, prepared = task.split, task.options, self.prepared
+        generators = task.generators()
+        _, noise_seed, _, _ = task.child_seeds()
         odds = 1.0 if config.positive_weight == "balanced" else 1.0 / config.zeros_per_edge
-        prepared = self.prepared
         model = DecoupledAutoencoder(
-            name,
+            task.name,
             prepared.columns.width,
             prepared.num_features,
             prepared.hops,
             config,
             mean_degree=2 * (prepared.sizes["train"] + prepared.sizes["supervision"]) / prepared.nodes,
             effective_odds=odds,
-            rng=torch_rng(weight_seed, torch.device("cpu")),
+            rng=generators.weights,
         )
         full = HopRows(prepared.rows(FULL), prepared.ranges, self.memory)
         opened = [
             HopRows(prepared.rows(open_graph(fold)), prepared.ranges, self.memory // prepared.folds)
             for fold in range(prepared.folds)
         ]
-        edges, known = (
-            [prepared.supervision(fold) for fold in range(prepared.folds)],
-            KnownPairs(split.space, split.train),
-        )
-        num_edges, num_steps = sum(map(len, edges)), 0
-        assert config.learning_rate is not None
-        assert config.validate_every is not None
-        guard = Safeguard(
-            model,
-            weight_decay=config.weight_decay or 0.0,
-            learning_rate=config.learning_rate,
-            schedule=config.schedule,
-            epochs=config.epochs,
-        )
-        rng = np.random.default_rng(zeros_seed)
-        validate = Validator(split, np.random.default_rng(validation_seed))
-        recorder = Recorder(checkpoint if self.crew.is_first else None, guard, torch.Generator(), rng)
-        history = [] if resumed is None else recorder.resume(resumed)
-        weights, no_kl = list(model.parameters()), torch.zeros(())
-        sizes = [each.numel() for each in weights]
+        edges = [prepared.supervision(fold) for fold in range(prepared.folds)]
+        known, weight_decay = KnownPairs(split.space, split.train), config.weight_decay or 0.0
+        step = _StepInParts(model, self.crew, odds, noise_seed)
+        self.counts["steps"] = 0
 
-        def step(epoch: int, number: int, fold: int, batch: Pairs) -> Tensor:
-            ranks = rng.integers(0, known.num_absent, size=len(batch) * config.zeros_per_edge)
-            zeros = known.absent_pairs(ranks)
-            parts = list(zip(np.array_split(batch, GRADIENT_PARTS), np.array_split(zeros, GRADIENT_PARTS), strict=True))
+        def losses(epoch: int) -> Iterator[StepLoss]:
+            batches = _batches([len(each) for each in edges], config.batch_edges, generators.zeros)
+            for number, (fold, batch) in enumerate(batches):
+                ranks = generators.zeros.integers(0, known.num_absent, size=len(batch) * config.zeros_per_edge)
+                zeros = known.absent_pairs(ranks)
+                self.counts["steps"] += 1
+                yield StepLoss(step.loss(opened[fold], edges[fold][batch], zeros, place=(epoch, number)), len(batch))
 
-            def part_of(part: int) -> Part:
-                some, others = parts[part]
-                key = (*noise_seed.spawn_key, epoch, number, part)
-                noise = torch_rng(np.random.SeedSequence(noise_seed.entropy, spawn_key=key), torch.device("cpu"))
-                pairs = np.concatenate([some, others])
-                if not len(pairs):
-                    return np.zeros(1 + sum(sizes), dtype=np.float32)
-                nodes, places = np.unique(pairs, return_inverse=True)
-                embeddings = model.encoder(torch.from_numpy(opened[fold].of(nodes)))
-                logits = model.decoder(embeddings, places.reshape(pairs.shape), None, noise)
-                loss = F.softplus(-logits[: len(some)]).sum() / len(batch)
-                loss = loss + F.softplus(logits[len(some) :]).sum() / (odds * len(zeros))
-                gradients = torch.autograd.grad(loss, weights)
-                return torch.cat([loss.detach().view(1), *(each.flatten() for each in gradients)]).numpy()
+        def scorer() -> PairScorer | InnerProductScorer:
+            return self._scorer(model, full, split.space)
 
-            total = np.zeros(1 + sum(sizes))
-            for each in self.crew.gathered(part_of, GRADIENT_PARTS):
-                total += each
-            whole = torch.from_numpy(total.astype(np.float32))
-            given = [part.view_as(weight) for part, weight in zip(torch.split(whole[1:], sizes), weights, strict=True)]
-            loss: Tensor = _Given.apply(whole[0], given, *weights)  # type: ignore[no-untyped-call]
-            return loss
-
-        with recorder.rescue():
-            is_done = resumed is not None and resumed.is_done
-            while not (is_done or is_over(history, guard, config) or (guard.kept_epoch and should_stop())):
-                epoch, start = len(history) + 1, time.perf_counter()
-                losses, event = [], ""
-                for number, (fold, batch) in enumerate(
-                    _batches([len(each) for each in edges], config.batch_edges, rng)
-                ):
-                    loss = step(epoch, number, fold, edges[fold][batch])
-                    event = guard.step(loss, no_kl, epoch=epoch)
-                    num_steps += 1
-                    losses.append(loss.item() * len(batch) / num_edges)
-                    if event:
-                        break
-                seconds = time.perf_counter() - start
-                validation = None
-                if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
-                    validation = validate(self._scorer(model, full, split.space))
-                    if validation.average_precision > best_ap(history, guard):
-                        guard.keep(epoch)
-                mean = sum(losses) if math.isfinite(sum(losses)) and not event else None
-                history.append(Epoch(epoch, mean, mean, None if mean is None else 0.0, seconds, validation, event))
-                recorder.after_epoch(history)
-                if on_epoch is not None:
-                    on_epoch(history[-1])
-
-        if not guard.kept_epoch:
-            raise NonFiniteScores(
-                f"{name}: the loss was not finite before the first validation; lower --learning-rate."
-            )
-        recorder.after_training(history)
-        guard.restore()
-        scorer = self._scorer(model, full, split.space)
-        read = sum(each.read for each in (full, *opened))
-        self.counts.update(steps=num_steps, read=read, sent=self.crew.sent)
+        result = run_epochs(task, model, losses, scorer, generators=generators, weight_decay=weight_decay)
+        best = scorer()  # all processes make it together
+        self.counts.update(read=sum(each.read for each in (full, *opened)), sent=self.crew.sent)
         if not self.crew.is_first:
             raise OnlyTrained
-        return TrainedModel(
-            name,
-            scorer,
-            {key: value.numpy().astype(np.float32) for key, value in model.state_dict().items()},
-            tuple(history),
-            guard.kept_epoch,
-            odds,
-            "sampled",
-            config.weight_decay or 0.0,
-            prepared.has_features,
-            tuple(guard.findings),
-            was_cut_short=not is_over(history, guard, config),
+        return trained_model(
+            task,
+            result,
+            model,
+            best,
+            effective_odds=odds,
+            objective="sampled",
+            weight_decay=weight_decay,
+            uses_features=prepared.has_features,
         )
 
     @torch.no_grad()

@@ -6,6 +6,7 @@ from linkodds.config import FitConfig
 from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.latent import kl_divergence, log_deviation
 from linkodds.models.training.training import train
+from linkodds.models.training.training_task import TrainingTask
 
 
 def test_kl_equals_torch_distributions():
@@ -50,7 +51,7 @@ def test_free_bits_keep_the_dimensions_active_that_a_large_beta_silences(communi
     findings, variances = {}, {}
     for free_bits in (0.0, 0.5):
         config = FitConfig(hidden=16, dim=8, epochs=150, validate_every=150, dropout=0.2, beta=2.0, free_bits=free_bits)
-        model = train("vgae", split, None, config, seeds=np.random.SeedSequence(0), device=torch.device("cpu"))
+        model = train(TrainingTask("vgae", split, None, config, np.random.SeedSequence(0), torch.device("cpu")))
         findings[free_bits] = [finding.id for finding in model.findings]
         variances[free_bits] = model.scorer.source.var(axis=0)
         assert (

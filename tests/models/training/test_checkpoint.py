@@ -14,7 +14,9 @@ from linkodds.graph.features import Features
 from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.objective import AllPairs
 from linkodds.models.training.checkpoint import Checkpoints
-from linkodds.models.training.training import TrainedModel, Validator, train
+from linkodds.models.training.training import train
+from linkodds.models.training.training_loop import Validator
+from linkodds.models.training.training_task import TrainedModel, TrainingTask
 
 QUICK = {"hidden": 16, "dim": 8, "threads": 1}
 OUT_OF_PATIENCE = {"objective": "sampled", "warm_up": 9, "patience": 6, "validate_every": 3, "learning_rate": 0.1}
@@ -23,14 +25,16 @@ OUT_OF_PATIENCE = {"objective": "sampled", "warm_up": 9, "patience": 6, "validat
 def train_on(graph, name, config, *, checkpoint=None, resumed=None, features=None):
     split = split_edges(graph, rng=np.random.default_rng(0))
     return train(
-        name,
-        split,
-        features,
-        config,
-        seeds=np.random.SeedSequence(3),
-        device=torch.device("cpu"),
-        checkpoint=checkpoint,
-        resumed=resumed,
+        TrainingTask(
+            name,
+            split,
+            features,
+            config,
+            np.random.SeedSequence(3),
+            torch.device("cpu"),
+            checkpoint=checkpoint,
+            resumed=resumed,
+        )
     )
 
 
@@ -65,7 +69,7 @@ def broken_at(epoch: int, after: int, honest=AllPairs.__call__):
         ("communities", "signed-vgae", {"validate_every": 4}, 0),
         ("directed_ring", "linear-vgae", {}, 0),
         ("two_sides", "vgae", OUT_OF_PATIENCE, 0),
-        ("directed_ring", "vgae", {"schedule": "cosine"}, 7),  # a retreat before the second checkpoint
+        ("directed_ring", "vgae", {"schedule": "cosine"}, 7),  # a rollback before the second checkpoint
     ],
     ids=[
         "gae",
@@ -74,7 +78,7 @@ def broken_at(epoch: int, after: int, honest=AllPairs.__call__):
         "signed-vgae",
         "linear-vgae",
         "vgae, sampled, out of patience",
-        "vgae, after a retreat",
+        "vgae, after a rollback",
     ],
 )
 def test_a_training_goes_on_from_any_checkpoint_bit_for_bit(request, tmp_path, graph, name, options, nan_at):

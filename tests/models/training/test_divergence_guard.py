@@ -8,27 +8,28 @@ from linkodds.config import FitConfig
 from linkodds.graph.features import Features
 from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.autoencoder import Autoencoder
-from linkodds.models.training.divergence_guard import MAX_RETREATS, Safeguard
+from linkodds.models.training.divergence_guard import MAX_ROLLBACKS, DivergenceGuard
 from linkodds.models.training.training import train
+from linkodds.models.training.training_task import TrainingTask
 
 
-def new_guard(schedule: str = "constant") -> Safeguard:
+def new_guard(schedule: str = "constant") -> DivergenceGuard:
     config = FitConfig(hidden=4, dim=2)
     rng = torch.Generator().manual_seed(0)
     model = Autoencoder("vgae", 5, None, config, directed=False, effective_odds=0.1, rng=rng)
-    return Safeguard(model, weight_decay=0.0, learning_rate=0.04, schedule=schedule, epochs=4)
+    return DivergenceGuard(model, weight_decay=0.0, learning_rate=0.04, schedule=schedule, epochs=4)
 
 
 @pytest.fixture
-def guard() -> Safeguard:
+def guard() -> DivergenceGuard:
     return new_guard()
 
 
-def loss_of(guard: Safeguard, factor: float = 1.0) -> torch.Tensor:
+def loss_of(guard: DivergenceGuard, factor: float = 1.0) -> torch.Tensor:
     return factor * sum(parameter.square().sum() for parameter in guard.model.parameters())
 
 
-def weights(guard: Safeguard) -> list[float]:
+def weights(guard: DivergenceGuard) -> list[float]:
     return [value for parameter in guard.model.parameters() for value in parameter.detach().flatten().tolist()]
 
 
@@ -54,16 +55,16 @@ def test_gradients_are_clipped_by_norm(guard):
         *(("cosine", 1, (1 + math.sqrt(1 / 2)) / 2), ("cosine", 2, 1 / 2), ("cosine", 4, 0.0)),
     ],
 )
-@pytest.mark.parametrize("retreats", [0, 1])
-def test_the_schedule_scales_a_step_by_its_hand_calculated_factor(schedule, epoch, factor, retreats):
-    """The first step of Adam moves every weight by the learning rate, which a retreat has halved before."""
+@pytest.mark.parametrize("rollbacks", [0, 1])
+def test_the_schedule_scales_a_step_by_its_hand_calculated_factor(schedule, epoch, factor, rollbacks):
+    """The first step of Adam moves every weight by the learning rate, which a rollback has halved before."""
     guard = new_guard(schedule)
-    for _ in range(retreats):
+    for _ in range(rollbacks):
         guard.step(loss_of(guard, math.nan), torch.tensor(3.0), epoch=epoch)
     before = weights(guard)
     guard.step(loss_of(guard), torch.tensor(3.0), epoch=epoch)
     moved = [abs(a - b) for a, b in zip(before, weights(guard), strict=True) if abs(a) > 1e-3]
-    assert moved == pytest.approx([0.04 / 2**retreats * factor] * len(moved), rel=1e-3, abs=1e-9)
+    assert moved == pytest.approx([0.04 / 2**rollbacks * factor] * len(moved), rel=1e-3, abs=1e-9)
     assert len(moved) > 30
 
 
@@ -101,7 +102,7 @@ def test_a_loss_that_is_not_finite_brings_the_best_weights_back_at_half_the_rate
     assert not guard.gave_up
 
 
-def test_a_jump_of_the_kl_term_is_a_retreat_and_a_noisy_rise_is_none(guard):
+def test_a_jump_of_the_kl_term_is_a_rollback_and_a_noisy_rise_is_none(guard):
     rng = np.random.default_rng(0)
     for epoch, kl in enumerate(np.linspace(10, 30, 60) * rng.uniform(0.9, 1.1, 60), start=1):
         assert guard.step(loss_of(guard), torch.tensor(kl), epoch=epoch) == ""
@@ -111,11 +112,11 @@ def test_a_jump_of_the_kl_term_is_a_retreat_and_a_noisy_rise_is_none(guard):
 
 
 def test_it_gives_up_in_the_end_and_says_so(guard):
-    for epoch in range(1, MAX_RETREATS + 1):
+    for epoch in range(1, MAX_ROLLBACKS + 1):
         assert not guard.gave_up
         event = guard.step(loss_of(guard, math.nan), torch.tensor(1.0), epoch=epoch)
     assert guard.gave_up
-    assert f"the end after {MAX_RETREATS} retreats" in event
+    assert f"the end after {MAX_ROLLBACKS} rollbacks" in event
 
 
 def test_raw_features_of_any_size_train_to_the_end_and_learn(communities):
@@ -129,7 +130,9 @@ def test_raw_features_of_any_size_train_to_the_end_and_learn(communities):
     split = split_edges(communities, rng=rng)
     config = FitConfig(hidden=16, dim=8, epochs=200, patience=200, beta=1.0)
     model = train(
-        "vgae", split, Features(1000 * raw, "none"), config, seeds=np.random.SeedSequence(0), device=torch.device("cpu")
+        TrainingTask(
+            "vgae", split, Features(1000 * raw, "none"), config, np.random.SeedSequence(0), torch.device("cpu")
+        )
     )
     assert len(model.history) == 200
     for epoch in model.history:

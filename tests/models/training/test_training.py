@@ -13,6 +13,7 @@ from linkodds.metrics.non_edges import NonEdges
 from linkodds.models.autoencoders.autoencoder import Autoencoder
 from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
 from linkodds.models.training.training import choose_device, choose_objective, train
+from linkodds.models.training.training_task import TrainingTask
 from linkodds.pairs import PairSpace
 
 CPU = torch.device("cpu")
@@ -22,7 +23,7 @@ QUICK = {"hidden": 16, "dim": 8, "epochs": 60, "validate_every": 5, "dropout": 0
 def fit(name, graph, *, seed=0, features=None, **options):
     split = split_edges(graph, rng=np.random.default_rng(0))
     config = FitConfig(**{**QUICK, **options})
-    model = train(name, split, features, config, seeds=np.random.SeedSequence(seed), device=CPU)
+    model = train(TrainingTask(name, split, features, config, np.random.SeedSequence(seed), CPU))
     return split, model
 
 
@@ -111,7 +112,7 @@ def test_the_weight_decay_follows_the_penalty_where_it_is_left_open(communities)
     split = split_edges(communities, rng=np.random.default_rng(0))
     config, seeds = FitConfig(**QUICK).model_copy(update={"epochs": 5}), np.random.SeedSequence(0)
     weak, strong = (
-        train("signed-gae", split, None, config, seeds=seeds, device=CPU, penalty=penalty) for penalty in (0.1, 0.3)
+        train(TrainingTask("signed-gae", split, None, config, seeds, CPU), penalty=penalty) for penalty in (0.1, 0.3)
     )
     assert strong.weight_decay == pytest.approx(3 * weak.weight_decay)
     n, mean_degree = communities.num_nodes, 2 * len(split.train) / communities.num_nodes

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from linkodds.errors import BrokenRun
 from linkodds.findings import Finding
-from linkodds.models.training.divergence_guard import GuardState, Safeguard
+from linkodds.models.training.divergence_guard import DivergenceGuard, GuardState
 from linkodds.models.training.history import Epoch
 from linkodds.pairs import PairSpace
 
@@ -38,7 +38,7 @@ class TrainingState:
 
     Args:
         history: all epochs so far.
-        guard: weights, Adam and what the safeguard knows.
+        guard: weights, Adam and what the divergence guard knows.
         noise: state of the generator of noise and dropout.
         zeros: state of the generator that the objective draws zeros from.
         is_done: whether the training has ended; then `guard` holds no moments, and its weights are the kept ones.
@@ -169,7 +169,7 @@ class Recorder:
     """
 
     def __init__(
-        self, checkpoint: Checkpoint | None, guard: Safeguard, noise: torch.Generator, zeros: np.random.Generator
+        self, checkpoint: Checkpoint | None, guard: DivergenceGuard, noise: torch.Generator, zeros: np.random.Generator
     ) -> None:
         self._checkpoint, self._guard, self._noise, self._zeros = checkpoint, guard, noise, zeros
         self._state: TrainingState | None = None  # at the end of the last complete epoch

@@ -1,4 +1,4 @@
-"""Safeguard: optimizer steps that a spike of the KL term or an infinite loss cannot ruin."""
+"""Divergence guard: optimizer steps that a spike of the KL term or an infinite loss cannot ruin."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ from linkodds.findings import Finding
 from linkodds.models.autoencoders.encoder import Pace
 
 MAX_GRADIENT_NORM = 1.0
-MAX_RETREATS = 8
+MAX_ROLLBACKS = 8
 KL_WINDOW = 26  # what `is_spike` looks at: the last value and the 25 before it
 
 
 @dataclass(frozen=True, eq=False)
 class GuardState:
-    """All that a `Safeguard` knows at the end of an epoch. The tensors are not copies: the next step changes them.
+    """All that a `DivergenceGuard` knows at the end of an epoch. The tensors are not copies: the next step changes them.
 
     Args:
         weights: name -> weights now.
@@ -28,8 +28,8 @@ class GuardState:
         moments: "{parameter}.{quantity}" -> what Adam remembers; empty before its first step.
         learning_rate: before the schedule.
         kl_nats: the last KL terms, at most 26.
-        findings: one a retreat.
-        num_changes: how often the weights were changed, by a step or a retreat.
+        findings: one a rollback.
+        num_changes: how often the weights were changed, by a step or a rollback.
     """
 
     weights: Mapping[str, Tensor]
@@ -95,12 +95,12 @@ class Trainable(Protocol):
         ...
 
 
-class Safeguard:
+class DivergenceGuard:
     """Adam with gradients clipped by norm, and a way back.
 
     Where the loss is not finite, or the KL term jumps (rule D17 of the doctor: beyond 3 medians and 8 robust deviations
     of the 25 epochs before), no step is made: the weights of the best epoch so far come back, Adam starts anew, and the
-    learning rate is halved. After eight retreats training ends. Every retreat is an event of the history and a finding.
+    learning rate is halved. After eight rollbacks training ends. Every rollback is an event of the history and a finding.
 
     Args:
         model: what is trained, in place.
@@ -132,8 +132,8 @@ class Safeguard:
 
     @property
     def gave_up(self) -> bool:
-        """Whether it retreated too often to go on."""
-        return len(self.findings) >= MAX_RETREATS
+        """Whether it rolled back too often to go on."""
+        return len(self.findings) >= MAX_ROLLBACKS
 
     @property
     def kept_epoch(self) -> int:
@@ -188,7 +188,7 @@ class Safeguard:
         self.model.load_state_dict(self._state)
 
     def step(self, loss: Tensor, kl_nats: Tensor, *, epoch: int) -> str:
-        """One step of the optimizer, or a retreat.
+        """One step of the optimizer, or a rollback.
 
         Args:
             loss: a scalar with its graph.
@@ -198,10 +198,10 @@ class Safeguard:
             What was done instead of a step; empty after a step.
         """
         if not torch.isfinite(loss):
-            return self._retreat("D13", f"the loss was not finite at epoch {epoch}")
+            return self._roll_back("D13", f"the loss was not finite at epoch {epoch}")
         self._kl = [*self._kl[1 - KL_WINDOW :], kl_nats.item()]
         if is_spike(self._kl):
-            return self._retreat("D17", f"the KL term jumped to {self._kl[-1]:.3g} nats at epoch {epoch}")
+            return self._roll_back("D17", f"the KL term jumped to {self._kl[-1]:.3g} nats at epoch {epoch}")
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self._clip()
@@ -222,7 +222,7 @@ class Safeguard:
         norm = torch.nn.utils.get_total_norm(gradients)
         torch.nn.utils.clip_grads_with_norm_(self.model.parameters(), MAX_GRADIENT_NORM, norm)
 
-    def _retreat(self, rule: str, what: str) -> str:
+    def _roll_back(self, rule: str, what: str) -> str:
         self.num_changes += 1
         self.restore()
         self._kl.clear()
@@ -230,8 +230,8 @@ class Safeguard:
         self._optimizer = self._new_optimizer()
         back = f"epoch {self._epoch}" if self._epoch else "the initial weights"
         done = f"{what}: back to {back} with learning rate {self.learning_rate:g}"
-        if len(self.findings) + 1 >= MAX_RETREATS:
-            done += f", and the end after {MAX_RETREATS} retreats"
+        if len(self.findings) + 1 >= MAX_ROLLBACKS:
+            done += f", and the end after {MAX_ROLLBACKS} rollbacks"
         remedy = "Lower --learning-rate, or scale the features (--feature-scaling standard)."
         self.findings.append(Finding(rule, "warning", f"In training {done}.", remedy, self.learning_rate))
         return done

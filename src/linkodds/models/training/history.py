@@ -25,7 +25,7 @@ class Validation:
 class Epoch:
     """One row of the history. loss = reconstruction + kl; `kl` includes beta and the divisor; seconds are of training alone.
 
-    The three are None where the loss was not finite; `event` then says what was done.
+    Each of the three is None where it was not finite; `event` then says what was done.
 
     Example:
         >>> epoch = Epoch(1, 0.7, 0.7, 0.0, 0.01)

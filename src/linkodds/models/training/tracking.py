@@ -22,7 +22,7 @@ def tensorboard_events(folder: Path) -> Iterator[tuple[OnStart, OnEpoch]]:
 
     Each training has a sub-directory of its name. A second training of the same name there hides the first, and one that
     is resumed has its whole history again. Scalars: loss, reconstruction, kl and validation/NAME; a value that was not
-    finite is left out. What the safeguard did is a text, under event.
+    finite is left out. What the divergence guard did is a text, under event.
 
     Args:
         folder: made where it is missing.

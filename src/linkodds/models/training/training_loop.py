@@ -1,0 +1,223 @@
+"""Training loop: the one loop over epochs that all models are trained in, with its guard, validation and checkpoints."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from linkodds.config import FitConfig
+from linkodds.errors import NonFiniteScores
+from linkodds.findings import Finding
+from linkodds.graph.split import Split
+from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import average_precision, best_balanced_accuracy, best_f1_confusion, roc_auc
+from linkodds.metrics.strata import draw_to_choose_by
+from linkodds.models.training.checkpoint import Recorder
+from linkodds.models.training.divergence_guard import DivergenceGuard, Trainable
+from linkodds.models.training.history import Epoch, Validation
+from linkodds.models.training.training_task import Generators, TrainedModel, TrainingTask
+from linkodds.scorers.scoring import Scorer
+
+NO_KL = torch.zeros(())
+"""The KL term of a model that has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class StepLoss:
+    """The loss of one step of the optimizer: the sum of two terms, each a scalar with its graph.
+
+    Args:
+        reconstruction: of the edges and sampled pairs of the step.
+        num_edges: train edges of the step, which are its weight in the mean over the epoch.
+        kl: with its factor and divisor.
+        kl_nats: the KL term without them, for the divergence guard.
+    """
+
+    reconstruction: Tensor
+    num_edges: int
+    kl: Tensor = NO_KL
+    kl_nats: Tensor = NO_KL
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What a training came to; the model itself has the weights of the best epoch by then.
+
+    Args:
+        history: one entry an epoch.
+        best_epoch: the kept one, first at the highest validation average precision.
+        findings: what the divergence guard did.
+        was_cut_short: whether `should_stop` ended it.
+    """
+
+    history: tuple[Epoch, ...]
+    best_epoch: int
+    findings: tuple[Finding, ...]
+    was_cut_short: bool
+
+
+class Validator:
+    """Validation edges against a fixed sample of non-edges (`draw_to_choose_by`), weighted to the true base rate."""
+
+    def __init__(self, split: Split, rng: np.random.Generator) -> None:
+        recorded = split.recorded()
+        self.edges = split.validation
+        self.non_edges = draw_to_choose_by(recorded, split.train, len(self.edges), rng)
+
+    def __call__(self, scorer: Scorer) -> Validation:
+        """Measure a scorer.
+
+        Raises:
+            NonFiniteScores: a logit is NaN or infinite.
+        """
+        held_out = HeldOut.from_scorer(scorer, self.edges, self.non_edges, threads=1)
+        f1 = best_f1_confusion(held_out)
+        return Validation(
+            roc_auc(held_out),
+            average_precision(held_out),
+            best_balanced_accuracy(held_out),
+            f1.f1,
+            f1.tn,
+            f1.fp,
+            f1.fn,
+            f1.tp,
+        )
+
+
+def run_epochs(
+    task: TrainingTask,
+    model: Trainable,
+    losses: Callable[[int], Iterator[StepLoss]],
+    scorer: Callable[[], Scorer],
+    *,
+    generators: Generators,
+    weight_decay: float,
+) -> TrainingResult:
+    """Train a model in place and give it the weights of the epoch with the best validation average precision.
+
+    Args:
+        task: its limits, its checkpoint, and who is told of each epoch.
+        model: with initial weights.
+        losses: epoch, from 1 -> the losses of its steps, each computed after the step before it was made.
+        scorer: of the model as it is, for validation.
+        generators: of the task; `losses` draws from the same ones, whose states are in the checkpoints.
+        weight_decay: L2 penalty on the encoder's weights.
+    Raises:
+        NonFiniteScores: the loss was NaN or infinite before the first validation.
+    """
+    config = task.options
+    assert config.learning_rate is not None
+    assert config.validate_every is not None
+    guard = DivergenceGuard(
+        model,
+        weight_decay=weight_decay,
+        learning_rate=config.learning_rate,
+        schedule=config.schedule,
+        epochs=config.epochs,
+    )
+    validate = Validator(task.split, generators.validation)
+    recorder = Recorder(task.checkpoint, guard, generators.noise, generators.zeros)
+    history = [] if task.resumed is None else recorder.resume(task.resumed)
+    is_done = task.resumed is not None and task.resumed.is_done
+
+    with recorder.rescue():
+        while not (is_done or _is_over(history, guard, config) or (guard.kept_epoch and task.should_stop())):
+            epoch, start = len(history) + 1, time.perf_counter()
+            steps, event = [], ""
+            for step in losses(epoch):  # samples, forward pass, loss
+                loss = step.reconstruction + step.kl
+                event = guard.step(loss, step.kl_nats, epoch=epoch)  # backward pass, step of the optimizer
+                steps.append((step.num_edges, loss.item(), step.reconstruction.item(), step.kl.item()))
+                if event:  # a rollback: the rest of the epoch is left out
+                    break
+            seconds = time.perf_counter() - start
+
+            validation = None
+            if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
+                with torch.no_grad():
+                    validation = validate(scorer())
+                if validation.average_precision > _best_ap(history, guard):
+                    guard.keep(epoch)
+            history.append(Epoch(epoch, *_mean_terms(steps), seconds, validation, event))
+            recorder.after_epoch(history)
+            if task.on_epoch is not None:
+                task.on_epoch(history[-1])
+
+    if not guard.kept_epoch:
+        raise NonFiniteScores(
+            f"{task.name}: the loss was not finite before the first validation, at {guard.learning_rate:g} as the learning "
+            "rate too. Scale the features (--feature-scaling standard)."
+        )
+    recorder.after_training(history)
+    guard.restore()
+    was_cut_short = not _is_over(history, guard, config)
+    return TrainingResult(tuple(history), guard.kept_epoch, tuple(guard.findings), was_cut_short)
+
+
+def trained_model(
+    task: TrainingTask,
+    result: TrainingResult,
+    model: Trainable,
+    scorer: Scorer,
+    *,
+    effective_odds: float,
+    objective: str,
+    weight_decay: float,
+    uses_features: bool,
+) -> TrainedModel:
+    """The model after its training, cut down to what later stages need; see `TrainedModel`.
+
+    Args:
+        task: what was trained.
+        result: of `run_epochs`.
+        model: with the weights of the best epoch.
+        scorer: of that model.
+        effective_odds: the odds at which the objective was trained.
+        objective: all-pairs, sampled or subgraph.
+        weight_decay: the L2 penalty on the encoder's weights.
+        uses_features: whether there were any.
+    """
+    return TrainedModel(
+        task.name,
+        scorer,
+        {key: value.cpu().numpy().astype(np.float32) for key, value in model.state_dict().items()},
+        result.history,
+        result.best_epoch,
+        effective_odds,
+        objective,
+        weight_decay,
+        uses_features,
+        result.findings,
+        result.was_cut_short,
+    )
+
+
+def _is_over(history: Sequence[Epoch], guard: DivergenceGuard, config: FitConfig) -> bool:
+    """Whether all epochs were made, the guard gave up, or patience has run out (later before a first validation)."""
+    without_rise = len(history) - guard.kept_epoch
+    assert config.patience is not None
+    assert config.validate_every is not None
+    patience = config.patience + config.validate_every * (guard.kept_epoch == 0)
+    return len(history) >= config.epochs or guard.gave_up or without_rise >= patience
+
+
+def _best_ap(history: Sequence[Epoch], guard: DivergenceGuard) -> float:
+    best = history[guard.kept_epoch - 1].validation if guard.kept_epoch else None
+    return -math.inf if best is None else best.average_precision
+
+
+def _mean_terms(
+    steps: Sequence[tuple[int, float, float, float]],
+) -> tuple[float | None, float | None, float | None]:
+    """Loss, reconstruction and KL term of an epoch, as means over its train edges; None where one is not finite."""
+    num_edges = sum(edges for edges, *_ in steps)
+
+    def mean_of(which: int) -> float | None:
+        mean = sum(step[which] * step[0] / num_edges for step in steps)
+        return mean if math.isfinite(mean) else None
+
+    return mean_of(1), mean_of(2), mean_of(3)
