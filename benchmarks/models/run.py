@@ -28,6 +28,7 @@ from linkodds.comparison.protocols import PROTOCOLS, ProtocolSplit, deal, read_h
 from linkodds.comparison.trials import baselines_for, try_models
 from linkodds.config import FitConfig
 from linkodds.fitting.pipeline import fit_graph
+from linkodds.fitting.seeds import Seeds
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_edges
 from linkodds.metrics.held_out import HeldOut
@@ -129,8 +130,8 @@ def of_fit(graph: Graph, seed: int, model: str, unscaled: Graph) -> dict:
             "training_seconds": run.cost.get("training", {"seconds": 0.0})["seconds"],
             **sizes(run.split),
         }
-    # A fit deals its split from the first of four seeds, and may pool train and calibration edges for folds afterwards.
-    split = split_edges(graph, rng=np.random.default_rng(np.random.SeedSequence(seed).spawn(4)[0]))
+    # As a fit deals its split; it may pool train and calibration edges for folds afterwards.
+    split = split_edges(graph, rng=np.random.default_rng(Seeds.of(seed).split))
     non_edges = NonEdges(split.recorded())
 
     def figures(scorer_of: Callable[[Split], Scorer]) -> dict:

@@ -172,8 +172,7 @@ class LinkPredictor(BaseEstimator):  # type: ignore[misc]  # scikit-learn ships 
         given = self._graph_of(graph)
         features = None if given.features is None else given.features.matrix.shape[1]
         single = isinstance(own, CustomScorer) or (own is not None and own.decodes(given.num_nodes, features))
-        split_seed, sample_seed = np.random.SeedSequence(self.seed).spawn(2)
-        return EvaluationSetup.of(given, self._config(own), split_seed, sample_seed, single=single).split
+        return EvaluationSetup.of(given, self._config(own), single=single).split
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: ARG002
         """Average precision of edges that the fit did not have, against all pairs that are neither these nor its own.

@@ -19,6 +19,7 @@ from linkodds.fitting.fit import OnStart, Say, informative_features
 from linkodds.fitting.model_fitting import ModelFitting
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
 from linkodds.fitting.pipeline import torch_threads
+from linkodds.fitting.seeds import Seeds
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
 from linkodds.metrics.metrics import average_precision
@@ -104,7 +105,7 @@ def try_models(
 
         features = informative_features(graph)[0]
         degree_term: Choice = "yes" if config.degree_calibration == "yes" else "no"
-        train_seed = np.random.SeedSequence(config.seed).spawn(2)[0]
+        train_seed = Seeds.of_protocol(config.seed).training
         result: dict[str, ProtocolResult] = {}
         for name in names:
             contest = contest_of(name)
@@ -171,7 +172,7 @@ def _refitted(contender: ModelCandidate, contest: ModelSelection, split: Split) 
 
 def _rehearsal(graph: Graph, trial: ProtocolSplit, config: FitConfig) -> EvaluationSetup:
     split = trial.split
-    sample_seed = np.random.SeedSequence(config.seed).spawn(2)[1]
+    sample_seed = Seeds.of_protocol(config.seed).non_edges
     non_edges, _ = judging_non_edges(split, config, np.random.default_rng(sample_seed))
     known = np.concatenate([split.train, split.validation])
     classes = DegreeClasses.of(split.train, graph.space, excluded=known, fifths_of=split.validation)

@@ -37,7 +37,7 @@ from linkodds.reading.delimited import read_table as read_columns
 from linkodds.reading.reading import read_edges
 from linkodds.reading.tables import read_bytes
 from linkodds.scorers.function_scoring import LostScorer
-from linkodds.scorers.scoring import DegreeAwareScorer, Embeddings, Scorer
+from linkodds.scorers.scoring import Embeddings, Scorer, base_of
 
 Kind = Literal["run", "report", "table", "history", "edges", "labelled edges", "split"]
 Ids = NDArray[np.object_]
@@ -165,7 +165,7 @@ def _of_run(path: Path, load_run: Callable[[Path], SavedRun]) -> list[Finding]:
     stored = run.evaluation.findings
     embeddings = run.embeddings
     scores = None
-    base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    base = base_of(run.scorer)
     if not isinstance(base, LostScorer):
         scores = ModelScores.of(
             run.scorer,

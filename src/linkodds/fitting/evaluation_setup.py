@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from linkodds.config import ON_HIDDEN_EDGES, FitConfig
 from linkodds.errors import OptionError
+from linkodds.fitting.seeds import Seeds
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_edges
 from linkodds.graph.time_split import split_by_time
@@ -57,8 +58,6 @@ class EvaluationSetup:
     def of(
         graph: Graph,
         config: FitConfig,
-        split_seed: np.random.SeedSequence,
-        sample_seed: np.random.SeedSequence,
         *,
         single: bool = False,
         split: Split | None = None,
@@ -67,25 +66,24 @@ class EvaluationSetup:
 
         Args:
             graph: what is learnt.
-            config: options of the fit.
-            split_seed: of the split.
-            sample_seed: of the non-edges.
+            config: options of the fit; its seed deals the split and draws the non-edges.
             single: whether the model is one that has no folds whatever its name.
             split: of this graph, where it was made elsewhere; None: made here.
         Raises:
             OptionError: folds of a model that has none.
         """
+        seeds = Seeds.of(config.seed)
         if split is None and graph.times is not None:
             split = split_by_time(graph, fractions=config.split)
         elif split is None:
-            split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(split_seed))
+            split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(seeds.split))
         is_single = single or config.model in ON_HIDDEN_EDGES
         if is_single and (config.folds or 1) > 1:
             raise OptionError(
                 f"--folds averages models, and a mean of {config.model} models is not saved yet; leave --folds out."
             )
         split = split.dealt(1 if is_single else choose_folds(config.folds, split))
-        non_edges, strata = judging_non_edges(split, config, np.random.default_rng(sample_seed))
+        non_edges, strata = judging_non_edges(split, config, np.random.default_rng(seeds.non_edges))
         seen = np.concatenate([split.validation, split.calibration])
         classes = DegreeClasses.of(
             split.train,

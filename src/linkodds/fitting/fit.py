@@ -23,6 +23,7 @@ from linkodds.fitting.mean_of_folds import about_folds, calibration_samples, mea
 from linkodds.fitting.model_fitting import ModelFitting
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
 from linkodds.fitting.run_config import settings_of_fit, settings_of_winner
+from linkodds.fitting.seeds import Seeds
 from linkodds.fitting.temporal_evaluation import about_time
 from linkodds.fitting.tuning import TuningResult, tune
 from linkodds.graph.features import Features
@@ -41,6 +42,7 @@ from linkodds.models.training.timings import Costs
 from linkodds.models.training.training_task import TrainedModel
 from linkodds.probability.calibration import Calibrator, fit_calibrator
 from linkodds.probability.decision import STANDARD_RULES, Decision, decide, parse_rule
+from linkodds.probability.deployment import fit_link_rate
 from linkodds.probability.selection import audit_entries, audit_rng
 from linkodds.reading.edge_weights import about_weights, tried_by_auto
 from linkodds.reading.relations import PROPAGATING, about_kinds
@@ -49,7 +51,7 @@ from linkodds.runs.record import Run
 from linkodds.scorers.baselines import kept_features
 from linkodds.scorers.function_scoring import FunctionScorer
 from linkodds.scorers.pair_scoring import embeddings_of
-from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
+from linkodds.scorers.scoring import Scorer, base_of
 
 Say = Callable[[str], None]
 OnStart = Callable[[str, int, Sequence[Epoch]], None]
@@ -106,11 +108,8 @@ class Fit:
         self.checkpoints: Checkpoints | None = None
         self.trainer: Trainer | None = None
         self.features, self.findings = informative_features(graph)
-        split_seed, self.train_seed, sample_seed, self.saved_seed = np.random.SeedSequence(config.seed).spawn(4)
-        self.split_seed = split_seed
-        self.rehearsal = EvaluationSetup.of(
-            graph, config, split_seed, sample_seed, single=self.is_single(), split=split
-        )
+        self.seeds = Seeds.of(config.seed)
+        self.rehearsal = EvaluationSetup.of(graph, config, single=self.is_single(), split=split)
         self.split = self.rehearsal.split
         self.tuned: TuningResult | None = None
 
@@ -139,6 +138,7 @@ class Fit:
         with self.costs.stage("evaluation"):
             ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
             evaluated = self.evaluated(measured, ranks, baselines)
+            link_rate = fit_link_rate([measured.calibration[0], measured.test])
         history = history_columns(fitted.history if fitted else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
         about_future: list[Finding] = []
@@ -147,7 +147,7 @@ class Fit:
         if self.split.others is not None:
             about_future.append(about_kinds(self.split.others))
         if self.split.times is not None:
-            rng = np.random.default_rng(self.split_seed)
+            rng = np.random.default_rng(self.seeds.split)
             section, found_of_time = about_time(
                 self.graph, contest, contenders, measured.test, stored.threshold_logit, rng
             )
@@ -178,6 +178,7 @@ class Fit:
             feature_cosines=kept_features(self.graph.features),
             test=measured.test,
             calibration=measured.calibration,
+            link_rate=link_rate,
             predictions=self.predictions(winner.scorer, measured.calibrator),
             cost=self.costs.stages,
             features=self.features if is_inductive(winner) else None,
@@ -211,7 +212,7 @@ class Fit:
             config=self.config.model_copy(update={"model": name}),
             names=names,
             further=self.split.folds - 1,
-            seeds=self.train_seed,
+            seeds=self.seeds.training,
             device=self.device,
             costs=self.costs,
             say=self.say,
@@ -271,7 +272,7 @@ class Fit:
             baselines=baselines,
             findings=measured.findings,
             audit=audit_entries(measured.test, audit_rng(self.config.seed)),
-            rng=np.random.default_rng(self.saved_seed),
+            rng=np.random.default_rng(self.seeds.results),
         )
 
     def is_single(self) -> bool:
@@ -286,7 +287,7 @@ class Fit:
 
     def of_own(self, winner: ModelCandidate) -> list[Finding]:
         """What is assumed of a user's scorer, and what the doctor says of its own values."""
-        base = winner.scorer.base if isinstance(winner.scorer, DegreeAwareScorer) else winner.scorer
+        base = base_of(winner.scorer)
         if not isinstance(self.own, CustomScorer) or not isinstance(base, FunctionScorer):
             return []
         labels, values, weights = judged_values(base, self.split, NUM_PAIRS, scores_rng(self.config.seed))
@@ -297,7 +298,7 @@ class Fit:
         """Test edges, and all non-edges where they are few, else a uniform sample weighted up to their number."""
         recorded = self.split.recorded()
         count = min(SAVED_NON_EDGES, recorded.num_absent)
-        sample = draw_non_edges(recorded, count, np.random.default_rng(self.saved_seed)).sample
+        sample = draw_non_edges(recorded, count, np.random.default_rng(self.seeds.results)).sample
         assert sample is not None
         pairs = np.concatenate([self.split.test, sample])
         logits = as_in_blocks(scorer, pairs)

@@ -20,7 +20,7 @@ from linkodds.models.training.training import ALL_PAIRS_LIMIT
 from linkodds.pairs import PairSpace
 from linkodds.probability.degree_term import Choice, DegreeTerm, choose_degree_term
 from linkodds.scorers.baselines import CosineScorer, baseline_scorer
-from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
+from linkodds.scorers.scoring import Scorer, base_of
 
 HELD_OUT = ("validation", "calibration", "test")
 
@@ -61,7 +61,7 @@ class ModelCandidate:
         """What is saved to have the scorer again; nothing where the split is enough."""
         if self.fitted is not None:
             return self.fitted.weights
-        scorer = self.scorer.base if isinstance(self.scorer, DegreeAwareScorer) else self.scorer
+        scorer = base_of(self.scorer)
         return scorer.to_arrays() if isinstance(scorer, CosineScorer) else {}
 
     @property

@@ -15,7 +15,7 @@ from linkodds.models.autoencoders.custom_encoder import CustomEncoder, decoder_a
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
 from linkodds.runs.record import Run
 from linkodds.scorers.function_scoring import FunctionScorer, LostScorer
-from linkodds.scorers.scoring import DegreeAwareScorer
+from linkodds.scorers.scoring import DegreeAwareScorer, base_of
 
 Own = CustomEncoder | CustomScorer
 NUM_COMPARED = 1000
@@ -63,7 +63,7 @@ def given_again(run: Run, own: Own) -> Run:
         OptionError: the run needs none, or what was given is something else: weights do not fit, or values differ from
             those that were saved.
     """
-    lost = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    lost = base_of(run.scorer)
     if not isinstance(lost, LostScorer):
         raise OptionError("this run holds all of its model; leave model out.")
     if run.model != name_of(own):

@@ -161,16 +161,7 @@ class Graph:
             bipartite=bipartite,
             feature_scaling=feature_scaling,
         )
-        return Graph(
-            parts.ids,
-            parts.edges,
-            parts.space,
-            parts.features,
-            parts.findings,
-            parts.times,
-            parts.weights,
-            parts.others,
-        )
+        return Graph(**vars(parts))
 
     @property
     def num_nodes(self) -> int:

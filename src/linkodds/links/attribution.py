@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from linkodds.models.structural.stack import StackScorer
 from linkodds.pairs import Pairs
-from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
+from linkodds.scorers.scoring import Scorer, base_of
 
 MOST_PAIRS = 2_000
 """Pairs that are explained: half a millisecond each."""
@@ -70,7 +70,7 @@ def attribution(scorer: Scorer, pairs: Pairs, rng: np.random.Generator) -> Attri
         pairs: shape (pairs, 2), canonical.
         rng: of the rows of the pair matrix that the pairs are held against.
     """
-    stack = scorer.base if isinstance(scorer, DegreeAwareScorer) else scorer
+    stack = base_of(scorer)
     if not isinstance(stack, StackScorer):
         return None
     counts, nodes = stack.counts, stack.counts.space.num_nodes

@@ -20,7 +20,7 @@ from linkodds.links.network_files import NETWORK_FORMATS, Network
 from linkodds.probability.deployment import Deployment
 from linkodds.reading.database_urls import shows_a_url
 from linkodds.runs.record import Run
-from linkodds.scorers.scoring import DegreeAwareScorer, InnerProductScorer
+from linkodds.scorers.scoring import InnerProductScorer, base_of
 
 if TYPE_CHECKING:
     import anndata
@@ -209,11 +209,8 @@ def faiss_of(run: Run) -> FaissIndex:
         import faiss
     except ImportError as error:
         raise OptionError("faiss is not installed here; pip install 'linkodds[faiss]'.") from error
-    scorer = run.scorer
-    notes = []
-    if isinstance(scorer, DegreeAwareScorer):
-        notes.append(_DEGREE_TERM)
-        scorer = scorer.base
+    scorer = base_of(run.scorer)
+    notes = [] if scorer is run.scorer else [_DEGREE_TERM]
     if isinstance(scorer, InnerProductScorer):
         queries, targets, bias = scorer.signed * np.float32(scorer.scale), scorer.target, scorer.bias
     else:

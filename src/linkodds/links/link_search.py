@@ -24,7 +24,7 @@ from linkodds.models.training.estimates import all_pairs_announcement, candidate
 from linkodds.pairs import Pairs
 from linkodds.reading.reading import read_nodes
 from linkodds.runs.record import Run
-from linkodds.scorers.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
+from linkodds.scorers.scoring import Embeddings, InnerProductScorer, MeanScorer, Scorer, base_of
 from linkodds.search.candidates import Recall, candidate_pairs, measure_recall, num_each_for, sampled_rows
 from linkodds.search.nearby import GivenPairs
 from linkodds.search.pair_search import MAX_LINKS, Ends, FoundPairs, PairSearch
@@ -356,7 +356,7 @@ def _candidates(run: Run, ends: Ends, top: int | None, threshold: float | None) 
     num_links = min(int(about) if threshold is not None else MAX_LINKS, top or MAX_LINKS)
     recorded = run.split.recorded()
     num_each = num_each_for(num_links, recorded.space.num_pairs)
-    base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    base = base_of(run.scorer)
     if isinstance(base, StructuralScorer):  # its table alone knows most of them
         num_each = -(-num_each // 2)
     return candidate_pairs(run.split.message_graph(), recorded, _node_vectors(run), ends=ends, num_each=num_each)
@@ -379,8 +379,7 @@ def _node_vectors(run: Run) -> list[tuple[Embeddings, Embeddings]]:
 
 
 def _vectors_of(scorer: Scorer) -> list[tuple[Embeddings, Embeddings]]:
-    if isinstance(scorer, DegreeAwareScorer):
-        return _vectors_of(scorer.base)
+    scorer = base_of(scorer)
     if isinstance(scorer, MeanScorer):
         return [vectors for each in scorer.scorers for vectors in _vectors_of(each)]
     if isinstance(scorer, InnerProductScorer):
@@ -394,7 +393,7 @@ def _vectors_of(scorer: Scorer) -> list[tuple[Embeddings, Embeddings]]:
 
 def _given(run: Run, candidates: Pairs, num_wanted: int | None, max_pairs: int) -> GivenPairs:
     """The candidates; screened where only the best so many are wanted, and the scorer can."""
-    base = run.scorer.base if isinstance(run.scorer, DegreeAwareScorer) else run.scorer
+    base = base_of(run.scorer)
     if num_wanted is None or not isinstance(base, SCREENED):
         return GivenPairs(run.scorer, candidates, max_pairs=max_pairs)
     rng = np.random.default_rng(run.config["options"]["seed"])

@@ -11,15 +11,17 @@ the non-edges that were counted. A calibrator that is a straight line in the log
 allow just where lists of new links live, so the ranges are counted here, and made to rise with the logit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite, isqrt, sqrt
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 from scipy.stats import beta
 
-from linkodds.errors import OptionError, UnkeptPromise
+from linkodds.errors import BrokenRun, OptionError, UnkeptPromise
 from linkodds.formatting import number_text
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.logit_bins import Floats, LogitBins
@@ -59,6 +61,10 @@ class LinkRate:
         num_edges: held-out edges that were counted.
         most_missing: no more links than this can be missing and look like held-out edges, with 95 % confidence at the
             threshold that says so; infinity where fewer than 30 edges were held out.
+    Example:
+        >>> rate = LinkRate(np.array([0.0, 2.0]), np.log([0.001, 0.1]), 200, np.inf)
+        >>> rate(np.array([-5.0, 1.0, 9.0])).round(4), LinkRate.from_arrays(rate.to_arrays()).num_edges
+        (array([0.001, 0.01 , 0.1  ]), 200)
     """
 
     logits: Floats
@@ -69,6 +75,36 @@ class LinkRate:
     def __call__(self, logits: Floats) -> Floats:
         """Rates of any logits, the same shape."""
         return np.asarray(np.exp(np.interp(logits, self.logits, self.log_rates)))
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Field -> array, as a run stores it."""
+        return {name: np.asarray(getattr(self, name)) for name in LinkRate.__dataclass_fields__}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> "LinkRate":
+        """The inverse of `to_arrays`.
+
+        Raises:
+            BrokenRun: an array is missing, or they are no function of the logit.
+        """
+        missing = next((name for name in LinkRate.__dataclass_fields__ if name not in arrays), None)
+        if missing is not None:
+            raise BrokenRun(f"a stored link rate lacks {missing!r}.")
+        logits, log_rates = arrays["logits"], arrays["log_rates"]
+        is_function = (
+            logits.dtype == log_rates.dtype == np.float64
+            and logits.ndim == 1
+            and len(logits) > 0
+            and logits.shape == log_rates.shape
+            and np.isfinite([logits, log_rates]).all()
+            and (np.diff(logits) > 0).all()
+        )
+        if not is_function:
+            raise BrokenRun("a stored link rate needs as many finite rates as logits, float64, the logits increasing.")
+        num_edges, most_missing = int(arrays["num_edges"]), float(arrays["most_missing"])
+        if not (num_edges > 0 and most_missing > 0):  # not: NaN is caught too
+            raise BrokenRun(f"a stored link rate of {num_edges} edges and at most {most_missing} missing links.")
+        return LinkRate(logits, log_rates, num_edges, most_missing)
 
 
 def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:

@@ -16,7 +16,7 @@ from linkodds.graph.split import PARTS
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import Quantity
 from linkodds.probability.decision import Decision, decide, parse_rule
-from linkodds.probability.deployment import Assumed, Deployment, assume_missing, assumed_value, fit_link_rate
+from linkodds.probability.deployment import Assumed, Deployment, assume_missing, assumed_value
 from linkodds.runs.record import Run
 
 
@@ -56,7 +56,7 @@ class MissingLinksAssumption:
             OptionError: more than one, or out of range.
         """
         deployment = assume_missing(
-            fit_link_rate(held_out_of(run)),
+            run.link_rate,
             num_non_edges=run.split.recorded().num_absent,
             num_test_edges=len(run.split.test),
             num_edges=sum(len(getattr(run.split, part)) for part in PARTS),

@@ -33,21 +33,15 @@ from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.probability.calibration import Calibrator
 from linkodds.probability.decision import Decision
 from linkodds.probability.degree_term import DegreeTerm
+from linkodds.probability.deployment import LinkRate, fit_link_rate
 from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.relations import OtherEdges
 from linkodds.reading.times import SplitTimes
-from linkodds.runs.run_directory import COSINES, FEATURES, TREES, TRIALS, WEIGHTS, PartialRun, verify
+from linkodds.runs.run_directory import COSINES, FEATURES, LINK_RATE, TREES, TRIALS, WEIGHTS, PartialRun, verify
 from linkodds.scorers.baselines import CosineScorer, baseline_scorer
 from linkodds.scorers.function_scoring import LostScorer
 from linkodds.scorers.pair_scoring import embeddings_of, mean_pair_scorer
-from linkodds.scorers.scoring import (
-    DegreeAwareScorer,
-    Embeddings,
-    InnerProductScorer,
-    MeanOddsScorer,
-    MeanScorer,
-    Scorer,
-)
+from linkodds.scorers.scoring import Embeddings, InnerProductScorer, MeanOddsScorer, MeanScorer, Scorer, base_of
 
 MOST_MEMBERS = 8
 """Of a mean that is read."""
@@ -71,6 +65,8 @@ class Run:
         test: the test edges against all non-edges.
         calibration: the calibration edges likewise; with folds all that calibrate, moved to the scale of the mean, and second
             the validation edges, on which promises have to be kept too.
+        link_rate: logit -> probability of a new link for each that is missing, counted on the first calibration sample and
+            the test edges.
         predictions: test pairs with label, logit, probability, weight.
         cost: stage -> seconds and peak bytes.
         path: where it lies, None before it is saved.
@@ -91,6 +87,7 @@ class Run:
     history: dict[str, list[Any]]
     test: HeldOut
     calibration: tuple[HeldOut, ...]
+    link_rate: LinkRate
     predictions: pl.DataFrame
     cost: dict[str, Any]
     path: Path | None = None
@@ -115,7 +112,7 @@ class Run:
     @property
     def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
         """Source and target embeddings, shape (nodes, dim) each; None for a baseline."""
-        scorer = _base(self.scorer)
+        scorer = base_of(self.scorer)
         return embeddings_of(scorer.table if isinstance(scorer, StructuralScorer) else scorer)
 
 
@@ -150,6 +147,7 @@ def write_results(partial: PartialRun, run: Run) -> None:
     partial.write("history.csv", history_csv(run.history))
     partial.write("evaluation.json", _json(run.evaluation.to_json()))
     partial.write("scores.npz", _npz(_all_scores(run)))
+    partial.write(LINK_RATE, _npz(run.link_rate.to_arrays()))
     partial.write("predictions.parquet", parquet_bytes(run.predictions))
     partial.write("cost.json", _json(run.cost))
 
@@ -219,6 +217,7 @@ def _read(path: Path) -> Run:
         history=_read_history(path / "history.csv"),
         test=test,
         calibration=tuple(calibration),
+        link_rate=_read_link_rate(path / LINK_RATE, [calibration[0], test]),
         predictions=pl.read_parquet(path / "predictions.parquet"),
         cost=_load_json(path / "cost.json"),
         path=path,
@@ -268,14 +267,9 @@ def _mean_scorer(
 
 def _stack_in(scorer: Scorer) -> StackScorer | None:
     """The stack that a scorer is, or that is a member of it."""
-    scorer = _base(scorer)
+    scorer = base_of(scorer)
     members = scorer.members if isinstance(scorer, MeanOddsScorer) else (scorer,)
     return next((each for each in members if isinstance(each, StackScorer)), None)
-
-
-def _base(scorer: Scorer) -> Scorer:
-    """The scorer under a degree term."""
-    return scorer.base if isinstance(scorer, DegreeAwareScorer) else scorer
 
 
 def _read_cosines(path: Path, num_nodes: int) -> CosineScorer | None:
@@ -363,6 +357,14 @@ def _read_scores(arrays: dict[str, NDArray[Any]]) -> list[HeldOut]:
         prefix, _, field_name = name.partition(".")
         by_prefix[int(prefix)][field_name] = array
     return [HeldOut.from_arrays(each) for each in by_prefix]
+
+
+def _read_link_rate(path: Path, held_out: list[HeldOut]) -> LinkRate:
+    """As the fit counted it; counted here for a run that was written before it was stored."""
+    if not path.is_file():
+        return fit_link_rate(held_out)
+    with np.load(path, allow_pickle=False) as arrays:
+        return LinkRate.from_arrays(dict(arrays))
 
 
 def _embedding_table(run: Run) -> pl.DataFrame:

@@ -18,6 +18,7 @@ _CHECKPOINTS = "checkpoints"
 _BEING_WRITTEN = ".new"
 WEIGHTS, TREES = "model.safetensors", "trees.txt"
 TRIALS, FEATURES, COSINES = "tuning.csv", "features.npz", "feature-cosines.safetensors"
+LINK_RATE = "link_rate.npz"
 _IN_A_PARTIAL_RUN = {
     *_ALWAYS_THERE,
     WEIGHTS,
@@ -25,6 +26,7 @@ _IN_A_PARTIAL_RUN = {
     TRIALS,
     COSINES,
     FEATURES,
+    LINK_RATE,
     "embeddings.parquet",
     "report.html",
     MANIFEST,

@@ -131,9 +131,9 @@ class DegreeAwareScorer:
         degrees: degree + 1 of every node as a source and as a target, shape (nodes,) each, int64; twice the same where
             edges have no direction.
     Example:
-        >>> from linkodds.scorers.surface import Broken, Surface
-        >>> z, flat = np.array([[1], [2]], dtype=np.float32), Broken((0.0, 9.0), (0.0, 0.0))
-        >>> surface = Surface((), (2.0,), (2.0,), (0.0, 9.0), flat, flat, Broken((0.0, 9.0), (-1.0, -1.0)))
+        >>> from linkodds.scorers.surface import PiecewiseLinear, Surface
+        >>> z, flat = np.array([[1], [2]], dtype=np.float32), PiecewiseLinear((0.0, 9.0), (0.0, 0.0))
+        >>> surface = Surface((), (2.0,), (2.0,), (0.0, 9.0), flat, flat, PiecewiseLinear((0.0, 9.0), (-1.0, -1.0)))
         >>> degrees = np.array([1, 4])
         >>> scorer = DegreeAwareScorer(InnerProductScorer(z, z, 1.0, 0.0), surface, (degrees, degrees))
         >>> scorer.logits(np.array([[0, 1]])), scorer.block(slice(0, 1), slice(1, 2))  # 2 * 2 - 1
@@ -194,6 +194,18 @@ class DegreeAwareScorer:
         a, b = (np.log(np.unique(side)) for side in self.degrees)
         product = np.add.outer(a, b)
         return product, self.surface.level(a[:, None], b[None, :])
+
+
+def base_of(scorer: Scorer) -> Scorer:
+    """The scorer under a degree term; a scorer without one is its own base.
+
+    Example:
+        >>> z = np.array([[1], [2]], dtype=np.float32)
+        >>> scorer = InnerProductScorer(z, z, 1.0, 0.0)
+        >>> base_of(scorer) is scorer
+        True
+    """
+    return scorer.base if isinstance(scorer, DegreeAwareScorer) else scorer
 
 
 @dataclass(frozen=True, eq=False)

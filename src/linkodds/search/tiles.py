@@ -17,7 +17,7 @@ from math import isqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.scorers.scoring import DegreeAwareScorer, InnerProductScorer, Scorer
+from linkodds.scorers.scoring import DegreeAwareScorer, InnerProductScorer, Scorer, base_of
 
 Floats = NDArray[np.float64]
 Nodes = NDArray[np.int64]
@@ -69,7 +69,7 @@ class MonotoneProducts:
     @staticmethod
     def of(scorer: Scorer) -> "MonotoneProducts | None":
         """None where a scorer is no such function, or its numbers are not finite or near the end of float32."""
-        products = scorer.base if isinstance(scorer, DegreeAwareScorer) else scorer
+        products = base_of(scorer)
         if not isinstance(products, InnerProductScorer) or not products.scale > 0:
             return None
         if products.num_negative:  # the signs go into the source

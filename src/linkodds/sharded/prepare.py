@@ -14,6 +14,7 @@ from scipy.sparse import csgraph
 
 from linkodds import __version__
 from linkodds.errors import DegenerateGraph, OptionError
+from linkodds.fitting.seeds import Seeds
 from linkodds.graph.assembling import align_features
 from linkodds.graph.features import Features, Scaling, read_features, scale_features
 from linkodds.pairs import Pairs
@@ -266,7 +267,7 @@ def prepare(
         _refuse_bipartite(folder, edges, nodes, blocks)
     if sum(edges) <= PERMUTED:
         blocks.refuse_split(sum(edges))
-    split_seed = np.random.SeedSequence(what.seed).spawn(4)[0]
+    split_seed = Seeds.of(what.seed).split
     seed = (what.seed, tuple(int(each) for each in split_seed.spawn_key))
     dealing = DealEdges(folder, edges, what.shares, what.supervision, folds, seed)
     (dealt,) = store.run(engine.map, dealing, "split", range(1), say)
