@@ -19,8 +19,7 @@ from linkodds.metrics.metrics import DegreeBins
 from linkodds.probability.calibration import Calibrator
 from linkodds.probability.decision import Decision
 from linkodds.report import render_report
-from linkodds.report.embedding_map import EmbeddingMap
-from linkodds.report.report_data import ReportData, TopLinks
+from linkodds.report.report_data import EmbeddingMap, ReportData, TopLinks
 from planted_evaluation import evaluation_of
 
 HOSTILE = "<script>alert(1)</script>"

@@ -36,8 +36,7 @@ from linkodds.graph.graph import Graph
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import calibration_line, log_loss, log_loss_of_constant, reliability
 from linkodds.metrics.non_edges import NonEdges
-from linkodds.probability.calibration import Calibrator, fit_calibrator
-from linkodds.probability.cross_fitting import on_the_scale_of_the_mean
+from linkodds.probability.calibration import Calibrator, fit_calibrator, on_the_scale_of_the_mean
 from linkodds.probability.decision import decide, parse_rule
 from linkodds.runs.missing_links import decision_of
 from linkodds.runs.record import Run

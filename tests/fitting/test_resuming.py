@@ -15,7 +15,7 @@ import yaml
 from typer.testing import CliRunner
 
 from linkodds.cli import app
-from linkodds.cli.interrupts import stopping_between_epochs
+from linkodds.cli.progress import stopping_between_epochs
 from linkodds.config import PAIR_MODELS, FitConfig
 from linkodds.errors import BrokenRun, DataError, InvertedRanking, OptionError, RunExists
 from linkodds.fitting.pipeline import ReadingOptions, fit_run

@@ -17,8 +17,7 @@ from linkodds.links.inference import find_links
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import calibration_line
 from linkodds.pairs import PairSpace
-from linkodds.probability.calibration import Calibrator
-from linkodds.probability.cross_fitting import on_the_scale_of_the_mean
+from linkodds.probability.calibration import Calibrator, on_the_scale_of_the_mean
 from linkodds.probability.decision import decide, parse_rule
 from linkodds.runs.missing_links import MissingLinksAssumption, decision_of
 from linkodds.runs.record import load_run

@@ -19,7 +19,7 @@ from linkodds.metrics.metrics import degree_bins, degree_relative_ece
 from linkodds.metrics.non_edges import DegreeClasses, NonEdges, degrees_of, draw_non_edges
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.probability.degree_term import DegreeTerm, choose_degree_term, preferred
-from linkodds.probability.joint_counts import JointCounts, count_jointly
+from linkodds.probability.surface_fitting import JointCounts, count_jointly
 from linkodds.report import write_report
 from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.runs.record import load_run, write_results

@@ -12,8 +12,7 @@ from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
 from linkodds.fitting.pipeline import ReadingOptions, fit_graph, fit_run
 from linkodds.graph.graph import Graph
-from linkodds.graph.split import split_edges
-from linkodds.graph.time_split import split_by_time
+from linkodds.graph.split import split_by_time, split_edges
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
 from linkodds.models.autoencoders.propagation import normalized_adjacency

@@ -16,8 +16,7 @@ from linkodds.estimator import LinkPredictor
 from linkodds.evaluation.temporal_metrics import horizon_rows
 from linkodds.fitting.pipeline import ReadingOptions, fit_graph, fit_run
 from linkodds.graph.graph import Graph
-from linkodds.graph.split import PARTS, Split
-from linkodds.graph.time_split import split_by_time
+from linkodds.graph.split import PARTS, Split, split_by_time
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision
 from linkodds.pairs import PairSpace

@@ -11,8 +11,7 @@ from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.graph import Graph
 from linkodds.links.inference import find_links
 from linkodds.report import render_report, report_data
-from linkodds.report.embedding_map import EmbeddingMap, map_embeddings
-from linkodds.report.report_data import TopLinks, report_data_of
+from linkodds.report.report_data import EmbeddingMap, TopLinks, map_embeddings, report_data_of
 from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.runs.record import Run
 

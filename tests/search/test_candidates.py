@@ -13,9 +13,9 @@ from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import adjacency, split_edges
-from linkodds.links.attribution import attribution
 from linkodds.links.baseline_ranks import HighestLogits, is_counted, num_at_or_above
 from linkodds.links.error_control import expected_list, list_links
+from linkodds.links.evidence import attribution
 from linkodds.links.inference import find_links, find_run
 from linkodds.links.link_files import partial_path
 from linkodds.links.link_search import ALL_PAIRS, LinkSearch, NotExhaustive, Scope

@@ -9,8 +9,7 @@ import typer
 
 from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app
-from linkodds.cli.interrupts import stopping_between_epochs
-from linkodds.cli.progress import shown
+from linkodds.cli.progress import shown, stopping_between_epochs
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,8 +10,7 @@ import typer
 
 from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app, say
-from linkodds.cli.interrupts import stopping_between_epochs
-from linkodds.cli.progress import watched
+from linkodds.cli.progress import stopping_between_epochs, watched
 
 if TYPE_CHECKING:
     from linkodds.runs.record import Run

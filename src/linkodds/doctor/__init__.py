@@ -15,9 +15,10 @@ None. It needs no torch.
 D24, D26 and D27 of a run are found where it is measured, selected from and searched.
 """
 
-from linkodds.doctor.causes import RULES, conclude, order
 from linkodds.doctor.confusion import ConfusionMatrix, read_confusion_matrix
 from linkodds.doctor.diagnosis import (
+    RULES,
+    conclude,
     diagnose_confusion_matrix,
     diagnose_graph,
     diagnose_history,
@@ -27,6 +28,7 @@ from linkodds.doctor.diagnosis import (
     diagnose_table,
     diagnose_table_on_graph,
     diagnose_values,
+    order,
 )
 from linkodds.doctor.graph_rules import constant_features
 from linkodds.doctor.history_rules import is_spike

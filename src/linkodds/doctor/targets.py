@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linkodds.doctor.causes import conclude
 from linkodds.doctor.confusion import CELLS, holds_report, read_confusion_matrix
 from linkodds.doctor.diagnosis import (
+    conclude,
     diagnose_confusion_matrix,
     diagnose_graph,
     diagnose_history,

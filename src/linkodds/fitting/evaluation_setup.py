@@ -13,14 +13,13 @@ from linkodds.config import ON_HIDDEN_EDGES, FitConfig
 from linkodds.errors import OptionError
 from linkodds.fitting.seeds import Seeds
 from linkodds.graph.graph import Graph
-from linkodds.graph.split import Split, split_edges
-from linkodds.graph.time_split import split_by_time
+from linkodds.graph.split import Split, split_by_time, split_edges
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edge_scores import TallyRunner, score_non_edges
 from linkodds.metrics.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.metrics.strata import Strata, draw_strata
 from linkodds.pairs import Pairs
-from linkodds.probability.cross_fitting import choose_folds
+from linkodds.probability.calibration import choose_folds
 from linkodds.probability.decision import Decision
 from linkodds.scorers.scoring import Scorer
 from linkodds.search.pair_search import MAX_LINKS, find_pairs

@@ -9,7 +9,7 @@ from linkodds.fitting.model_selection import ModelCandidate, ModelSelection
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edge_scores import score_non_edges
 from linkodds.models.training.training_task import TrainedModel, mean_model
-from linkodds.probability.cross_fitting import on_the_scale_of_the_mean
+from linkodds.probability.calibration import on_the_scale_of_the_mean
 from linkodds.scorers.baselines import CosineScorer, baseline_scorer
 from linkodds.scorers.scoring import InnerProductScorer, MeanScorer, Scorer, mean_inner_product
 

@@ -10,8 +10,7 @@ from linkodds.evaluation.temporal_metrics import STATEMENT, horizon_rows, new_no
 from linkodds.findings import Finding
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection
 from linkodds.graph.graph import Graph
-from linkodds.graph.split import PARTS, split_edges
-from linkodds.graph.time_split import TIES
+from linkodds.graph.split import PARTS, TIES, split_edges
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import Quantity
 from linkodds.metrics.metrics import average_precision

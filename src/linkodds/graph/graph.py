@@ -228,7 +228,7 @@ class Graph:
         Raises:
             OptionError: PyG is not installed.
         """
-        from linkodds.graph.pyg_data import pyg_data
+        from linkodds.graph.graph_objects import pyg_data
 
         return pyg_data(pyg_arrays_of(self.ids, self.edges, self.space, self.features))
 

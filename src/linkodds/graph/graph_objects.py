@@ -13,7 +13,7 @@ import polars as pl
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from linkodds.errors import DataError
+from linkodds.errors import DataError, OptionError
 from linkodds.graph.features import Features
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading.interop import EdgeList, as_array
@@ -181,3 +181,22 @@ def _row(features: Features, row: int) -> NDArray[np.float32]:
     start, stop = values.indptr[row : row + 2]
     dense[values.indices[start:stop]] = values.data[start:stop]
     return dense
+
+
+def pyg_data(held: dict[str, Any]) -> Any:
+    """A `torch_geometric.data.Data` of these attributes, arrays as tensors.
+
+    Raises:
+        OptionError: PyG is not installed.
+    """
+    try:
+        from torch_geometric.data import Data
+    except ImportError as error:
+        raise OptionError("to_pyg: PyG is not installed here; pip install 'linkodds[pyg]'.") from error
+    import torch
+
+    tensors = {
+        name: torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
+        for name, value in held.items()
+    }
+    return Data(**tensors)

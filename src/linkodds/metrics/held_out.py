@@ -59,7 +59,7 @@ class HeldOut:
         edge_classes: shape (edges,), uint8: degree class of each edge (`DegreeClasses`); zeros where there are none.
         degree_ranges: shape (5, 2), int64: range of the degree product of each class, or None without classes.
         message_graph_hash: of the graph the logits were computed on; scores of two graphs must not be mixed.
-        num_models: 1, or how many models scored the edges, each those that it had not seen (see `cross_fitting`);
+        num_models: 1, or how many models scored the edges, each those that it had not seen (see `on_the_scale_of_the_mean`);
             what is promised from them is approximate.
         confidences: shape (edges,), how sure each edge is, which calibration weighs it by; None: all the same.
     Raises:

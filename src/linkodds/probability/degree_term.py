@@ -27,8 +27,7 @@ from linkodds.metrics.logistic import fit_plane
 from linkodds.metrics.logit_bins import Floats
 from linkodds.metrics.non_edges import NUM_CLASSES, NonEdges
 from linkodds.pairs import Pairs
-from linkodds.probability.joint_counts import Degrees, JointCounts, count_jointly
-from linkodds.probability.surface_fitting import Form, fit_surface
+from linkodds.probability.surface_fitting import Degrees, Form, JointCounts, count_jointly, fit_surface
 from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
 from linkodds.scorers.surface import Surface
 

@@ -1,24 +1,30 @@
-"""report.html: everything a saved run has to say, as one file that works offline and shows foreign text as text."""
+"""report.html: everything a saved run has to say, as one file that works offline;
+it shows foreign text as text, and names the command that
+makes the run again.
+"""
 
 import base64
 import hashlib
 import json
+import shlex
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from linkodds import figures
+from linkodds.config import FitConfig
 from linkodds.evaluation.curves import ReliabilityCurve
 from linkodds.evaluation.evaluation import STATEMENT, Evaluation
-from linkodds.formatting import SEVERITIES, bounds_text, number_text, plain_text, quantity_text, ratio_text
+from linkodds.formatting import SEVERITIES, bounds_text, number_of, number_text, plain_text, quantity_text, ratio_text
 from linkodds.links.spreadsheets import csv_text, data_url
 from linkodds.probability.decision import parse_rule
 from linkodds.report.drawing import ReportSource, draw_all, threshold_csv
 from linkodds.report.report_data import ReportData, TopLinks, report_data_of
-from linkodds.report.reproducing import command_of, cost_rows, options_text
 from linkodds.report.verdict import AUDIT_NOTE, INTERVALS_NOTE, METRICS, base_rates, comparison, verdict
 from linkodds.runs.record import Run
 
@@ -191,3 +197,57 @@ def _links_csv(links: TopLinks | str) -> str:
 def _baselines_csv(evaluation: Evaluation) -> str:
     rows = [(row.name, row.average_precision, row.lift, row.roc_auc) for row in comparison(evaluation)]
     return data_url(csv_text(["ranked by", "average precision", "lift", "ROC AUC"], rows))
+
+
+def command_of(config: Mapping[str, Any]) -> str:
+    options, reading = config.get("options", {}), dict(config.get("reading", {}))
+    edges = _argument(reading.pop("edges", "EDGES"))
+    read = [_reading_flag(name, value) for name, value in reading.items()]
+    flags = [
+        f"--{name.replace('_', '-')} {_argument(value)}"
+        for name, value in options.items()
+        if value is not None
+        and name in FitConfig.model_fields
+        and (name in {"model", "seed"} or not _is_default(name, value))
+    ]
+    return plain_text(" ".join([f"linkodds fit {edges}", *read, *flags, "--out RUN"]), 2000)
+
+
+def options_text(config: Mapping[str, Any]) -> str:
+    def shown(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {plain_text(key, 80): shown(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [shown(each) for each in value[:50]]
+        return value if value is None or isinstance(value, bool | int | float) else plain_text(value, 300)
+
+    return yaml.safe_dump(
+        {key: value for key, value in shown(config).items() if key != "versions"},
+        sort_keys=False,
+        allow_unicode=True,
+        width=100,
+    )
+
+
+def cost_rows(cost: Mapping[str, Any]) -> list[tuple[str, float | None, float | None]]:
+    stages = cost.get("stages", cost)
+    return [
+        (plain_text(stage, 60), number_of(numbers.get("seconds")), number_of(numbers.get("peak_bytes")))
+        for stage, numbers in stages.items()
+        if isinstance(numbers, Mapping)
+    ]
+
+
+def _reading_flag(name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name.replace('_', '-')} {_argument(value)}"
+
+
+def _argument(value: Any) -> str:
+    return shlex.quote("/".join(map(str, value)) if isinstance(value, list | tuple) else str(value))
+
+
+def _is_default(name: str, value: Any) -> bool:
+    default = FitConfig.model_fields[name].default
+    return bool((tuple(value) if isinstance(value, list) else value) == default)

@@ -2,7 +2,6 @@
 
 served  one run as it is shown; nothing here knows HTTP
 links   the list of new links of each run, found in the background
-csv_cells  tables that a spreadsheet may open
 limits  how much a request may ask for
 work    a few threads for what takes time, and a bound on who waits for them
 guard   who may ask: host, origin, token, size; and the headers of every answer

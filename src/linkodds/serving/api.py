@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from linkodds.errors import LinkoddsError
+from linkodds.links.spreadsheets import safe_csv
 from linkodds.serving import schema
-from linkodds.serving.csv_cells import safe_csv
 from linkodds.serving.guard import REPORT_POLICY, Access, Guard, error_json
 from linkodds.serving.limits import LIMITS, Limits
 from linkodds.serving.links import LinkList, LinkLists

@@ -298,7 +298,7 @@ def fit_trees(
     broad = _boost(_BROAD, options.broad_rounds, broad_inputs, even, every, broad_seed)
     broad = _moved(broad, -np.log(more), offset, counts.broad_names)
     first = broad.logits(broad_inputs)
-    cut = _cut(first, rows, counts.space)
+    cut = cut_of_close_pairs(first, rows, counts.space)
     is_close = first >= cut
 
     few_rounds = max(1, options.close_rounds // FEWER)
@@ -340,7 +340,7 @@ def _moved(forest: Forest, by: float, cut_off_by: float, names: tuple[str, ...])
     return Forest((*forest.trees, stump), forest.num_inputs)
 
 
-def _cut(first: NDArray[np.float64], rows: Rows, space: PairSpace) -> float:
+def cut_of_close_pairs(first: NDArray[np.float64], rows: Rows, space: PairSpace) -> float:
     """The broad logit that the wanted share of all non-edges reaches, by the weighted zeros."""
     share = max(CLOSE_SHARE, min(1.0, CLOSE_PAIRS / space.num_pairs))
     zeros, weights = first[~rows.is_edge], rows.weights[~rows.is_edge]

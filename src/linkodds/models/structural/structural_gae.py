@@ -21,13 +21,13 @@ from linkodds.graph.features import Features
 from linkodds.graph.split import Split
 from linkodds.metrics.metrics import precision_at_each_edge
 from linkodds.metrics.strata import draw_to_choose_by
-from linkodds.models.structural.masked_edges import HiddenEdges, Rows, StackOptions, cut_off_offset
+from linkodds.models.structural.masked_edges import HiddenEdges, StackOptions, cut_off_offset
 from linkodds.models.structural.numpy_mlp import NumpyMLP, fit_network
 from linkodds.models.structural.out_of_fold_logits import TrainLogits
-from linkodds.models.structural.stack import CLOSE_PAIRS, CLOSE_SHARE, MAX_NODES
+from linkodds.models.structural.stack import MAX_NODES, cut_of_close_pairs
 from linkodds.models.structural.structural_counts import StructuralCounts, Tile, check_of_nodes
 from linkodds.models.training.history import Epoch
-from linkodds.pairs import Pairs, PairSpace
+from linkodds.pairs import Pairs
 from linkodds.scorers.scoring import InnerProductScorer, below_float32
 
 SHARES = (0.1, 0.2, 0.3, 0.4)
@@ -294,7 +294,9 @@ def fit_structural(
         seeds=broad_seed,
         edge_weight=1 / odds,  # half the say each, so that far pairs are learnt too
     )
-    cut = _cut(broad.logits(broad_inputs), rows, split.space)
+    # Halfway between two float32: a product of matrices may differ in its last bit from block to block, and many pairs
+    # have the same inputs.
+    cut = below_float32(cut_of_close_pairs(broad.logits(broad_inputs), rows, split.space))
     close = fit_network(
         rows.inputs, is_edge, weights, widths=CLOSE_WIDTHS, epochs=EPOCHS, members=MEMBERS, seeds=close_seed
     )
@@ -331,16 +333,3 @@ def _chosen_share(scorer: StructuralScorer, split: Split, rng: np.random.Generat
     tried = ", ".join(f"{each:g} {ap:.4g}" for each, ap in zip(SHARES, found, strict=True))
     message = f"the table has {share:g} of the logit, best by validation average precision of {tried}."
     return share, Finding("training", "info", f"structural-gae: {message}", "Nothing has to be done.", share)
-
-
-def _cut(first: NDArray[np.float64], rows: Rows, space: PairSpace) -> float:
-    """The broad logit that the wanted share of all non-edges reaches, by the weighted zeros.
-
-    It lies halfway between two float32, for a product of matrices may differ in its last bit from block to block, and
-    many pairs have the same inputs.
-    """
-    share = max(CLOSE_SHARE, min(1.0, CLOSE_PAIRS / space.num_pairs))
-    zeros, weights = first[~rows.is_edge], rows.weights[~rows.is_edge]
-    order = np.argsort(-zeros, kind="stable")
-    place = int(np.searchsorted(np.cumsum(weights[order]) / weights.sum(), share))
-    return below_float32(float(zeros[order[place]]) if place < len(order) and share < 1 else float(np.min(first)) - 1e3)

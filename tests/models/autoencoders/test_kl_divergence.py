@@ -4,7 +4,7 @@ import torch
 
 from linkodds.config import FitConfig
 from linkodds.graph.split import split_edges
-from linkodds.models.autoencoders.latent import kl_divergence, log_deviation
+from linkodds.models.autoencoders.autoencoder import kl_divergence, log_deviation
 from linkodds.models.training.training import train
 from linkodds.models.training.training_task import TrainingTask
 
