@@ -249,8 +249,8 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         read_edges(path, source="source", target="source")
     with pytest.raises(OptionError, match="--delimiter takes one character"):
         read_edges(path, delimiter="::")
-    with pytest.raises(OptionError, match=r"ends in .xlsx, an unknown format; edges are read from .csv"):
-        read_edges(write(tmp_path / "edges.xlsx", "PK"))
+    with pytest.raises(OptionError, match=r"ends in .weird, an unknown format; edges are read from .csv"):
+        read_edges(write(tmp_path / "edges.weird", "PK"))
     with pytest.raises(MalformedFile, match="is a directory; name a file"):
         read_edges(tmp_path)
     with pytest.raises(MalformedFile, match="nowhere.xlsx: there is no such file"):

@@ -12,9 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from linkodds.errors import MalformedFile, OptionError
+from linkodds.reading.compression import unpacked_name
 from linkodds.reading.tables import Table, read_bytes, read_parquet
 
-TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".tab2", ".tab3", ".edges", ".edgelist", ".el", ".links", ".dat")
+"""Of delimited text; .gz, .bz2, .xz or .zst may stand behind."""
 
 _DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 _DELIMITER_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe", " ": "space"}
@@ -37,7 +39,7 @@ def is_text_file(path: Path) -> bool:
         >>> is_text_file(Path("edges.csv.gz")), is_text_file(Path("edges.parquet"))
         (True, False)
     """
-    return path.name.lower().endswith(TEXT_SUFFIXES)
+    return unpacked_name(path).endswith(TEXT_SUFFIXES)
 
 
 def read_table(

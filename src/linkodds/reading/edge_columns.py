@@ -96,16 +96,16 @@ def edges_of_table(table: Table, columns: EdgeColumns, *, directed: bool, warns_
     if of_times is not None:
         times = read_times(frame.get_column(str(of_times)), table.names[of_times], table.where)
     if of_weights is not None:
-        weights = _weights(table, of_weights, frame.get_column(str(of_weights)), columns.weight_as)
+        weights = weights_of_column(table, of_weights, frame.get_column(str(of_weights)), columns.weight_as)
     findings = _about_columns(table, columns, ends, taken)
     if times is None and warns_of_times:
-        findings += _unused_times(table, (*ends, *taken))
+        findings += unused_times(table, (*ends, *taken))
     layout = f"{table.layout or 'table'}, columns {table.names[ends[0]]!r} and {table.names[ends[1]]!r}"
     read = EdgeList(ids, pairs, directed, table.where, layout=layout, times=times, weights=weights)
     if of_kinds is not None:
         kinds, of = frame.get_column(str(of_kinds)), table.names[of_kinds]
         predicted, names, codes, said = read_kinds(kinds, of, columns.predict_kind, table.where)
-        read, findings = _of_one_kind(read, of, predicted, names, codes), [*findings, *said]
+        read, findings = of_one_kind(read, of, predicted, names, codes), [*findings, *said]
     return replace(read, findings=tuple(findings))
 
 
@@ -151,7 +151,7 @@ def _places(table: Table, columns: EdgeColumns) -> tuple[tuple[int, int], tuple[
     return (first, second), beside
 
 
-def _weights(table: Table, position: int, cells: pl.Series, role: str | None) -> EdgeWeights:
+def weights_of_column(table: Table, position: int, cells: pl.Series, role: str | None) -> EdgeWeights:
     numbers = table.native(position)
     if numbers is None:
         numbers = cells.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
@@ -176,7 +176,7 @@ def _about_columns(table: Table, columns: EdgeColumns, ends: tuple[int, int], ta
     return findings
 
 
-def _of_one_kind(
+def of_one_kind(
     read: EdgeList, column: str, predicted: str, names: tuple[str, ...], codes: NDArray[np.int64]
 ) -> EdgeList:
     """The rows of the predicted kind, and the others beside them."""
@@ -193,7 +193,7 @@ def _of_one_kind(
     )
 
 
-def _unused_times(table: Table, taken: tuple[int, ...]) -> list[Finding]:
+def unused_times(table: Table, taken: tuple[int, ...]) -> list[Finding]:
     """A warning where a column that nobody asked for has a name and values of times."""
     for i, name in enumerate(table.names):
         if i in taken or name.lower() not in TIME_NAMES:

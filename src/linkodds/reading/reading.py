@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import networkx as nx
 import numpy as np
 import polars as pl
 import scipy.sparse as sp
@@ -15,6 +14,9 @@ from linkodds.reading.database_urls import Database, place_of
 from linkodds.reading.databases import read_database
 from linkodds.reading.delimited import is_text_file, read_table
 from linkodds.reading.edge_columns import EdgeColumns, edges_of_table, in_order_of_ids
+from linkodds.reading.formats.own_files import recorded_alone
+from linkodds.reading.formats.parsed import ParsedGraph, edges_of_parsed
+from linkodds.reading.formats.registry import FORMATS, format_of, read_file, refuse_unknown
 from linkodds.reading.interop import (
     EdgeList,
     as_array,
@@ -27,7 +29,8 @@ from linkodds.reading.interop import (
 from linkodds.reading.tables import NOISE, is_frame, load_sparse, read_bytes, require_file, table_of_frame
 
 EDGE_FORMATS = (
-    ".csv .tsv .txt (also .gz), .parquet, .npz (SciPy adjacency), .graphml, .gml, or a database "
+    ".csv .tsv .txt .edges, .parquet, .npz (SciPy adjacency), "
+    f"{' '.join(suffix for form in FORMATS for suffix in form.suffixes)} (text also .gz .bz2 .xz .zst), or a database "
     "(postgresql://, sqlite:/// or duckdb:///, with ?table=NAME)"
 )
 
@@ -46,6 +49,7 @@ def read_edges(
     weight_as: str | None = None,
     relation: str | int | None = None,
     predict_kind: str | None = None,
+    key: str | None = None,
 ) -> EdgeList:
     """Edges of a file or of an object, as they stand there; of a database in the order of their ids.
 
@@ -66,6 +70,7 @@ def read_edges(
         weight_as: confidence or strength.
         relation: column of the kinds of edges, likewise.
         predict_kind: the kind that is predicted; None: the one with most rows.
+        key: which graph, sheet or matrix of a file that holds several.
     Raises:
         MalformedFile: a file that cannot be read as what its name says, with line, column and value.
         DatabaseError: a database that cannot be reached or read.
@@ -77,7 +82,7 @@ def read_edges(
         (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
     """
     columns = EdgeColumns(source, target, time, weight, weight_as, relation, predict_kind)
-    read = _read(edges, columns, header, delimiter, directed, query, warns_of_times=True)
+    read = _read(edges, columns, header, delimiter, directed, query, key=key, warns_of_times=True)
     return in_order_of_ids(read) if isinstance(_place_of(edges), Database) else read
 
 
@@ -93,6 +98,7 @@ def _read(
     directed: bool,
     query: str | None,
     *,
+    key: str | None = None,
     warns_of_times: bool = False,
 ) -> EdgeList:
     options = {"--source": columns.source, "--target": columns.target, "--no-header": header, "--delimiter": delimiter}
@@ -107,14 +113,8 @@ def _read(
             "--query is for a database: postgresql://, sqlite:/// or duckdb:/// in the place of the file."
         )
     if isinstance(edges, Path):
-        path = edges
-        if is_text_file(path) or path.suffix.lower() == ".parquet":
-            ids, named = (columns.source, columns.target), [name for _, name in columns.beside_ends]
-            table = read_table(path, header=header, delimiter=delimiter, ids=ids, named=named)
-            return edges_of_table(table, columns, directed=directed, warns_of_times=warns_of_times)
-        require_file(path)
-        _refuse(options, path.name)
-        return _read_graph_file(path, directed)
+        return _read_file(edges, columns, header, delimiter, directed, key, warns_of_times=warns_of_times)
+    _refuse({"--key": key}, f"a {type(edges).__name__}")
     if is_frame(edges):
         _refuse({"--no-header": header, "--delimiter": delimiter}, "a data frame")
         return edges_of_table(table_of_frame(edges), columns, directed=directed, warns_of_times=warns_of_times)
@@ -207,37 +207,44 @@ def read_nodes(nodes: Any) -> NDArray[np.object_]:
     return np.array(names, dtype=object)
 
 
-def _read_graph_file(path: Path, directed: bool) -> EdgeList:
-    kind = path.suffix.lower()
-    if kind not in (".npz", ".graphml", ".gml"):
-        raise OptionError(
-            f"{path.name}: the name ends in {kind or 'no suffix'}, an unknown format; edges are read from {EDGE_FORMATS}."
-        )
-    data = read_bytes(path)
+def _read_file(
+    path: Path,
+    columns: EdgeColumns,
+    header: bool | None,
+    delimiter: str | None,
+    directed: bool,
+    key: str | None,
+    *,
+    warns_of_times: bool,
+) -> EdgeList:
+    """Edges of a file; predicted links of a file that linkodds wrote are edges where they are read as pairs."""
+    of_tables = {"--no-header": header, "--delimiter": delimiter}
+    form = None if is_text_file(path) and any(given is not None for given in of_tables.values()) else format_of(path)
+    if form is not None:
+        _refuse(of_tables, f"{path.name} ({form.name})")
+        found = read_file(path, form, key)
+        if isinstance(found, ParsedGraph):
+            found = recorded_alone(found) if warns_of_times else found
+            return edges_of_parsed(found, columns, directed=directed or None, warns_of_times=warns_of_times)
+        return edges_of_table(found, columns, directed=directed, warns_of_times=warns_of_times)
+    _refuse({"--key": key}, path.name)
+    if is_text_file(path) or path.suffix.lower() == ".parquet":
+        ids, named = (columns.source, columns.target), [name for _, name in columns.beside_ends]
+        table = read_table(path, header=header, delimiter=delimiter, ids=ids, named=named)
+        return edges_of_table(table, columns, directed=directed, warns_of_times=warns_of_times)
+    require_file(path)
+    if path.suffix.lower() != ".npz":
+        raise refuse_unknown(path, EDGE_FORMATS)
+    _refuse(
+        {"--source": columns.source, "--target": columns.target, **of_tables, **dict(columns.beside_ends)}, path.name
+    )
     try:
-        if kind == ".npz":
-            matrix: Any = load_sparse(data)
-        else:
-            matrix = nx.read_graphml(path) if kind == ".graphml" else _read_gml(path)
-    except (*NOISE, nx.NetworkXException) as error:
-        expected = {
-            ".npz": "a matrix saved by scipy.sparse.save_npz",
-            ".graphml": "a GraphML file",
-            ".gml": "a GML file",
-        }[kind]
-        raise MalformedFile(f"{path.name}: not readable as {expected} ({type(error).__name__}: {error}).") from error
-    if kind == ".npz":
-        return edges_of_adjacency(matrix, directed=directed, place=path.name)
-    return edges_of_networkx(matrix, directed=directed, place=path.name)
-
-
-def _read_gml(path: Path) -> Any:
-    try:
-        return nx.read_gml(path)
-    except nx.NetworkXError as error:
-        if "label" not in str(error):
-            raise
-        return nx.read_gml(path, label="id")  # nodes without labels go by their id
+        matrix: Any = load_sparse(read_bytes(path))
+    except NOISE as error:
+        raise MalformedFile(
+            f"{path.name}: not readable as a matrix saved by scipy.sparse.save_npz ({type(error).__name__}: {error})."
+        ) from error
+    return edges_of_adjacency(matrix, directed=directed, place=path.name)
 
 
 def _text(name: Any) -> str:

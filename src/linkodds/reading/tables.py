@@ -1,7 +1,6 @@
 """Tables: files and data frames as columns of text or numbers that know the line each cell came from."""
 
 import difflib
-import gzip
 import io
 import struct
 import zipfile
@@ -17,6 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import DataError, MalformedFile
+from linkodds.reading.compression import unpacked
 
 NOISE = (
     *(ValueError, LookupError, TypeError, ArithmeticError, OSError, EOFError, SyntaxError, RuntimeError, MemoryError),
@@ -202,20 +202,17 @@ def require_file(path: Path) -> None:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The content of a file, decompressed when its name ends in .gz.
+    """The content of a file, unpacked when its name ends in .gz, .bz2, .xz or .zst.
 
     Raises:
-        MalformedFile: not there, not readable, empty, or no gzip file.
+        MalformedFile: not there, not readable, empty, not packed that way, or far larger than a list of edges can be.
     """
     require_file(path)
     try:
         data = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            data = gzip.decompress(data)
-    except (OSError, EOFError, zlib.error) as error:
-        raise MalformedFile(
-            f"{path.name}: cannot be read ({error}). Is it complete, and compressed if it ends in .gz?"
-        ) from error
+    except OSError as error:
+        raise MalformedFile(f"{path.name}: cannot be read ({error}).") from error
+    data = unpacked(path, data)
     if not data.strip():
         raise MalformedFile(f"{path.name}: the file is empty.")
     return data

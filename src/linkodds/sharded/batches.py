@@ -1,7 +1,5 @@
 """Batches: edge lists in pieces that are read one at a time, by the rules of `linkodds.reading.reading`."""
 
-import gzip
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,13 +8,14 @@ import numpy as np
 import polars as pl
 
 from linkodds.errors import DataError, MalformedFile, OptionError
+from linkodds.reading.compression import open_unpacked
 from linkodds.reading.delimited import has_rows, is_text_file, table_of_text
 from linkodds.reading.edge_columns import id_columns
 from linkodds.reading.tables import Table, read_parquet, require_file, table_of_frame
 from linkodds.sharded.store import FinishedBlock, WorkBlock, text_bytes
 
 _HEAD = 1 << 20  # bytes that settle delimiter, header and columns
-_SUFFIXES = ".csv, .tsv, .txt (also .gz), .parquet"
+_SUFFIXES = ".csv, .tsv, .txt (also .gz .bz2 .xz .zst), .parquet"
 
 
 @dataclass(frozen=True)
@@ -176,17 +175,10 @@ class Unpack:
         block = WorkBlock(self.folder, self.stage, number)
 
         def copy(put: Callable[[bytes | memoryview], None]) -> None:
-            try:
-                with gzip.open(path) as file:
-                    while piece := file.read(_HEAD):
-                        put(piece)
-                        block.counts["written"] += len(piece)
-            except (OSError, EOFError, zlib.error) as error:
-                if isinstance(error, OSError) and error.errno is not None:
-                    raise
-                raise MalformedFile(
-                    f"{path.name}: cannot be read ({error}). Is it complete, and compressed if it ends in .gz?"
-                ) from error
+            with open_unpacked(path) as file:
+                while piece := file.read(_HEAD):
+                    put(piece)
+                    block.counts["written"] += len(piece)
 
         block.counts["read"] += path.stat().st_size
         block.write("text", copy)

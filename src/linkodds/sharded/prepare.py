@@ -18,6 +18,7 @@ from linkodds.fitting.seeds import Seeds
 from linkodds.graph.assembling import align_features
 from linkodds.graph.features import Features, Scaling, read_features, scale_features
 from linkodds.pairs import Pairs
+from linkodds.reading.compression import PACKED_SUFFIXES
 from linkodds.reading.delimited import is_text_file
 from linkodds.sharded.batches import Batch, Layout, Unpack, find_files, layout_of, plan_batches
 from linkodds.sharded.engine import Engine
@@ -220,7 +221,7 @@ def prepare(
         raise OptionError(f"--split takes four positive numbers with sum 1, not {what.shares}.")
     files = find_files(what.edges)
     store = Store(folder, _header(what, files, blocks))
-    packed = tuple(file for file in files if file.name.lower().endswith(".gz"))
+    packed = tuple(file for file in files if file.suffix.lower() in PACKED_SUFFIXES)
     store.run(engine.map, Unpack(folder, packed), "text", range(len(packed)), say)
     texts = {file: folder / "text" / f"{number}.text" for number, file in enumerate(packed)}
     layouts = [_layout(what, file, texts.get(file)) for file in files]
