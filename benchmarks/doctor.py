@@ -27,9 +27,10 @@ from linkodds.doctor.model_rules import (
     rank_correlation,
     scores_rng,
 )
-from linkodds.fitting.pipeline import ReadingOptions, fit_run
+from linkodds.fitting.pipeline import fit_run
 from linkodds.graph.split import PARTS
 from linkodds.metrics.intervals import Quantity
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import Run, load_run
 
 HERE = Path(__file__).parent

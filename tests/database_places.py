@@ -15,6 +15,7 @@ import pytest
 
 from linkodds.errors import DataError
 from linkodds.reading.reading import read_pairs
+from linkodds.reading.reading_options import ReadingOptions
 from places import ROOT
 
 _spec = importlib.util.spec_from_file_location("linkodds_server", ROOT / "benchmarks" / "sources" / "server.py")
@@ -78,7 +79,7 @@ class Anywhere:
         return f"{self.base}?table={table}"
 
     def rows(self, query: str) -> list[list[str]]:
-        return [list(row) for row in zip(*read_pairs(self.base, query=query), strict=True)]
+        return [list(row) for row in zip(*read_pairs(self.base, ReadingOptions(query=query)), strict=True)]
 
 
 @pytest.fixture(params=["postgresql", "sqlite", "duckdb"])
@@ -103,7 +104,7 @@ def killed(postgres: Any, doing: str) -> Iterator[None]:
         )
         for _ in range(600):
             with contextlib.suppress(DataError):  # nobody is
-                found.append(int(read_pairs(postgres.url(), query=query)[0][0]))
+                found.append(int(read_pairs(postgres.url(), ReadingOptions(query=query))[0][0]))
                 os.kill(found[0], signal.SIGKILL)
                 return
             time.sleep(0.05)

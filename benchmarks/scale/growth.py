@@ -150,7 +150,7 @@ def one(folder: Path, edges: int, cap: str, with_fit: bool) -> None:
 def whole_fit(folder: Path, edges: int, memory: str, say) -> dict:
     """A whole fit of two epochs: what fitting and scoring hold beside the cap of the preparation."""
     from linkodds.config import FitConfig
-    from linkodds.fitting.pipeline import ReadingOptions
+    from linkodds.reading.reading_options import ReadingOptions
     from linkodds.sharded.running import fit_sharded
 
     start, peaks = time.process_time(), {}

@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from linkodds.config import FitConfig
-from linkodds.fitting.pipeline import ReadingOptions
 from linkodds.models.training.history import Epoch
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.sharded.ray_engine import started
 from linkodds.sharded.running import fit_sharded
 

@@ -1,7 +1,8 @@
 """FitConfig: every option of `linkodds fit`, its default and its meaning, in one frozen value."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -44,15 +45,37 @@ COSTLY = ("katz", "ppr", "feature-cosine")
 """Baselines that stand beside every model in a small graph, and only where they are named in a large one."""
 
 
-class FitConfig(BaseModel):
+class CheckedOptions(BaseModel):
+    """Options whose names, types and ranges are checked when they are put together; a frozen value."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any]) -> Self:
+        """Checked options from plain ones; what pydantic refuses becomes one OptionError.
+
+        Raises:
+            OptionError: an unknown name or a value out of range.
+        """
+        try:
+            return cls(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "config"
+            if first["type"] == "extra_forbidden":
+                raise OptionError(f"{name}: a config has no such option; 'linkodds config' prints them all.") from error
+            if first["type"] == "value_error":  # our own words, which name the value already
+                raise OptionError(f"{name}: {first['ctx']['error']}.") from error
+            raise OptionError(f"{name}: {first['msg']}, got {first.get('input')!r}.") from error
+
+
+class FitConfig(CheckedOptions):
     """Options of a fit. Unknown names and values out of range are refused.
 
     Example:
         >>> FitConfig(model="gae", epochs=50).epochs
         50
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: Literal["auto", AutoencoderName, "structural-gae", "stack", BaselineName, OwnName] = Field(
         "auto",
@@ -292,24 +315,6 @@ class FitConfig(BaseModel):
                 f"--objective {self.objective} is not for {name}: it is trained on batches of edges that are hidden from the "
                 "message graph meanwhile, with drawn zeros. Leave it out, or take signed-gae."
             )
-
-    @staticmethod
-    def from_options(options: dict[str, Any]) -> "FitConfig":
-        """A config from plain options; what pydantic refuses becomes one OptionError.
-
-        Raises:
-            OptionError: an unknown name or a value out of range.
-        """
-        try:
-            return FitConfig(**options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            name = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "config"
-            if first["type"] == "extra_forbidden":
-                raise OptionError(f"{name}: a config has no such option; 'linkodds config' prints them all.") from error
-            if first["type"] == "value_error":  # our own words, which name the value already
-                raise OptionError(f"{name}: {first['ctx']['error']}.") from error
-            raise OptionError(f"{name}: {first['msg']}, got {first.get('input')!r}.") from error
 
 
 def read_config(path: Path) -> dict[str, Any]:

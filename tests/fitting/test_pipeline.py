@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
 from linkodds.errors import DegenerateGraph, InvertedRanking, OptionError, RunExists
-from linkodds.fitting.pipeline import ReadingOptions, fit_graph, fit_run
+from linkodds.fitting.pipeline import fit_graph, fit_run
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.metrics.held_out import HeldOut
@@ -23,6 +23,7 @@ from linkodds.models.autoencoders.objective import AllPairs
 from linkodds.models.training.training import train
 from linkodds.models.training.training_task import TrainingTask
 from linkodds.pairs import PairSpace
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import load_run
 from places import CHECK_RUN
 

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +17,10 @@ from linkodds.cli import app
 from linkodds.cli.progress import stopping_between_epochs
 from linkodds.config import PAIR_MODELS, FitConfig
 from linkodds.errors import BrokenRun, DataError, InvertedRanking, OptionError, RunExists
-from linkodds.fitting.pipeline import ReadingOptions, fit_run
+from linkodds.fitting.pipeline import fit_run
 from linkodds.graph.graph import Graph
 from linkodds.models.training.history import Epoch
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import load_run
 
 QUICK = {"hidden": 16, "dim": 8, "threads": 1}
@@ -211,7 +211,7 @@ class TestAFit:
 
     def test_another_way_to_read_is_refused(self, graph, left):
         words = "--directed: .* has none, not True"
-        self.refused(OptionError, words, graph[0], left, self.config, replace(graph[1], directed=True))
+        self.refused(OptionError, words, graph[0], left, self.config, graph[1].model_copy(update={"directed": True}))
 
     def test_another_graph_is_refused(self, graph, left, communities, tmp_path):
         write_graph(communities, tmp_path, num_edges=communities.num_edges - 1)

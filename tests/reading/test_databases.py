@@ -17,6 +17,7 @@ from linkodds.errors import DatabaseError, DataError, LinkoddsError, MalformedFi
 from linkodds.graph.graph import Graph
 from linkodds.reading.database_urls import database_of, is_database_url
 from linkodds.reading.reading import read_edges
+from linkodds.reading.reading_options import ReadingOptions
 
 
 def links_of(graph: Graph) -> set[frozenset[str]]:
@@ -138,15 +139,15 @@ class TestReading:
             'CREATE TABLE "e d""x" (score float, "to" bigint, "From" varchar(9))',
             """INSERT INTO "e d""x" VALUES (0.5, 7, 'b'), (0.5, -12345678901, 'NA')""",
         )
-        read = read_edges(anywhere.url("e%20d%22x"), source="From", target="to")
+        read = read_edges(anywhere.url("e%20d%22x"), ReadingOptions(source="From", target="to"))
         assert read.ids[read.pairs].tolist() == [["NA", "-12345678901"], ["b", "7"]]
         assert [finding.message for finding in read.findings] == [
             "Ignored columns: 'score'; every edge counts the same."
         ]
         with pytest.raises(MalformedFile, match="no column 'Form' for --source.*Did you mean 'From'"):
-            read_edges(anywhere.url("e%20d%22x"), source="Form")
+            read_edges(anywhere.url("e%20d%22x"), ReadingOptions(source="Form"))
         with pytest.raises(OptionError, match="delimiter: for tables only, a database has no use for it"):
-            read_edges(anywhere.url("e%20d%22x"), delimiter=",")
+            read_edges(anywhere.url("e%20d%22x"), ReadingOptions(delimiter=","))
 
     def test_times_weights_and_kinds_are_columns_of_a_table_or_a_query_and_stay_with_their_edges(
         self, anywhere: Anywhere, tmp_path: Path
@@ -225,13 +226,13 @@ class TestReading:
             "DROP TABLE e",
         ):
             with pytest.raises(LinkoddsError, match="--query takes one SELECT"):
-                read_edges(anywhere.base, query=writes)
+                read_edges(anywhere.base, ReadingOptions(query=writes))
         with pytest.raises(OptionError, match="name a table"):
             read_edges(anywhere.base)
         with pytest.raises(OptionError, match="one of the two"):
-            read_edges(anywhere.url("e"), query=query)
+            read_edges(anywhere.url("e"), ReadingOptions(query=query))
         with pytest.raises(OptionError, match="--query is for a database"):
-            read_edges([("a", "b")], query=query)
+            read_edges([("a", "b")], ReadingOptions(query=query))
         assert len(anywhere.rows("SELECT a, b FROM e")) == 3
 
     def test_an_empty_cell_a_missing_table_and_no_row_are_named(self, anywhere: Anywhere) -> None:
@@ -266,12 +267,12 @@ class TestReading:
         with pytest.raises(
             DataError, match=rf"(?i)row 1, column 'a': .*x00' is of type {binary}; columns of ids"
         ) as caught:
-            read_edges(url, target="c")
+            read_edges(url, ReadingOptions(target="c"))
         assert servers.PASSWORD not in str(caught.value)
         with pytest.raises(DataError, match=r"(?i)row 1, column 'b': .*1.* is of type integer\[\];"):
-            read_edges(url, source="c", target="b")
-        assert sorted(read_edges(url, source="c", target="d").ids) == ["1.50", uuid]
-        assert sorted(read_edges(url, source="e", target="f").ids) == ["2020-01-31", "true"]
+            read_edges(url, ReadingOptions(source="c", target="b"))
+        assert sorted(read_edges(url, ReadingOptions(source="c", target="d")).ids) == ["1.50", uuid]
+        assert sorted(read_edges(url, ReadingOptions(source="e", target="f")).ids) == ["2020-01-31", "true"]
 
     def test_cells_of_sqlite_have_types_of_their_own(self, tmp_path: Path) -> None:
         there = Anywhere(f"sqlite:///{tmp_path / 'file.db'}")
@@ -311,7 +312,7 @@ class TestReading:
             "$$ BEGIN CREATE TABLE spoilt (a int); RETURN 'x'; END $$",
         )
         with pytest.raises(DatabaseError, match="cannot execute CREATE TABLE in a read-only transaction"):
-            read_edges(postgres.url(), query="SELECT spoil() AS a, 'b' AS b")
+            read_edges(postgres.url(), ReadingOptions(query="SELECT spoil() AS a, 'b' AS b"))
 
     def test_a_server_that_goes_away_while_it_sends_is_one_message(self, postgres: Any) -> None:
         # About 0.5 MB a second, so that the kill comes in the middle of what is sent.
@@ -320,5 +321,5 @@ class TestReading:
             pytest.raises(DatabaseError, match="the connection was lost while reading") as caught,
             killed(postgres, "COPY"),
         ):
-            read_edges(postgres.url(), query=slow)
+            read_edges(postgres.url(), ReadingOptions(query=slow))
         assert servers.PASSWORD not in "".join(traceback.format_exception(caught.value))

@@ -13,7 +13,7 @@ from linkodds.edge_folds import EdgeRows
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
 from linkodds.fitting.auto import LADDER
-from linkodds.fitting.pipeline import ReadingOptions, fit_graph, fit_run
+from linkodds.fitting.pipeline import fit_graph, fit_run
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.metrics.held_out import HeldOut
@@ -25,6 +25,7 @@ from linkodds.models.autoencoders.propagation import normalized_adjacency
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.probability.platt import fit_platt, weighted_points
 from linkodds.reading.edge_weights import USED_BY, EdgeWeights, tried_by_auto
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import load_run
 
 QUICK = {"hidden": 16, "dim": 8, "epochs": 20, "threads": 1}

@@ -19,6 +19,7 @@ from linkodds.errors import DataError, LinkoddsError, MalformedFile, OptionError
 from linkodds.graph.graph import Graph
 from linkodds.reading.formats.registry import CURES, FORMATS
 from linkodds.reading.reading import read_edges, read_pairs
+from linkodds.reading.reading_options import ReadingOptions
 
 EDGES = {("TP53", "MDM2"), ("MDM2", "ATM")}
 NODES = ["TP53", "MDM2", "ATM", "LONER"]
@@ -294,11 +295,11 @@ def test_numbers_of_matrices_are_those_of_the_file(tmp_path: Path) -> None:
     assert read.ids.tolist() == ["1", "2", "3", "4"]
     assert {frozenset(pair) for pair in read.ids[read.pairs].tolist()} == {frozenset("12"), frozenset("23")}
     weighted = made(tmp_path, "w.mtx", "%%MatrixMarket matrix coordinate real symmetric\n4 4 2\n2 1 0.5\n3 2 0.25\n")
-    weights = read_edges(weighted, weight="value", weight_as="strength").weights
+    weights = read_edges(weighted, ReadingOptions(weight="value", weight_as="strength")).weights
     assert weights is not None
     assert weights.values.tolist() == [0.5, 0.25]
     metis = made(tmp_path, "a.graph", "% c\n4 2 001\n2 7\n1 7 3 9\n2 9\n\n")
-    read = read_edges(metis, weight="weight", weight_as="strength")
+    read = read_edges(metis, ReadingOptions(weight="weight", weight_as="strength"))
     assert read.ids[read.pairs].tolist() == [["1", "2"], ["2", "3"]]
     assert read.ids.tolist() == ["1", "2", "3", "4"]
     assert read.weights is not None
@@ -317,25 +318,25 @@ def test_two_sides_have_two_name_spaces(tmp_path: Path) -> None:
         offset = 2 if path is pajek else 0
         pairs = [(1, 1), (1, 2), (2, 2), (2, 3)]
         assert edges_of(graph) == {frozenset((f"{left}{u}", f"{right}{v + offset}")) for u, v in pairs}
-    times = read_edges(films, time="time").times
+    times = read_edges(films, ReadingOptions(time="time")).times
     assert times is not None
     assert times.values.tolist() == [100, 101, 102, 103]
 
 
 def test_kinds_weights_and_times_of_a_format_are_columns(tmp_path: Path) -> None:
     sif = made(tmp_path, "a.sif", "a pp b c\nb pd c\n")
-    read = read_edges(sif, relation="interaction", predict_kind="pp")
+    read = read_edges(sif, ReadingOptions(relation="interaction", predict_kind="pp"))
     assert read.ids[read.pairs].tolist() == [["a", "b"], ["a", "c"]]
     assert read.others is not None
     assert read.others.names == ("pd",)
     assert "Ignored edge attributes: 'interaction'" in read_edges(sif).findings[0].message
-    cx = read_edges(made(tmp_path, "a.cx", json.dumps(CX)), weight="score", weight_as="confidence")
+    cx = read_edges(made(tmp_path, "a.cx", json.dumps(CX)), ReadingOptions(weight="score", weight_as="confidence"))
     assert cx.weights is not None
     assert cx.weights.values.tolist() == [0.5, 0.75]
     with pytest.raises(MalformedFile, match=r"no column 'scor' for --weight; the columns are 'interaction', 'score'"):
-        read_edges(tmp_path / "a.cx", weight="scor", weight_as="confidence")
+        read_edges(tmp_path / "a.cx", ReadingOptions(weight="scor", weight_as="confidence"))
     with pytest.raises(OptionError, match="--source, --target: for tables only"):
-        read_edges(sif, source="a")
+        read_edges(sif, ReadingOptions(source="a"))
 
 
 def test_names_that_several_nodes_have_are_told_apart_and_said(tmp_path: Path) -> None:
@@ -354,7 +355,7 @@ def test_tables_in_other_clothes(tmp_path: Path) -> None:
     frame.write_ipc(tmp_path / "a.feather", compression="zstd")
     frame.write_ipc_stream(tmp_path / "s.arrow")
     for name in ("a.arrow", "a.feather", "s.arrow"):
-        read = read_edges(tmp_path / name, weight="w", weight_as="strength")
+        read = read_edges(tmp_path / name, ReadingOptions(weight="w", weight_as="strength"))
         assert read.ids[read.pairs].tolist() == [["TP53", "MDM2"], ["MDM2", "ATM"]]
         assert read.weights is not None
     with pytest.raises(MalformedFile, match="Feather version 1"):
@@ -377,20 +378,20 @@ def test_anndata_files_need_a_key_where_there_are_several(tmp_path: Path) -> Non
     data.write_h5ad(tmp_path / "two.h5ad")
     with pytest.raises(MalformedFile, match="obsp has 2 matrices, 'connectivities', 'distances'; say with --key"):
         read_edges(tmp_path / "two.h5ad")
-    read = read_edges(tmp_path / "two.h5ad", key="connectivities", weight="value", weight_as="confidence")
+    read = read_edges(tmp_path / "two.h5ad", ReadingOptions(key="connectivities", weight="value", weight_as="confidence"))
     assert read.ids.tolist() == NODES
     assert read.weights is not None
     assert read.weights.values.tolist() == [1, 0.5]
     with pytest.raises(DataError, match="is not symmetric: 1 of its 1 entries"):
-        read_edges(tmp_path / "two.h5ad", key="distances")
+        read_edges(tmp_path / "two.h5ad", ReadingOptions(key="distances"))
     with pytest.raises(MalformedFile, match="no matrix 'x' for --key; obsp has 'connectivities'"):
-        read_edges(tmp_path / "two.h5ad", key="x")
+        read_edges(tmp_path / "two.h5ad", ReadingOptions(key="x"))
     del data.obsp["connectivities"], data.obsp["distances"]
     data.write_h5ad(tmp_path / "none.h5ad")
     with pytest.raises(MalformedFile, match="no matrix in obsp"):
         read_edges(tmp_path / "none.h5ad")
     with pytest.raises(OptionError, match="--key: .*holds one graph a file"):
-        read_edges(made(tmp_path, *TEXTS["SIF"]), key="x")
+        read_edges(made(tmp_path, *TEXTS["SIF"]), ReadingOptions(key="x"))
 
 
 def test_spreadsheets(tmp_path: Path) -> None:
@@ -399,13 +400,13 @@ def test_spreadsheets(tmp_path: Path) -> None:
     for row in (("source", "target", "w"), ("TP53", 7, 0.5), ("007", "ATM", 1)):
         sheet.append(row)
     workbook.save(tmp_path / "a.xlsx")
-    read = read_edges(tmp_path / "a.xlsx", weight="w", weight_as="confidence")
+    read = read_edges(tmp_path / "a.xlsx", ReadingOptions(weight="w", weight_as="confidence"))
     assert read.ids[read.pairs].tolist() == [["TP53", "7"], ["007", "ATM"]]
     workbook.create_sheet("more").append(("a", "b"))
     workbook.save(tmp_path / "b.xlsx")
     with pytest.raises(MalformedFile, match="2 sheets with rows, 'Sheet', 'more'; say with --key"):
         read_edges(tmp_path / "b.xlsx")
-    assert len(read_edges(tmp_path / "b.xlsx", key="Sheet").pairs) == 2
+    assert len(read_edges(tmp_path / "b.xlsx", ReadingOptions(key="Sheet")).pairs) == 2
     with pytest.raises(MalformedFile, match="no readable spreadsheet"):
         read_edges(made(tmp_path, "bad.xlsx", b"nothing"))
 

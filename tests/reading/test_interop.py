@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from linkodds.errors import BadFeatures, DataError, MalformedFile, OptionError, UnknownNode
 from linkodds.graph.graph import Graph
 from linkodds.reading.reading import read_edges
+from linkodds.reading.reading_options import ReadingOptions
 
 PATH = [(0, 1), (1, 2), (2, 3)]  # 0 - 1 - 2 - 3, and node 4 alone
 
@@ -48,11 +49,11 @@ def test_every_kind_of_graph_is_the_same_graph(kind: str) -> None:
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
 def test_tables_have_source_and_target_columns(frame: type) -> None:
     table = frame({"w": [1.5, 2.5], "source": ["NA", "007"], "target": [1, 2]})
-    read = read_edges(table, source="source", target="target")
+    read = read_edges(table, ReadingOptions(source="source", target="target"))
     assert read.ids[read.pairs].tolist() == [["NA", "1"], ["007", "2"]]
     assert "Ignored columns: 'w'" in read.findings[0].message
     with pytest.raises(MalformedFile, match=r"no column 'tarket'.*mean 'target'"):
-        read_edges(table, target="tarket")
+        read_edges(table, ReadingOptions(target="tarket"))
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])

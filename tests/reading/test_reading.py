@@ -18,6 +18,7 @@ from linkodds.errors import DataError, DegenerateGraph, LinkoddsError, Malformed
 from linkodds.graph.graph import Graph
 from linkodds.reading.delimited import looks_like_header
 from linkodds.reading.reading import read_edges, read_nodes, read_pairs
+from linkodds.reading.reading_options import ReadingOptions
 
 FORMATS = [".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet", ".npz", ".graphml", ".gml"]
 
@@ -28,7 +29,7 @@ def write(path: Path, text: str | bytes) -> Path:
 
 
 def rows(path: Path, **options: object) -> list[tuple[str, str]]:
-    edges = read_edges(path, **options)
+    edges = read_edges(path, ReadingOptions(**options))
     return [(str(u), str(v)) for u, v in edges.ids[edges.pairs]]
 
 
@@ -71,7 +72,7 @@ def test_writing_and_reading_back_gives_the_same_graph(
 ) -> None:
     path = write_edges(tmp_path / f"edges{suffix}", edges)
     options = {"header": True} if suffix.startswith((".csv", ".tsv", ".txt")) else {}
-    read = read_edges(path, **options)
+    read = read_edges(path, ReadingOptions(**options))
     ids = read.ids
     if suffix == ".npz":
         assert ids.tolist() == [str(i) for i in range(len(ids))]
@@ -234,21 +235,21 @@ def test_truncated_files_are_refused(tmp_path: Path) -> None:
 def test_a_missing_column_lists_those_that_exist(tmp_path: Path) -> None:
     path = write(tmp_path / "edges.csv", "source,target\na,b\n")
     with pytest.raises(MalformedFile, match=r"no column 'sorce' for --source; .* 'source', 'target'.* mean 'source'"):
-        read_edges(path, source="sorce")
+        read_edges(path, ReadingOptions(source="sorce"))
     bare = write(tmp_path / "bare.csv", "a,b\nb,c\n")
     with pytest.raises(MalformedFile, match=r"no column 'x'.*'1', '2' \(there is no header"):
-        read_edges(bare, source="x")
+        read_edges(bare, ReadingOptions(source="x"))
     twice = write(tmp_path / "twice.csv", "gene,gene,w\na,b,1\n")
     with pytest.raises(MalformedFile, match=r"2 columns are called 'gene'"):
-        read_edges(twice, source="gene", target="w")
+        read_edges(twice, ReadingOptions(source="gene", target="w"))
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "edges.csv", "source,target\na,b\n")
     with pytest.raises(OptionError, match="two columns, not 'source' twice"):
-        read_edges(path, source="source", target="source")
+        read_edges(path, ReadingOptions(source="source", target="source"))
     with pytest.raises(OptionError, match="--delimiter takes one character"):
-        read_edges(path, delimiter="::")
+        read_edges(path, ReadingOptions(delimiter="::"))
     with pytest.raises(OptionError, match=r"ends in .weird, an unknown format; edges are read from .csv"):
         read_edges(write(tmp_path / "edges.weird", "PK"))
     with pytest.raises(MalformedFile, match="is a directory; name a file"):
@@ -256,9 +257,9 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(MalformedFile, match="nowhere.xlsx: there is no such file"):
         read_edges(tmp_path / "nowhere.xlsx")
     with pytest.raises(OptionError, match=r"delimiter: for tables only, a Graph has no use"):
-        read_edges(nx.path_graph(3), delimiter=",")
+        read_edges(nx.path_graph(3), ReadingOptions(delimiter=","))
     with pytest.raises(OptionError, match="a Parquet file needs neither"):
-        read_edges(tmp_path / "edges.parquet", header=False)
+        read_edges(tmp_path / "edges.parquet", ReadingOptions(header=False))
 
 
 @pytest.mark.parametrize("delimiter", ["tab", "\t", "\\t"])
@@ -266,7 +267,7 @@ def test_a_given_delimiter_settles_it(delimiter: str, tmp_path: Path) -> None:
     path = write(tmp_path / "edges.txt", "a,1\tb,1\nb,1\tc,1\n")
     assert rows(path, delimiter=delimiter) == [("a,1", "b,1"), ("b,1", "c,1")]
     with pytest.raises(MalformedFile, match="line 1: one column only"):
-        read_edges(path, delimiter="|")
+        read_edges(path, ReadingOptions(delimiter="|"))
 
 
 def test_pickles_are_never_opened(tmp_path: Path) -> None:

@@ -10,12 +10,13 @@ from torch import nn
 from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
-from linkodds.fitting.pipeline import ReadingOptions, fit_graph, fit_run
+from linkodds.fitting.pipeline import fit_graph, fit_run
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_by_time, split_edges
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
 from linkodds.models.autoencoders.propagation import normalized_adjacency
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import PROPAGATING, about_kinds
 from linkodds.runs.record import load_run
 

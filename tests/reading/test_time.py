@@ -14,12 +14,13 @@ from linkodds.config import FitConfig
 from linkodds.errors import DegenerateGraph, MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
 from linkodds.evaluation.temporal_metrics import horizon_rows
-from linkodds.fitting.pipeline import ReadingOptions, fit_graph, fit_run
+from linkodds.fitting.pipeline import fit_graph, fit_run
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import PARTS, Split, split_by_time
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision
 from linkodds.pairs import PairSpace
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.times import EdgeTimes, SplitTimes, read_times, time_text
 from linkodds.report.verdict import verdict
 from linkodds.runs.missing_links import MissingLinksAssumption, evaluate_run

@@ -16,13 +16,13 @@ from linkodds.errors import (
     BadFeatures,
     OptionError,
 )
-from linkodds.fitting.pipeline import ReadingOptions
 from linkodds.metrics.non_edge_scores import score_non_edges
 from linkodds.metrics.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.models.autoencoders.pair_decoder import ROW_LENGTH
 from linkodds.models.training.history import Epoch
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.reading.database_urls import Database
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import load_run
 from linkodds.scorers.scoring import InnerProductScorer
 from linkodds.sharded.engine import LocalEngine

@@ -148,7 +148,8 @@ def fit(
     asked = from_file | {name: value for name, value in given.items() if value is not None}
     settings = FitConfig.from_options(asked if left is None else left.options | asked)
 
-    from linkodds.fitting.pipeline import ReadingOptions, fit_run
+    from linkodds.fitting.pipeline import fit_run
+    from linkodds.reading.reading_options import ReadingOptions
     from linkodds.report.summary import print_summary
     from linkodds.sharded.batches import is_pattern
 

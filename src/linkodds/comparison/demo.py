@@ -80,8 +80,9 @@ def run_demo(
     Raises:
         RunExists: `out` is there and `force` is not given.
     """
-    from linkodds.fitting.pipeline import ReadingOptions, fit_run
+    from linkodds.fitting.pipeline import fit_run
     from linkodds.links.inference import find_run
+    from linkodds.reading.reading_options import ReadingOptions
     from linkodds.report.summary import verdict
     from linkodds.runs.missing_links import MissingLinksAssumption
 

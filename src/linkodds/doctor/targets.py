@@ -35,6 +35,7 @@ from linkodds.reading.database_urls import Database, place_of
 from linkodds.reading.delimited import is_text_file
 from linkodds.reading.delimited import read_table as read_columns
 from linkodds.reading.reading import read_edges
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.tables import read_bytes
 from linkodds.scorers.function_scoring import LostScorer
 from linkodds.scorers.scoring import Embeddings, Scorer, base_of
@@ -147,7 +148,7 @@ def examine(
         graph = Graph.from_edges(
             edges, features=features, nodes=nodes, directed=directed, feature_scaling="none", query=query
         )
-        found += diagnose_graph(graph, rows=read_edges(edges, query=query).pairs)
+        found += diagnose_graph(graph, rows=read_edges(edges, ReadingOptions(query=query)).pairs)
     elif features is not None:
         raise OptionError(f"--features belongs to one edge list, and {len(edge_lists)} were given.")
     with_ids = [table for table in tables if table.pairs is not None]
@@ -218,7 +219,7 @@ def _parts(path: Path, kind: Kind) -> list[Part]:
 
 
 def _part_of_edges(edges: Path | Database, name: str, query: str | None = None) -> Part:
-    listed = read_edges(edges, query=query)
+    listed = read_edges(edges, ReadingOptions(query=query))
     return Part(name, listed.ids[listed.pairs], not words(name) & _NON_EDGE_WORDS)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +30,11 @@ from linkodds.models.training.training import choose_device
 from linkodds.probability.decision import parse_rule
 from linkodds.reading.database_urls import Database
 from linkodds.reading.edge_weights import refuse_what_ignores
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import refuse_what_ignores_kinds
 from linkodds.report import write_report
 from linkodds.runs.record import Run, at_path, write_inputs, write_results
 from linkodds.runs.run_directory import PartialRun
-
-
-@dataclass(frozen=True)
-class ReadingOptions:
-    """How to read the edge list; see `Graph.from_edges`."""
-
-    nodes: Path | None = None
-    source: str | None = None
-    target: str | None = None
-    header: bool | None = None
-    delimiter: str | None = None
-    directed: bool = False
-    bipartite: bool | None = None
-    features: Path | None = None
-    query: str | None = None
-    time: str | None = None
-    weight: str | None = None
-    weight_as: str | None = None
-    relation: str | None = None
-    predict_kind: str | None = None
 
 
 def fit_run(
@@ -95,34 +76,13 @@ def fit_run(
     if resume and left is None and progress is not None:
         progress(f"nothing to resume beside {out}: starting from the beginning.")
     partial = PartialRun(out, force=force, resume=left is not None)
-    given = {"edges": str(edges)} | {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in vars(reading).items()
-        if value is not None and (name, value) != ("directed", False)
-    }
+    given = {"edges": str(edges)} | reading.given()
     if left is not None:
         left.refuse_other_options(config.model_dump(mode="json"), given)
         config = left.as_given(config)
     costs = Costs()
     with costs.stage("reading"):
-        graph = Graph.from_edges(
-            edges,
-            features=reading.features,
-            nodes=reading.nodes,
-            source=reading.source,
-            target=reading.target,
-            header=reading.header,
-            delimiter=reading.delimiter,
-            directed=reading.directed,
-            bipartite=reading.bipartite,
-            feature_scaling=config.feature_scaling,
-            query=reading.query,
-            time=reading.time,
-            weight=reading.weight,
-            weight_as=reading.weight_as,
-            relation=reading.relation,
-            predict_kind=reading.predict_kind,
-        )
+        graph = Graph.read(edges, reading, config.feature_scaling)
     return fit_graph(
         graph,
         config,

@@ -14,11 +14,18 @@ from linkodds.graph.assembling import assemble
 from linkodds.graph.features import Features as Features  # part of a Graph, so it is found beside it
 from linkodds.graph.features import Scaling, read_features
 from linkodds.graph.graph_objects import adjacency_of, edge_table_of, networkx_of, pyg_arrays_of, with_what_is_ours
+from linkodds.options import ColumnOptions, FeatureOptions, GraphOptions
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.reading import read_edges, read_nodes
+from linkodds.reading.reading_options import ReadingOptions, takes_keywords_of
 from linkodds.reading.relations import OtherEdges
 from linkodds.reading.times import EdgeTimes
+
+
+@dataclass(kw_only=True)
+class GraphKeywords(FeatureOptions, ColumnOptions, GraphOptions):
+    """The keywords of `Graph.from_edges`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,54 +82,22 @@ class Graph:
             )
 
     @staticmethod
-    def from_edges(
-        edges: Any,
-        *,
-        features: Any = None,
-        nodes: Any = None,
-        source: str | int | None = None,
-        target: str | int | None = None,
-        header: bool | None = None,
-        delimiter: str | None = None,
-        directed: bool = False,
-        bipartite: bool | None = None,
-        feature_scaling: Scaling = "auto",
-        query: str | None = None,
-        time: str | int | None = None,
-        weight: str | int | None = None,
-        weight_as: str | None = None,
-        relation: str | int | None = None,
-        predict_kind: str | None = None,
-    ) -> "Graph":
+    @takes_keywords_of(GraphKeywords)
+    def from_edges(edges: Any, options: dict[str, Any]) -> "Graph":
         """Read a graph; what was dropped, detected or assumed is in its `findings`.
 
         Duplicate edges, in an undirected graph also reversed ones, and self-loops are dropped; isolated nodes are kept.
-        Ids are always text: "NA", "007" and "1.0" stay what they are.
+        Ids are always text: "NA", "007" and "1.0" stay what they are. Features are a path or a table with ids in its first
+        column; or a path (.npz .npy) or an array whose row i is the i-th of `nodes`, else the i-th node of a graph object,
+        else the node with integer id i; or the `features` of another graph, which are scaled already and stay as they are.
+        A NetworkX graph, GraphML and GML know for themselves whether they are directed. Of an edge that is there more than
+        once the first time counts, the highest confidence, and the sum of strengths.
 
         Args:
             edges: a path (.csv .tsv .txt, also .gz; .parquet; .npz with a SciPy adjacency; .graphml; .gml), the URL of a
                 database (postgresql://USER@HOST/DATABASE?table=NAME, sqlite:///FILE?table=NAME, duckdb:///FILE?table=NAME),
                 a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG data, or pairs of ids.
-            features: a path or a table with ids in its first column; or a path (.npz .npy) or an array whose row i is
-                the i-th of `nodes`, else the i-th node of a graph object, else the node with integer id i; or the
-                `features` of another graph, which are scaled already and stay as they are.
-            nodes: all ids, a path with one a line or an iterable; default those of edges and features.
-            source: column of the first id, by name, or by number from 1 in a file without header; default the first.
-            target: column of the second id; default the second.
-            header: whether the first line of a text file names the columns; None detects it.
-            delimiter: of the columns of a text file: one character, "tab" or "space"; None detects it.
-            directed: edges have a direction (a NetworkX graph, GraphML and GML know for themselves).
-            bipartite: pairs join two sides only; None detects it, unless `to_networkx` or `to_pyg` made the object.
-            feature_scaling: "auto", "none", "standard" or "row"; see `linkodds.graph.features.scale_features`.
-            query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
-            time: column of a table with integers, floats or ISO dates: edges are split by time. Of an edge that is there
-                more than once the first time counts.
-            weight: column of a table with a weight for each edge.
-            weight_as: "confidence", how sure an edge is, above 0 and at most 1: it weighs the loss and the calibration; of an
-                edge that is there more than once the highest counts. Or "strength", above 0: it weighs the messages; the
-                sum counts.
-            relation: column of a table with the kind of each edge: one kind is predicted, the others carry messages.
-            predict_kind: that kind; default the one with most rows.
+            options: keywords, those of `linkodds.options`, which stand here.
         Raises:
             DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
             DatabaseError: a database that cannot be reached or read.
@@ -134,31 +109,29 @@ class Graph:
             >>> [finding.message for finding in graph.findings if finding.severity == "warning"]
             ['1 reversed duplicate(s) dropped: (u, v) and (v, u) are one edge.']
         """
-        read = read_edges(
-            edges,
-            source=source,
-            target=target,
-            header=header,
-            delimiter=delimiter,
-            directed=directed,
-            query=query,
-            time=time,
-            weight=weight,
-            weight_as=weight_as,
-            relation=relation,
-            predict_kind=predict_kind,
-        )
-        read = with_what_is_ours(read, edges)
-        given = features if features is not None else read.features
+        feature_scaling = options.pop("feature_scaling", "auto")
+        return Graph.read(edges, ReadingOptions.from_options(options), feature_scaling)
+
+    @staticmethod
+    def read(edges: Any, options: ReadingOptions, feature_scaling: Scaling = "auto") -> "Graph":
+        """Read a graph as `from_edges` does, with the options in one value.
+
+        Args:
+            edges: as for `from_edges`.
+            options: how to read them.
+            feature_scaling: see `linkodds.graph.features.scale_features`.
+        """
+        read = with_what_is_ours(read_edges(edges, options), edges)
+        given = options.features if options.features is not None else read.features
         if isinstance(given, Features) and feature_scaling not in ("auto", given.scaling):
             raise OptionError(
                 f"feature_scaling={feature_scaling!r}: these features are scaled already ({given.scaling})."
             )
         parts = assemble(
             read,
-            nodes=None if nodes is None else read_nodes(nodes),
+            nodes=None if options.nodes is None else read_nodes(options.nodes),
             features=given if given is None or isinstance(given, Features) else read_features(given),
-            bipartite=bipartite,
+            bipartite=options.bipartite,
             feature_scaling=feature_scaling,
         )
         return Graph(**vars(parts))

@@ -19,6 +19,7 @@ from linkodds.probability.decision import parse_rule
 from linkodds.probability.deployment import Deployment
 from linkodds.probability.expected_links import expected_links
 from linkodds.reading.reading import read_pairs
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.inductive import NOT_GUARANTEED, WithNewNodes
 from linkodds.runs.missing_links import MissingLinksAssumption, decision_of, held_out_of
 from linkodds.runs.record import Run
@@ -177,7 +178,7 @@ def predict_run(
     writer = table_writer(out)
     deployment = assumption.deployment(run)
     rule = decision_of(run, decision)
-    source, target = read_pairs(pairs, query=query)
+    source, target = read_pairs(pairs, ReadingOptions(query=query))
     said, columns = deployment.assumption, {}
     if new is None:
         table = score_pairs(run, source, target, deployment)

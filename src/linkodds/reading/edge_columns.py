@@ -1,6 +1,6 @@
 """Edge columns: which columns of a table are the ends, times, weights and kinds of edges; its rows become an edge list."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,6 +10,7 @@ from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.findings import Finding
 from linkodds.reading.edge_weights import EdgeWeights, read_weights
 from linkodds.reading.interop import EdgeList, ignored_columns
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import RowsOfKinds, read_kinds
 from linkodds.reading.tables import Table
 from linkodds.reading.times import TIME_NAMES, looks_like_times, read_times
@@ -18,59 +19,12 @@ _LOOKED_AT = 1000
 """Rows of a column that may hold times."""
 
 
-@dataclass(frozen=True)
-class EdgeColumns:
-    """The columns that were asked for, by name, or by number from 1 in a file without header.
-
-    Args:
-        source: of the first id; None: the first that is free.
-        target: of the second id; None: the next.
-        time: of the times, or None.
-        weight: of the weights, or None.
-        weight_as: confidence or strength.
-        relation: of the kinds of edges, or None.
-        predict_kind: the kind that is predicted; None: the one with most rows.
-    Raises:
-        OptionError: one of these without the other that it needs, or beside one that it excludes.
-    Example:
-        >>> EdgeColumns(weight="score")
-        Traceback (most recent call last):
-        linkodds.errors.OptionError: --weight needs --weight-as confidence|strength beside it.
-    """
-
-    source: str | int | None = None
-    target: str | int | None = None
-    time: str | int | None = None
-    weight: str | int | None = None
-    weight_as: str | None = None
-    relation: str | int | None = None
-    predict_kind: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.predict_kind is not None and self.relation is None:
-            raise OptionError("--predict names a kind of edges; give their column with --relation COL.")
-        if self.relation is not None and self.weight_as == "strength":
-            raise OptionError(
-                "--relation and --weight-as strength exclude each other: edges of other kinds have no common unit."
-            )
-        if self.weight is None and self.weight_as is not None:
-            raise OptionError("--weight-as needs --weight COL beside it.")
-        if self.weight is not None and self.weight_as is None:
-            raise OptionError("--weight needs --weight-as confidence|strength beside it.")
-
-    @property
-    def beside_ends(self) -> tuple[tuple[str, str | int | None], ...]:
-        """Option -> column, of all but the ends."""
-        return ("--time", self.time), ("--weight", self.weight), ("--relation", self.relation)
-
-
-def edges_of_table(table: Table, columns: EdgeColumns, *, directed: bool, warns_of_times: bool = True) -> EdgeList:
+def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: bool = True) -> EdgeList:
     """The rows of a table as edges, with what else was asked for.
 
     Args:
         table: of at least two columns.
-        columns: which of them are meant.
-        directed: edges have a direction.
+        columns: which of them are meant, and whether edges have a direction.
         warns_of_times: whether to look for a column of times that nobody asked for.
     Raises:
         MalformedFile: no such column, or a cell that is not what its column should hold, with its place and value.
@@ -101,7 +55,7 @@ def edges_of_table(table: Table, columns: EdgeColumns, *, directed: bool, warns_
     if times is None and warns_of_times:
         findings += unused_times(table, (*ends, *taken))
     layout = f"{table.layout or 'table'}, columns {table.names[ends[0]]!r} and {table.names[ends[1]]!r}"
-    read = EdgeList(ids, pairs, directed, table.where, layout=layout, times=times, weights=weights)
+    read = EdgeList(ids, pairs, columns.directed, table.where, layout=layout, times=times, weights=weights)
     if of_kinds is not None:
         kinds, of = frame.get_column(str(of_kinds)), table.names[of_kinds]
         predicted, names, codes, said = read_kinds(kinds, of, columns.predict_kind, table.where)
@@ -120,10 +74,10 @@ def id_columns(table: Table, source: str | int | None, target: str | int | None)
         MalformedFile: there are no two columns, or none of this name.
         OptionError: one column for both.
     """
-    return _places(table, EdgeColumns(source, target))[0]
+    return _places(table, ReadingOptions(source=source, target=target))[0]
 
 
-def _places(table: Table, columns: EdgeColumns) -> tuple[tuple[int, int], tuple[int | None, ...]]:
+def _places(table: Table, columns: ReadingOptions) -> tuple[tuple[int, int], tuple[int | None, ...]]:
     """Positions of the two ends, and of what is beside them."""
     if len(table.names) < 2:
         raise MalformedFile(
@@ -158,7 +112,7 @@ def weights_of_column(table: Table, position: int, cells: pl.Series, role: str |
     return read_weights(numbers, role, table.names[position], table.where, lambda row: str(cells[row]))
 
 
-def _about_columns(table: Table, columns: EdgeColumns, ends: tuple[int, int], taken: list[int]) -> list[Finding]:
+def _about_columns(table: Table, columns: ReadingOptions, ends: tuple[int, int], taken: list[int]) -> list[Finding]:
     ignored = [name for i, name in enumerate(table.names) if i not in (*ends, *taken)]
     findings = [ignored_columns(ignored)] if ignored else []
     lower = [name.lower() for name in table.names]

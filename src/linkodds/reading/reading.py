@@ -13,7 +13,7 @@ from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.reading.database_urls import Database, place_of
 from linkodds.reading.databases import read_database
 from linkodds.reading.delimited import is_text_file, read_table
-from linkodds.reading.edge_columns import EdgeColumns, edges_of_table, in_order_of_ids
+from linkodds.reading.edge_columns import edges_of_table, in_order_of_ids
 from linkodds.reading.formats.own_files import recorded_alone
 from linkodds.reading.formats.parsed import ParsedGraph, edges_of_parsed
 from linkodds.reading.formats.registry import FORMATS, format_of, read_file, refuse_unknown
@@ -26,6 +26,7 @@ from linkodds.reading.interop import (
     is_networkx,
     is_pyg,
 )
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.tables import NOISE, is_frame, load_sparse, read_bytes, require_file, table_of_frame
 
 EDGE_FORMATS = (
@@ -35,22 +36,7 @@ EDGE_FORMATS = (
 )
 
 
-def read_edges(
-    edges: Any,
-    *,
-    source: str | int | None = None,
-    target: str | int | None = None,
-    header: bool | None = None,
-    delimiter: str | None = None,
-    directed: bool = False,
-    query: str | None = None,
-    time: str | int | None = None,
-    weight: str | int | None = None,
-    weight_as: str | None = None,
-    relation: str | int | None = None,
-    predict_kind: str | None = None,
-    key: str | None = None,
-) -> EdgeList:
+def read_edges(edges: Any, options: ReadingOptions = ReadingOptions()) -> EdgeList:
     """Edges of a file or of an object, as they stand there; of a database in the order of their ids.
 
     The rows of a table have no order: a server may send them in another one after an update. So the nodes are numbered in
@@ -59,18 +45,7 @@ def read_edges(
     Args:
         edges: a path, the URL of a database, a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG
             data, or pairs of ids.
-        source: column of the first id, by name, or by number from 1 in a file without header; default the first.
-        target: column of the second id; default the second.
-        header: whether the first line names the columns; None detects it (the rule is in `delimited.read_table`).
-        delimiter: of the columns; None detects it.
-        directed: edges have a direction.
-        query: a SELECT, instead of the table that the URL of a database names; it is run read-only.
-        time: column of the times, by name or number, of a table; None where there is none.
-        weight: column of the weights, likewise.
-        weight_as: confidence or strength.
-        relation: column of the kinds of edges, likewise.
-        predict_kind: the kind that is predicted; None: the one with most rows.
-        key: which graph, sheet or matrix of a file that holds several.
+        options: how to read them; `nodes`, `bipartite` and `features` are for what makes a graph of the edges.
     Raises:
         MalformedFile: a file that cannot be read as what its name says, with line, column and value.
         DatabaseError: a database that cannot be reached or read.
@@ -81,8 +56,7 @@ def read_edges(
         >>> edges.ids.tolist(), edges.pairs.tolist()
         (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
     """
-    columns = EdgeColumns(source, target, time, weight, weight_as, relation, predict_kind)
-    read = _read(edges, columns, header, delimiter, directed, query, key=key, warns_of_times=True)
+    read = _read(edges, options, warns_of_times=True)
     return in_order_of_ids(read) if isinstance(_place_of(edges), Database) else read
 
 
@@ -90,35 +64,24 @@ def _place_of(edges: Any) -> Any:
     return place_of(edges) if isinstance(edges, str) else edges
 
 
-def _read(
-    edges: Any,
-    columns: EdgeColumns,
-    header: bool | None,
-    delimiter: str | None,
-    directed: bool,
-    query: str | None,
-    *,
-    key: str | None = None,
-    warns_of_times: bool = False,
-) -> EdgeList:
-    options = {"--source": columns.source, "--target": columns.target, "--no-header": header, "--delimiter": delimiter}
-    options |= dict(columns.beside_ends)
-    edges = _place_of(edges)
+def _read(edges: Any, options: ReadingOptions, *, warns_of_times: bool = False) -> EdgeList:
+    of_text = {"--no-header": options.header, "--delimiter": options.delimiter}
+    of_tables = {"--source": options.source, "--target": options.target, **of_text, **dict(options.beside_ends)}
+    directed, edges = options.directed, _place_of(edges)
     if isinstance(edges, Database):
-        _refuse({"--no-header": header, "--delimiter": delimiter}, "a database")
-        table = read_database(edges, query)
-        return edges_of_table(table, columns, directed=directed, warns_of_times=warns_of_times)
-    if query is not None:
+        _refuse(of_text, "a database")
+        return edges_of_table(read_database(edges, options.query), options, warns_of_times=warns_of_times)
+    if options.query is not None:
         raise OptionError(
             "--query is for a database: postgresql://, sqlite:/// or duckdb:/// in the place of the file."
         )
     if isinstance(edges, Path):
-        return _read_file(edges, columns, header, delimiter, directed, key, warns_of_times=warns_of_times)
-    _refuse({"--key": key}, f"a {type(edges).__name__}")
+        return _read_file(edges, options, warns_of_times=warns_of_times)
+    _refuse({"--key": options.key}, f"a {type(edges).__name__}")
     if is_frame(edges):
-        _refuse({"--no-header": header, "--delimiter": delimiter}, "a data frame")
-        return edges_of_table(table_of_frame(edges), columns, directed=directed, warns_of_times=warns_of_times)
-    _refuse(options, f"a {type(edges).__name__}")
+        _refuse(of_text, "a data frame")
+        return edges_of_table(table_of_frame(edges), options, warns_of_times=warns_of_times)
+    _refuse(of_tables, f"a {type(edges).__name__}")
     if is_pyg(edges):
         return edges_of_pyg(edges, directed=directed)
     if sp.issparse(edges):
@@ -132,17 +95,11 @@ def _read(
             "a pandas or polars table, a NetworkX graph, a SciPy sparse matrix, PyG data, pairs of shape (edges, 2)."
         )
     text = pl.DataFrame({"source": [_text(u) for u in pairs[:, 0]], "target": [_text(v) for v in pairs[:, 1]]})
-    return edges_of_table(table_of_frame(text), EdgeColumns(), directed=directed)
+    return edges_of_table(table_of_frame(text), ReadingOptions(directed=directed))
 
 
 def read_pairs(
-    pairs: Any,
-    *,
-    source: str | int | None = None,
-    target: str | int | None = None,
-    header: bool | None = None,
-    delimiter: str | None = None,
-    query: str | None = None,
+    pairs: Any, options: ReadingOptions = ReadingOptions()
 ) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Pairs to predict, in the user's ids and order: the formats and the rules of `read_edges`; any id is allowed.
 
@@ -163,7 +120,7 @@ def read_pairs(
         return nothing, nothing
     # A matrix of pairs need not be symmetric, a graph file keeps the direction that it has.
     is_matrix = sp.issparse(pairs) or (isinstance(pairs, str | Path) and Path(pairs).suffix.lower() == ".npz")
-    read = _read(pairs, EdgeColumns(source, target), header, delimiter, is_matrix, query)
+    read = _read(pairs, options.model_copy(update={"directed": is_matrix}))
     return read.ids[read.pairs[:, 0]], read.ids[read.pairs[:, 1]]
 
 
@@ -207,36 +164,27 @@ def read_nodes(nodes: Any) -> NDArray[np.object_]:
     return np.array(names, dtype=object)
 
 
-def _read_file(
-    path: Path,
-    columns: EdgeColumns,
-    header: bool | None,
-    delimiter: str | None,
-    directed: bool,
-    key: str | None,
-    *,
-    warns_of_times: bool,
-) -> EdgeList:
+def _read_file(path: Path, options: ReadingOptions, *, warns_of_times: bool) -> EdgeList:
     """Edges of a file; predicted links of a file that linkodds wrote are edges where they are read as pairs."""
-    of_tables = {"--no-header": header, "--delimiter": delimiter}
+    of_tables = {"--no-header": options.header, "--delimiter": options.delimiter}
     form = None if is_text_file(path) and any(given is not None for given in of_tables.values()) else format_of(path)
     if form is not None:
         _refuse(of_tables, f"{path.name} ({form.name})")
-        found = read_file(path, form, key)
+        found = read_file(path, form, options.key)
         if isinstance(found, ParsedGraph):
             found = recorded_alone(found) if warns_of_times else found
-            return edges_of_parsed(found, columns, directed=directed or None, warns_of_times=warns_of_times)
-        return edges_of_table(found, columns, directed=directed, warns_of_times=warns_of_times)
-    _refuse({"--key": key}, path.name)
+            return edges_of_parsed(found, options, directed=options.directed or None, warns_of_times=warns_of_times)
+        return edges_of_table(found, options, warns_of_times=warns_of_times)
+    _refuse({"--key": options.key}, path.name)
     if is_text_file(path) or path.suffix.lower() == ".parquet":
-        ids, named = (columns.source, columns.target), [name for _, name in columns.beside_ends]
-        table = read_table(path, header=header, delimiter=delimiter, ids=ids, named=named)
-        return edges_of_table(table, columns, directed=directed, warns_of_times=warns_of_times)
+        ids, named = (options.source, options.target), [name for _, name in options.beside_ends]
+        table = read_table(path, header=options.header, delimiter=options.delimiter, ids=ids, named=named)
+        return edges_of_table(table, options, warns_of_times=warns_of_times)
     require_file(path)
     if path.suffix.lower() != ".npz":
         raise refuse_unknown(path, EDGE_FORMATS)
     _refuse(
-        {"--source": columns.source, "--target": columns.target, **of_tables, **dict(columns.beside_ends)}, path.name
+        {"--source": options.source, "--target": options.target, **of_tables, **dict(options.beside_ends)}, path.name
     )
     try:
         matrix: Any = load_sparse(read_bytes(path))
@@ -244,7 +192,7 @@ def _read_file(
         raise MalformedFile(
             f"{path.name}: not readable as a matrix saved by scipy.sparse.save_npz ({type(error).__name__}: {error})."
         ) from error
-    return edges_of_adjacency(matrix, directed=directed, place=path.name)
+    return edges_of_adjacency(matrix, directed=options.directed, place=path.name)
 
 
 def _text(name: Any) -> str:

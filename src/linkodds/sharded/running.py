@@ -4,20 +4,20 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from linkodds.config import FitConfig
 from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
 from linkodds.fitting.fit import OnStart, Say
 from linkodds.fitting.fitted_model import Trainer
-from linkodds.fitting.pipeline import ReadingOptions, fit_graph
+from linkodds.fitting.pipeline import fit_graph
 from linkodds.fitting.resuming import find_interrupted
 from linkodds.graph.graph import Graph
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.timings import Costs
 from linkodds.pairs import PairSpace
 from linkodds.reading.database_urls import Database
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import Run
 from linkodds.runs.run_directory import PartialRun
 from linkodds.sharded.engine import LocalEngine
@@ -43,7 +43,7 @@ def fit_sharded(
     out: Path,
     config: FitConfig,
     *,
-    reading: ReadingOptions = ReadingOptions(),  # noqa: B008
+    reading: ReadingOptions = ReadingOptions(),
     memory: str | None = None,
     engine: str | None = None,
     force: bool = False,
@@ -122,7 +122,7 @@ def fit_sharded(
             run = fit_graph(
                 graph,
                 config,
-                reading={"edges": str(edges), "engine": name} | _given(reading),
+                reading={"edges": str(edges), "engine": name} | reading.given(),
                 partial=partial,
                 resumed=left if is_first else None,
                 costs=costs,
@@ -194,15 +194,6 @@ def _preparation(edges: Path, reading: ReadingOptions, config: FitConfig) -> Pre
         features=None if reading.features is None else reading.features.absolute(),
         feature_scaling=config.feature_scaling,
     )
-
-
-def _given(reading: ReadingOptions) -> dict[str, Any]:
-    """The reading options that were given, as `config.json` takes them."""
-    return {
-        option: str(value) if isinstance(value, Path) else value
-        for option, value in vars(reading).items()
-        if value is not None and (option, value) != ("directed", False)
-    }
 
 
 def _taken(config: FitConfig, reading: ReadingOptions, say: Say) -> FitConfig:

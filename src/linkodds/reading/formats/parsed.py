@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from linkodds.errors import DataError, OptionError
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs
-from linkodds.reading.edge_columns import EdgeColumns, of_one_kind, unused_times, weights_of_column
+from linkodds.reading.edge_columns import of_one_kind, unused_times, weights_of_column
 from linkodds.reading.interop import EdgeList, ignored_columns
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import read_kinds
 from linkodds.reading.tables import Table, table_of_frame
 from linkodds.reading.times import read_times
@@ -60,7 +61,7 @@ class ParsedGraph:
 
 
 def edges_of_parsed(
-    graph: ParsedGraph, columns: EdgeColumns, *, directed: bool | None = None, warns_of_times: bool = True
+    graph: ParsedGraph, columns: ReadingOptions, *, directed: bool | None = None, warns_of_times: bool = True
 ) -> EdgeList:
     """The edges, with the attributes that were asked for as times, weights and kinds.
 
@@ -201,7 +202,7 @@ def _table_of_attributes(graph: ParsedGraph) -> Table:
 
 
 def _with_attributes(
-    read: EdgeList, table: Table, columns: EdgeColumns, warns_of_times: bool
+    read: EdgeList, table: Table, columns: ReadingOptions, warns_of_times: bool
 ) -> tuple[EdgeList, list[Finding]]:
     places = {option: table.position(name, option=option) for option, name in columns.beside_ends if name is not None}
     if len(set(places.values())) < len(places):
