@@ -131,7 +131,7 @@ def measure(folder: Path, graph_name: str, own: CustomEncoder | CustomScorer | s
 
 def written_scores(graph: Graph, folder: Path) -> tuple[Path, Path]:
     """What common_neighbors says of all pairs but the train edges, and the edges that it did not have."""
-    train = LinkPredictor(CustomScorer(fit=common_neighbors), seed=0).parts(graph).train
+    train = LinkPredictor(CustomScorer(fit=common_neighbors), seed=0).split_of(graph).train
     u, v = np.triu_indices(graph.num_nodes, 1)
     pairs = np.column_stack([u, v])[~graph.space.contains(train, np.column_stack([u, v]))]
     knowing = Graph(graph.ids, train, graph.space)

@@ -3,7 +3,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
-from linkodds import LinkPredictor
+from linkodds import Graph, LinkPredictor
 from linkodds.config import FitConfig
 from linkodds.errors import DataError, OptionError, UnknownNode
 
@@ -16,12 +16,17 @@ def fitted(communities):
 
 
 def test_parameters_and_their_defaults_are_those_of_the_command_line():
-    options = FitConfig().model_dump()
-    del options["feature_scaling"]  # features are scaled when the Graph is made
-    del options["checkpoint_every"]  # nothing is on disk before `save`
-    assert LinkPredictor().get_params() == options | dict.fromkeys(
-        ("time", "weight", "weight_as", "relation", "predict_kind")
-    )  # of reading
+    reading = dict.fromkeys(("time", "weight", "weight_as", "relation", "predict_kind"))
+    assert LinkPredictor().get_params() == FitConfig().model_dump() | reading
+
+
+def test_the_scaling_of_features_is_for_edges_that_fit_reads(communities):
+    columns = np.random.default_rng(2).normal(size=(communities.num_nodes, 3))
+    scaled = Graph.from_edges(communities.ids[communities.edges], nodes=communities.ids, features=columns)
+    predictor = LinkPredictor(model="degree", feature_scaling="standard", threads=1).fit(scaled)  # as auto scales them
+    assert predictor.run_.config["options"]["feature_scaling"] == "standard"
+    with pytest.raises(OptionError, match="feature_scaling='row': this graph was not read so"):
+        LinkPredictor(model="degree", feature_scaling="row", threads=1).fit(scaled)
 
 
 def test_clone_set_params_and_not_fitted():

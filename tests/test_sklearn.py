@@ -1,5 +1,7 @@
 """LinkPredictor among scikit-learn's tools: clone, searches over edges, pipelines, its checks and its words."""
 
+import re
+
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -7,7 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.estimator_checks import check_estimator
 from torch import nn
 
@@ -90,20 +91,21 @@ def test_clone_keeps_a_model_of_ones_own():
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
+        ({"dim": 0}, "The 'dim' parameter of LinkPredictor: Input should be greater than or equal to 1, got 0."),
+        ({"dropout": 1.0}, "The 'dropout' parameter of LinkPredictor: Input should be less than 1, got 1.0."),
+        ({"schedule": "step"}, "The 'schedule' parameter of LinkPredictor: Input should be 'constant', 'linear' or"),
+        ({"seed": "x"}, "The 'seed' parameter of LinkPredictor: Input should be a valid integer"),
+        ({"model": "gcn"}, "The 'model' parameter of LinkPredictor: takes auto, "),
+        ({"model": 5}, "The 'model' parameter of LinkPredictor: Input should be a valid string, got 5."),
         (
-            {"dim": 0},
-            "The 'dim' parameter of LinkPredictor must be an int in the range [1, 2048] or None. Got 0 instead.",
+            {"feature_scaling": "log"},
+            "The 'feature_scaling' parameter of LinkPredictor: Input should be 'auto', 'none'",
         ),
-        ({"dropout": 1.0}, "The 'dropout' parameter of LinkPredictor must be a float in the range [0.0, 1.0). Got 1.0"),
-        ({"schedule": "step"}, "The 'schedule' parameter of LinkPredictor must be a str among {"),
-        ({"seed": "x"}, "The 'seed' parameter of LinkPredictor must be an int in the range [0, inf). Got 'x' instead."),
-        ({"model": "gcn"}, "The 'model' parameter of LinkPredictor must be a str among {"),
     ],
 )
-def test_parameters_are_refused_in_the_words_of_scikit_learn(parameters, words):
-    with pytest.raises(InvalidParameterError) as caught:
+def test_parameters_are_refused_with_name_range_and_value(parameters, words):
+    with pytest.raises(ValueError, match=re.escape(words)) as caught:
         LinkPredictor(**parameters).fit(planted_groups())
-    assert words in str(caught.value)
     assert isinstance(caught.value, OptionError)
 
 

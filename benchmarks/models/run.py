@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from page import TIME_BUDGET, write_page
@@ -26,7 +25,7 @@ from pyg_recipe import pyg_scorer
 
 from linkodds.comparison.protocols import PROTOCOLS, ProtocolSplit, deal, read_heart
 from linkodds.comparison.trials import baselines_for, try_models
-from linkodds.config import FitConfig
+from linkodds.config import RESERVED_NAMES, FitConfig
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.fitting.seeds import Seeds
 from linkodds.graph.graph import Graph
@@ -68,8 +67,7 @@ MAX_PAIRS = 100_000_000
 
 def units(splits: int | None) -> Iterator[tuple[str, str, int, str]]:
     """(protocol, graph, split, model), breadth first, quick models first."""
-    known = (*get_args(FitConfig.model_fields["model"].annotation), BASELINES, PYG)
-    known = {name for each in known for name in (get_args(each) or (each,))}
+    known = {*RESERVED_NAMES, BASELINES, PYG}
     for split in range(max(SPLITS.values())):
         for model in MODELS:
             for protocol, graphs in GRAPHS.items():

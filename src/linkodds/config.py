@@ -1,13 +1,14 @@
-"""FitConfig: every option of `linkodds fit`, its default and its meaning, in one frozen value."""
+"""FitConfig: the options of `linkodds fit`, checked, in one frozen value."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from linkodds.errors import OptionError
+from linkodds.options import FitOptions, options_of
 
 AutoencoderName = Literal["gae", "vgae", "linear-gae", "linear-vgae", "signed-gae", "signed-vgae", "refined-gae", "ncn"]
 BaselineName = Literal[
@@ -51,9 +52,12 @@ class CheckedOptions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> Self:
+    def from_options(cls, options: Mapping[str, Any], caller: str | None = None) -> Self:
         """Checked options from plain ones; what pydantic refuses becomes one OptionError.
 
+        Args:
+            options: name -> value.
+            caller: whose parameters they are; None: they are of the command line.
         Raises:
             OptionError: an unknown name or a value out of range.
         """
@@ -61,7 +65,8 @@ class CheckedOptions(BaseModel):
             return cls(**options)
         except ValidationError as error:
             first = error.errors()[0]
-            name = "--" + str(first["loc"][0]).replace("_", "-") if first["loc"] else "config"
+            given = str(first["loc"][0]) if first["loc"] else "config"
+            name = f"--{given.replace('_', '-')}" if caller is None else f"The {given!r} parameter of {caller}"
             if first["type"] == "extra_forbidden":
                 raise OptionError(f"{name}: a config has no such option; 'linkodds config' prints them all.") from error
             if first["type"] == "value_error":  # our own words, which name the value already
@@ -69,178 +74,20 @@ class CheckedOptions(BaseModel):
             raise OptionError(f"{name}: {first['msg']}, got {first.get('input')!r}.") from error
 
 
-class FitConfig(CheckedOptions):
-    """Options of a fit. Unknown names and values out of range are refused.
+class FitConfig(FitOptions, CheckedOptions):
+    """Options of a fit, those of `linkodds.options`. Unknown names and values out of range are refused.
 
     Example:
         >>> FitConfig(model="gae", epochs=50).epochs
         50
     """
 
-    model: Literal["auto", AutoencoderName, "structural-gae", "stack", BaselineName, OwnName] = Field(
-        "auto",
-        description="auto: of structural-gae, stack, signed-gae, vgae and gae what fits the time budget, and the baselines; the "
-        "best by validation average precision, or the mean of the best two or three; or the name of one of them "
-        "(structural-gae: a signed-gae beside a small network over counts of short walks, spectral products and features; stack: "
-        "boosted trees over the same counts), or linear-gae, linear-vgae, signed-vgae, refined-gae or ncn; own-encoder "
-        "and own-scorer are given in Python",
-    )
-    decoder: Literal["auto", "inner-product", "signed", "hadamard", "distmult"] = Field(
-        "auto",
-        description="signed: an inner product in which half of the dimensions count negative; hadamard: a network on the "
-        "elementwise product; distmult: an inner product with a learned weight for each dimension; auto: signed for signed-gae "
-        "and signed-vgae, hadamard for refined-gae and ncn, inner-product for the others",
-    )
-    objective: Literal["auto", "all-pairs", "sampled", "subgraph"] = Field(
-        "auto",
-        description="all-pairs: every pair, exact; sampled: train edges and uniformly drawn zeros; subgraph: all pairs of a few "
-        "nodes, drawn anew every epoch; auto: by the number of pairs",
-    )
-    positive_weight: Literal["auto", "none", "balanced"] = Field(
-        "auto",
-        description="of an edge in the all-pairs loss, and of refined-gae and ncn: none is 1, balanced as much as all zeros "
-        "beside it; calibration undoes it; auto: balanced for signed-gae and signed-vgae, none for the others",
-    )
-    zeros_per_edge: int = Field(
-        5, ge=1, le=1000, description="sampled objective: zeros drawn for each train edge, every epoch anew"
-    )
-    subgraph_nodes: int = Field(
-        5000,
-        ge=2,
-        description="subgraph objective: nodes drawn on average, every epoch anew; all where there are fewer",
-    )
-    subgraph_by: Literal["degree", "core"] = Field(
-        "degree", description="subgraph objective: what a node's chance to be drawn follows"
-    )
-    subgraph_alpha: float = Field(
-        1.0, ge=0, le=10, description="subgraph objective: the power of the degree or core number; 0 draws all alike"
-    )
-    batch_edges: int = Field(
-        8192,
-        ge=1,
-        description="of refined-gae and ncn: at most so many train edges, and an eighth of them, are hidden from the message "
-        "graph and learnt at a time",
-    )
-    hidden: int | None = Field(
-        None,
-        ge=1,
-        le=4096,
-        description="width of the first graph convolution of gae and vgae, of the decoder's layers of refined-gae and ncn; null: "
-        "128, or 64 for the latter",
-    )
-    dim: int | None = Field(
-        None,
-        ge=1,
-        le=2048,
-        description="dimensions of the embedding; null: 128 for signed-gae and signed-vgae, 256 for refined-gae and ncn, 64 for "
-        "the others",
-    )
-    learning_rate: float | None = Field(
-        None,
-        gt=0,
-        le=1,
-        description="of Adam; null: 0.03 for signed-gae and signed-vgae, 0.005 for refined-gae and ncn, 0.01 for the others",
-    )
-    schedule: Literal["constant", "linear", "cosine"] = Field(
-        "constant", description="of the learning rate: constant, or falling to 0 at the last of the epochs"
-    )
-    dropout: float = Field(
-        0.5,
-        ge=0,
-        lt=1,
-        description="on the features (the learned table, where there are none) and on the hidden layer, while training; "
-        "signed-gae and signed-vgae have none",
-    )
-    beta: float = Field(
-        0.05,
-        ge=0,
-        description="weight of the KL of a variational model, summed over nodes and divided as the cross-entropy is; 1: evidence "
-        "lower bound",
-    )
-    warm_up: int = Field(0, ge=0, description="epochs over which the weight of the KL term rises from 0 to beta")
-    free_bits: float = Field(
-        0.0,
-        ge=0,
-        description="nats that the KL of each dimension, a mean over the nodes, counts as at least; 0 is none",
-    )
-    weight_decay: float | None = Field(
-        None,
-        ge=0,
-        description="L2 penalty of Adam on the encoder's weights, never on scale and bias; null: for signed-gae and "
-        "signed-vgae the best of a few by validation average precision, 0 for the others; of signed-vgae it weighs the "
-        "KL, in the place of beta",
-    )
-    epochs: int = Field(300, ge=1, description="at most this many")
-    patience: int | None = Field(
-        None,
-        ge=1,
-        description="stop when validation average precision has not risen for this many epochs; the best epoch is kept; null: 40 "
-        "for signed-gae, signed-vgae, refined-gae and ncn, 200 for the others",
-    )
-    validate_every: int | None = Field(
-        None,
-        ge=1,
-        description="epochs between two validations; null: 10 for signed-gae and signed-vgae, 5 for the others",
-    )
-    time_budget: float | None = Field(
-        None,
-        gt=0,
-        description="seconds for all training, spent as counted work at nominal rates, so on any clock alike; null: 300 for "
-        "auto, no limit for the others",
-    )
-    tune: int | None = Field(
-        None,
-        ge=1,
-        le=10_000,
-        description="search the options of the model that are left open in so many trials, judged by validation average "
-        "precision, the first with the defaults (pip install 'linkodds[tune]'); null: none",
-    )
-    checkpoint_every: int | None = Field(
-        None,
-        ge=1,
-        description="epochs between two checkpoints of an unfinished fit; null: 25, or 100 with up to a million pairs",
-    )
-    split: tuple[float, float, float, float] = Field(
-        (0.8, 0.05, 0.05, 0.1), description="shares of train, validation, calibration and test edges"
-    )
-    folds: int | None = Field(
-        None,
-        ge=1,
-        description="cross-fitting: deal train and calibration edges into this many folds, train a model without each, calibrate "
-        "on all of them and use the mean; null: 1, or 5 with under 1,000 edges, 50 of calibration",
-    )
-    calibrator: Literal["auto", "platt", "bias", "beta", "isotonic", "venn-abers"] = Field(
-        "auto",
-        description="from logits to probabilities; auto: platt (slope and intercept), or bias (the intercept alone) on few edges",
-    )
-    degree_calibration: Literal["auto", "yes", "no"] = Field(
-        "auto",
-        description="add a multiple of the log degree product to the logits; auto: where it lowers the validation log loss and "
-        "not average precision",
-    )
-    decision: str = Field(
-        "f1",
-        description="rule that predict applies: half, balanced_accuracy, f1, f2 (any weight), mcc, precision>=P, recall>=R, "
-        "cost:FP:FN, budget:K",
-    )
-    design: Literal["auto", "enumerated", "sampled", "stratified"] = Field(
-        "auto",
-        description="non-edges to evaluate on: enumerated, all; sampled, a uniform sample; stratified, those that may rank high "
-        "closely and the rest thinly; auto: enumerated up to max_pairs, stratified beyond",
-    )
-    max_pairs: int = Field(
-        1_000_000_000,
-        ge=1,
-        description="auto enumerates up to so many pairs; samples and strata score a twentieth of this many non-edges",
-    )
-    feature_scaling: Literal["auto", "none", "standard", "row"] = Field(
-        "auto",
-        description="of node features: auto is row for sparse counts and standard for the rest; none leaves them as they "
-        "are, but for one number that large ones are divided by before the first layer",
-    )
-    seed: int = Field(0, ge=0, description="of the split, the weights, the samples")
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
-    threads: int | None = Field(None, ge=1, le=1024, description="of the CPU; null: torch's default")
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, value: str) -> str:
+        if value not in RESERVED_NAMES:
+            raise ValueError(f"takes {', '.join(RESERVED_NAMES)}, not {value!r}")
+        return value
 
     @field_validator("split", mode="before")
     @classmethod
@@ -342,7 +189,7 @@ def commented_yaml() -> str:
         model: auto
     """
     lines = []
-    for name, field in FitConfig.model_fields.items():
-        default = "/".join(map(str, field.default)) if name == "split" else field.default
-        lines += [f"# {field.description}", yaml.safe_dump({name: default}).strip()]
+    for name, each in options_of(FitOptions).items():
+        default = "/".join(map(str, each.default)) if isinstance(each.default, tuple) else each.default
+        lines += [f"# {each.help}", yaml.safe_dump({name: default}).strip()]
     return "\n".join(lines) + "\n"

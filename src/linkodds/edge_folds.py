@@ -1,16 +1,13 @@
 """Edge folds: a graph's edges as rows that scikit-learn can deal out, and a splitter that never parts one edge."""
 
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any, Literal, Union, get_args, get_origin
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval, StrOptions
 
-from linkodds.config import FitConfig
 from linkodds.errors import DataError, OptionError
 from linkodds.graph.graph import Graph
 from linkodds.reading.reading import read_pairs
@@ -126,39 +123,3 @@ class EdgeKFold:
         """Number of folds."""
         del X, y, groups
         return self.n_splits
-
-
-def constraints() -> dict[str, list[Any]]:
-    """What each option of a fit may be, as scikit-learn's `validate_parameter_constraints` takes it.
-
-    Example:
-        >>> [str(each) for each in constraints()["dim"]]
-        ['an int in the range [1, 2048]', 'None']
-    """
-    result: dict[str, list[Any]] = {}
-    for name, option in FitConfig.model_fields.items():
-        annotation: Any = option.annotation
-        kinds = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-        bounds = {bound: value for each in option.metadata for bound, value in vars_of(each).items()}
-        result[name] = [each for kind in kinds for each in _constraint(kind, bounds)]
-    result["split"], result["decision"] = ["array-like", str], [str]
-    return result
-
-
-def vars_of(bound: Any) -> dict[str, Any]:
-    """The limits that pydantic keeps of a number."""
-    return {name: getattr(bound, name) for name in ("ge", "gt", "le", "lt") if hasattr(bound, name)}
-
-
-def _constraint(kind: Any, bounds: dict[str, Any]) -> list[Any]:
-    if kind is type(None):
-        return [None]
-    if get_origin(kind) is Literal:
-        return [StrOptions(set(get_args(kind)))]
-    if kind in (int, float):
-        low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
-        closed = {(True, True): "both", (True, False): "left", (False, True): "right"}.get(
-            ("ge" in bounds, "le" in bounds), "neither"
-        )
-        return [Interval(Integral if kind is int else Real, low, high, closed=closed)]
-    return [str] if kind is str else []

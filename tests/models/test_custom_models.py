@@ -146,7 +146,7 @@ def test_a_function_of_pairs_gets_evaluation_calibration_and_decisions_without_a
     predictor = LinkPredictor(model=same_group, seed=3, threads=1).fit(graph)
     evaluation = predictor.evaluation_
     assert (evaluation.model["name"], evaluation.model["epochs"]) == ("same_group", 0)
-    split = predictor.parts(graph)
+    split = predictor.split_of(graph)
     np.testing.assert_array_equal(split.test, predictor.run_.split.test)
     recorded = split.recorded()
     non_edges = recorded.absent_pairs(np.arange(recorded.num_absent))  # the oracle: every pair, one by one

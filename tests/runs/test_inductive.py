@@ -302,14 +302,14 @@ class TestFromOutside:
         assert rows["known"].to_list() == [1, 0, int(("node1", "node2") in named_edges(communities)), None]
         assert rows["new"].to_list() == [1, 1, 0, None]
         predictor = LinkPredictor.load(tmp_path / "run")
-        given = {"features": table, "nodes": ["node10"], "edges": [("node11", "node10")]}
-        probabilities = predictor.predict_proba_of_new(pairs[:3], **given)[:, 1]
+        given = {"features": table, "new_nodes": ["node10"], "edges": [("node11", "node10")]}
+        probabilities = predictor.predict_proba(pairs[:3], **given)[:, 1]
         np.testing.assert_allclose(probabilities, rows["probability"][:3].to_numpy(), rtol=1e-12)
         with pytest.raises(UnknownNode, match="ghost"):
-            predictor.predict_proba_of_new(pairs, **given)
+            predictor.predict_proba(pairs, **given)
         done = CliRunner().invoke(app, ["find", str(tmp_path / "run"), *asked, "--top", "5"])
         assert done.exit_code == 0, done.output
-        assert pl.read_csv(out)["logit"].to_list() == predictor.find_links_of_new(5, **given)["logit"].to_list()
+        assert pl.read_csv(out)["logit"].to_list() == predictor.find_links(5, **given)["logit"].to_list()
         done = CliRunner().invoke(app, ["find", str(tmp_path / "run"), *asked, "--fdr", "0.1", "--mode", "discover"])
         assert done.exit_code == 2
 

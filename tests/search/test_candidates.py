@@ -18,6 +18,7 @@ from linkodds.links.error_control import expected_list, list_links
 from linkodds.links.evidence import attribution
 from linkodds.links.inference import find_links, find_run
 from linkodds.links.link_files import partial_path
+from linkodds.links.link_request import LinkRequest
 from linkodds.links.link_search import ALL_PAIRS, LinkSearch, NotExhaustive, Scope
 from linkodds.links.screening import ScreenedPairs
 from linkodds.metrics.held_out import HeldOut
@@ -355,9 +356,9 @@ def test_the_longest_list_of_a_scope_is_the_longest_there(run):
         lowest.append(found.details["threshold_logit"] < of_all.details["threshold_logit"])
     assert any(lowest)
     with pytest.raises(OptionError, match="not one a node"):
-        list_links(run, precision=0.1, scope=Scope(per_node=2))
+        list_links(run, LinkRequest(precision=0.1, scope=Scope(per_node=2)))
     with pytest.raises(OptionError, match="name in --unobserved only the pairs you want"):
-        list_links(run, fdr=0.1, unobserved=[("node0", "node99")], scope=scope)
+        list_links(run, LinkRequest(fdr=0.1, unobserved=[("node0", "node99")], scope=scope))
 
 
 def test_pairs_that_the_small_network_rules_out_are_none_of_the_best(communities):

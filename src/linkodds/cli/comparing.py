@@ -10,6 +10,8 @@ import typer
 from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app
 from linkodds.cli.progress import shown, stopping_between_epochs
+from linkodds.options import FitOptions
+from linkodds.reading.graph_options import GraphOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +24,7 @@ GAPS = ("average_precision", "roc_auc", "log_loss_skill")
 
 
 @app.command(cls=Command)
+@opt.made_of(reading=GraphOptions, options=FitOptions, only_of_fit=False)
 def compare(
     edges: opt.EdgesFile,
     models: Annotated[
@@ -44,47 +47,9 @@ def compare(
     protocol_files: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="The fixed edges and non-edges that heart needs.")
     ] = None,
-    no_header: opt.NoHeader = False,
-    delimiter: opt.Delimiter = None,
-    source: opt.Source = None,
-    target: opt.Target = None,
-    query: opt.Query = None,
-    nodes: opt.Nodes = None,
-    directed: opt.Directed = False,
-    bipartite: opt.Bipartite = None,
-    features: opt.Features = None,
-    feature_scaling: opt.FeatureScaling = None,
-    decoder: opt.Decoder = None,
-    objective: opt.Objective = None,
-    positive_weight: opt.PositiveWeight = None,
-    zeros_per_edge: opt.ZerosPerEdge = None,
-    batch_edges: opt.BatchEdges = None,
-    subgraph_nodes: opt.SubgraphNodes = None,
-    subgraph_by: opt.SubgraphBy = None,
-    subgraph_alpha: opt.SubgraphAlpha = None,
-    hidden: opt.Hidden = None,
-    dim: opt.Dim = None,
-    beta: opt.Beta = None,
-    warm_up: opt.WarmUp = None,
-    free_bits: opt.FreeBits = None,
-    dropout: opt.Dropout = None,
-    weight_decay: opt.WeightDecay = None,
-    learning_rate: opt.LearningRate = None,
-    schedule: opt.Schedule = None,
-    epochs: opt.Epochs = None,
-    patience: opt.Patience = None,
-    validate_every: opt.ValidateEvery = None,
-    time_budget: opt.TimeBudget = None,
-    split: opt.SplitShares = None,
-    folds: opt.Folds = None,
-    calibrator: opt.Calibration = None,
-    degree_calibration: opt.DegreeCalibration = None,
-    decision: opt.DecisionRule = None,
-    design: opt.Design = None,
-    max_pairs: opt.MaxPairs = None,
-    seed: opt.Seed = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
+    *,
+    reading: opt.Given,
+    options: opt.Given,
     config: opt.ConfigFile = None,
     resume: opt.Resume = False,
     force: opt.Force = False,
@@ -94,33 +59,17 @@ def compare(
 
     Takes the options of 'fit'. --resume goes on with the splits that DIR.partial does not hold yet.
     """
-    given = dict(locals())
     if resume and force:
         raise typer.BadParameter("--resume goes on with DIR.partial, --force replaces DIR; give one of them.")
     from linkodds.comparison.comparison import Plan, compare_models
-    from linkodds.config import FitConfig, read_config
 
-    from_file = read_config(config) if config is not None else {}
-    from_file.pop("model", None)
-    asked = {name: given[name] for name in FitConfig.model_fields if given.get(name) is not None}
-    settings = FitConfig.from_options(from_file | asked)
+    settings = opt.config_of(options, config).model_copy(update={"model": "auto"})
     plan = Plan(tuple(name.strip() for name in models.split(",")), splits, settings, protocol, protocol_files)
 
     from linkodds.graph.graph import Graph
+    from linkodds.reading.reading_options import ReadingOptions
 
-    graph = Graph.from_edges(
-        edges,
-        features=features,
-        nodes=nodes,
-        source=source,
-        target=target,
-        header=False if no_header else None,
-        delimiter=delimiter,
-        directed=directed,
-        bipartite=bipartite,
-        feature_scaling=settings.feature_scaling,
-        query=query,
-    )
+    graph = Graph.read(edges, ReadingOptions.from_options(reading), settings.feature_scaling)
     with shown() as (say_stage, on_start, watch), stopping_between_epochs(say_stage, watch) as (progress, on_epoch):
         comparison = compare_models(
             graph,

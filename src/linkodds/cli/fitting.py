@@ -4,13 +4,15 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from linkodds.cli import options as opt
 from linkodds.cli.app import Command, app, say
 from linkodds.cli.progress import stopping_between_epochs, watched
+from linkodds.options import FitOptions
+from linkodds.reading.graph_options import EdgeListOptions
 
 if TYPE_CHECKING:
     from linkodds.runs.record import Run
@@ -29,58 +31,12 @@ def demo(
 
 
 @app.command(cls=Command)
+@opt.made_of(reading=EdgeListOptions, options=FitOptions)
 def fit(
     edges: opt.EdgesFile,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Run directory to make.")],
-    no_header: opt.NoHeader = False,
-    delimiter: opt.Delimiter = None,
-    source: opt.Source = None,
-    target: opt.Target = None,
-    query: opt.Query = None,
-    nodes: opt.Nodes = None,
-    directed: opt.Directed = False,
-    bipartite: opt.Bipartite = None,
-    features: opt.Features = None,
-    time: opt.Time = None,
-    weight: opt.Weight = None,
-    weight_as: opt.WeightAs = None,
-    relation: opt.Relation = None,
-    predict_kind: opt.PredictKind = None,
-    feature_scaling: opt.FeatureScaling = None,
-    model: opt.Model = None,
-    decoder: opt.Decoder = None,
-    objective: opt.Objective = None,
-    positive_weight: opt.PositiveWeight = None,
-    zeros_per_edge: opt.ZerosPerEdge = None,
-    batch_edges: opt.BatchEdges = None,
-    subgraph_nodes: opt.SubgraphNodes = None,
-    subgraph_by: opt.SubgraphBy = None,
-    subgraph_alpha: opt.SubgraphAlpha = None,
-    hidden: opt.Hidden = None,
-    dim: opt.Dim = None,
-    beta: opt.Beta = None,
-    warm_up: opt.WarmUp = None,
-    free_bits: opt.FreeBits = None,
-    dropout: opt.Dropout = None,
-    weight_decay: opt.WeightDecay = None,
-    learning_rate: opt.LearningRate = None,
-    schedule: opt.Schedule = None,
-    epochs: opt.Epochs = None,
-    patience: opt.Patience = None,
-    validate_every: opt.ValidateEvery = None,
-    time_budget: opt.TimeBudget = None,
-    tune: opt.Tune = None,
-    checkpoint_every: opt.CheckpointEvery = None,
-    split: opt.SplitShares = None,
-    folds: opt.Folds = None,
-    calibrator: opt.Calibration = None,
-    degree_calibration: opt.DegreeCalibration = None,
-    decision: opt.DecisionRule = None,
-    design: opt.Design = None,
-    max_pairs: opt.MaxPairs = None,
-    seed: opt.Seed = None,
-    device: opt.Device = None,
-    threads: opt.Threads = None,
+    reading: opt.Given,
+    options: opt.Given,
     config: opt.ConfigFile = None,
     engine: opt.Engine = None,
     memory: opt.Memory = None,
@@ -94,59 +50,19 @@ def fit(
 
     Defaults of the options that are not given: 'linkodds config'.
 
-    Ctrl-C stops after the epoch that is being made, a second one at once. What was done then lies in RUN.partial, also
-    after a failure or a kill, and --resume goes on from there to the same bytes. Measured time differs: cost.json,
-    where the report shows it, and the seconds in history.csv.
+    Ctrl-C stops after the current epoch, a second one at once. Progress is kept in RUN.partial, also after a crash or
+    kill; --resume continues and writes identical files. Measured time differs: cost.json, where the report shows it, and
+    the seconds in history.csv.
 
     With --engine or --memory, or where EDGES is a folder or a pattern such as 'parts/*.parquet', the graph goes through
     files in RUN.shards, in blocks (docs/scale.md). Run the same command again to go on with the block that is missing.
     """
     if resume and force:
         raise typer.BadParameter("--resume goes on with RUN.partial, --force replaces RUN; give one of them.")
-    from linkodds.config import FitConfig, read_config
-    from linkodds.fitting.resuming import FILES, find_interrupted
+    from linkodds.fitting.resuming import find_interrupted
 
-    given = {
-        "feature_scaling": feature_scaling,
-        "model": model,
-        "decoder": decoder,
-        "objective": objective,
-        "positive_weight": positive_weight,
-        "zeros_per_edge": zeros_per_edge,
-        "batch_edges": batch_edges,
-        "subgraph_nodes": subgraph_nodes,
-        "subgraph_by": subgraph_by,
-        "subgraph_alpha": subgraph_alpha,
-        "hidden": hidden,
-        "dim": dim,
-        "beta": beta,
-        "warm_up": warm_up,
-        "free_bits": free_bits,
-        "dropout": dropout,
-        "weight_decay": weight_decay,
-        "learning_rate": learning_rate,
-        "schedule": schedule,
-        "epochs": epochs,
-        "patience": patience,
-        "validate_every": validate_every,
-        "time_budget": time_budget,
-        "tune": tune,
-        "checkpoint_every": checkpoint_every,
-        "split": split,
-        "folds": folds,
-        "calibrator": calibrator,
-        "degree_calibration": degree_calibration,
-        "decision": decision,
-        "design": design,
-        "max_pairs": max_pairs,
-        "seed": seed,
-        "device": device,
-        "threads": threads,
-    }
-    from_file = read_config(config) if config is not None else {}
     left = find_interrupted(out) if resume else None
-    asked = from_file | {name: value for name, value in given.items() if value is not None}
-    settings = FitConfig.from_options(asked if left is None else left.options | asked)
+    settings = opt.config_of(options, config, {} if left is None else left.options)
 
     from linkodds.fitting.pipeline import fit_run
     from linkodds.reading.reading_options import ReadingOptions
@@ -159,27 +75,7 @@ def fit(
 
         fit_it = partial(fit_sharded, engine=engine, memory=memory)
 
-    how_to_read: dict[str, Any] = {
-        "nodes": nodes,
-        "source": source,
-        "target": target,
-        "header": False if no_header else None,
-        "delimiter": delimiter,
-        "directed": directed or None,
-        "bipartite": bipartite,
-        "features": features,
-        "query": query,
-        "time": time,
-        "weight": weight,
-        "weight_as": weight_as,
-        "relation": relation,
-        "predict_kind": predict_kind,
-    }
-    before = {} if left is None else left.reading
-    known: dict[str, Any] = {
-        name: Path(value) if name in FILES else value for name, value in before.items() if name != "edges"
-    }
-    reading = ReadingOptions(**known | {name: value for name, value in how_to_read.items() if value is not None})
+    how = ReadingOptions.from_options({**({} if left is None else left.reading_options), **reading})
     with (
         watched(tensorboard, mlflow, out.name) as (say_stage, on_start, watch_epoch, on_end),
         stopping_between_epochs(say_stage, watch_epoch) as (progress, on_epoch),
@@ -188,7 +84,7 @@ def fit(
             edges,
             out,
             settings,
-            reading=reading,
+            reading=how,
             force=force,
             resume=resume,
             progress=progress,

@@ -1,7 +1,6 @@
 """Commands that say which links there are: `predict` for given pairs, `find` among all pairs."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -172,69 +171,50 @@ def find(
     as_json: opt.AsJson = False,
 ) -> None:
     """New links: the best of all pairs without a recorded edge; with --features those of new nodes alone."""
-    from linkodds.errors import OptionError
-    from linkodds.links.error_control import list_links, mode_of_list
+    from linkodds.links.error_control import list_links
     from linkodds.links.inference import find_run, find_run_of_new_nodes
     from linkodds.links.link_files import notes_beside, table_writer
+    from linkodds.links.link_request import LinkRequest
     from linkodds.links.link_search import Scope
     from linkodds.runs.missing_links import MissingLinksAssumption
     from linkodds.runs.record import load_run
 
     assumption = MissingLinksAssumption.from_text(prevalence, expected_missing, label_frequency)
-    scope = Scope(from_nodes, to_nodes, within_hops, per_node)
-    lists = {"--precision": precision, "--fdr": fdr, "--top": top, "--decision": decision}
-    given = [name for name, value in lists.items() if value is not None]
-    if len(given) > 1 and (precision, fdr) != (None, None):
-        raise OptionError(f"{' and '.join(given)} each say how long the list is; give one of them.")
-    if mode_of_list(fdr=fdr, unobserved=unobserved, mode=mode, precision=precision) is not None:
-        if (nodes, features, edges) != (None, None, None):
-            raise OptionError(
-                "a list with a stated error is of known nodes; leave --nodes, --features and --edges out."
-            )
-        if resume:
-            raise OptionError("a list with a stated error is made at once; leave --resume out.")
-        loaded = load_run(run)
-        place = _place_to_write(out, to, append, loaded)
+    request = LinkRequest(
+        top=top,
+        decision=decision,
+        fdr=fdr,
+        unobserved=unobserved,
+        mode=mode,
+        precision=precision,
+        scope=Scope(from_nodes, to_nodes, within_hops, per_node),
+        of_new_nodes=(nodes, features, edges) != (None, None, None),
+        resume=resume,
+    )
+    loaded = load_run(run)
+    place = _place_to_write(out, to, append, loaded)
+    if request.kind not in ("best", "of new nodes"):
         writer = table_writer(place)
         with share_shown("searching") as on_block:
-            controlled = list_links(
-                loaded,
-                fdr=fdr,
-                unobserved=unobserved,
-                mode=mode,
-                precision=precision,
-                assumption=assumption,
-                scope=scope,
-                search=search,
-                on_block=on_block,
-            )
+            controlled = list_links(loaded, request, assumption=assumption, search=search, on_block=on_block)
         with notes_beside(place, controlled.to_json()):
             writer(controlled.table)
         _print_list(controlled, place, as_json)
         return
-    if top is None and decision is None and per_node is None:
-        top = 100
-    loaded = load_run(run)
-    place = _place_to_write(out, to, append, loaded)
     new = _new_nodes(loaded, nodes, features, edges)
     if new is not None:
-        if replace(scope, per_node=None) != Scope() or resume or (per_node is not None and top is not None):
-            raise OptionError(
-                "the links of new nodes are listed at once; leave --from-nodes, --to-nodes, --within-hops and --resume out, "
-                "and give one of --top and --per-node."
-            )
         summary = find_run_of_new_nodes(
-            loaded, new, place, top=top, decision=decision, assumption=assumption, per_node=per_node
+            loaded, new, place, top=request.most, decision=decision, assumption=assumption, per_node=per_node
         )
     else:
         with share_shown("searching") as on_block:
             summary = find_run(
                 loaded,
                 place,
-                top=top,
+                top=request.most,
                 decision=decision,
                 assumption=assumption,
-                scope=scope,
+                scope=request.scope,
                 search=search,
                 resume=resume,
                 on_start=say,

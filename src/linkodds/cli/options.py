@@ -1,14 +1,22 @@
 """The options that commands take, by name; where an option is not given its value is None."""
 
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from linkodds.errors import OptionError
+from linkodds.options import RUN, FitOptions, NamedOption, options_of
 from linkodds.reading.database_urls import Database, database_of, is_database_url, place_of
+from linkodds.reading.graph_options import EdgeListOptions
 
 if TYPE_CHECKING:
+    from linkodds.config import FitConfig
+
     Place = Path | Database
 else:
     Place = Path  # typer has no use for unions: it takes what the parser makes
@@ -32,9 +40,106 @@ def read_table_url(text: str) -> Database:
         raise typer.BadParameter(str(error)) from None
 
 
-_GRAPH, _MODEL, _TRAINING, _DECISION, _RUN = "Graph", "Model", "Training", "Decision", "Run"
 _NEW = "New nodes (models that know a node by its features)"
 _ASSUMPTION = "How many links are missing (give one; LOW:HIGH gives a band)"
+
+
+def made(each: NamedOption) -> Any:
+    """An option of the command line, as typer takes it."""
+    return typer.Option(
+        *(each.option.flags or (f"--{each.name.replace('_', '-')}",)),
+        metavar=each.option.metavar or {int: "N", float: "X", str: "NAME"}.get(_shape(each)),
+        help=f"{each.words}.".replace("[", "\\["),
+        show_default=each.shown_default or False,
+        rich_help_panel=each.option.panel,
+    )
+
+
+def _shape(each: NamedOption) -> type:
+    """What a user types: a number, a path, a switch or text."""
+    if each.kind is Any:
+        return Path
+    for shape in (int, float, bool):
+        if each.kind in (shape, shape | None):
+            return shape
+    return str
+
+
+def _is_switch_off(each: NamedOption) -> bool:
+    """Whether it can only be switched off, as --no-header does."""
+    return any(flag.startswith("--no-") for flag in each.option.flags)
+
+
+def made_of(*, only_of_fit: bool = True, **holders: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command: in the place of each parameter named here it takes all options of a class of options.
+
+    The parameter gets the options that were given, name -> value.
+
+    Args:
+        only_of_fit: whether options that make sense for a single fit only are among them.
+        holders: parameter -> class of options.
+    """
+
+    annotated: Any = Annotated  # with a type that is known when the command is made
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        parameters: list[Parameter] = []
+        of_holder: dict[str, list[NamedOption]] = {}
+        for parameter in signature(command).parameters.values():
+            if parameter.name not in holders:
+                parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+                continue
+            options = options_of(holders[parameter.name]).values()
+            of_holder[parameter.name] = [each for each in options if only_of_fit or not each.option.of_one_fit]
+            for each in of_holder[parameter.name]:
+                shape: Any = _shape(each)
+                is_switch = each.kind is bool or _is_switch_off(each)
+                kind = annotated[shape if is_switch else shape | None, made(each)]
+                default = False if is_switch else None
+                parameters.append(Parameter(each.name, Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+
+        @wraps(command)
+        def called(**values: Any) -> None:
+            for name, options in of_holder.items():
+                typed = [(each, values.pop(each.name)) for each in options]
+                values[name] = {each.name: _meant(each, value) for each, value in typed if _is_typed(each, value)}
+            command(**values)
+
+        del called.__wrapped__
+        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        return called
+
+    return decorate
+
+
+def _is_typed(each: NamedOption, value: Any) -> bool:
+    return value is not None and not (value is False and (each.kind is bool or _is_switch_off(each)))
+
+
+def _meant(each: NamedOption, value: Any) -> Any:
+    return False if _is_switch_off(each) else value
+
+
+def config_of(
+    options: Mapping[str, Any], file: Path | None, before: Mapping[str, Any] = MappingProxyType({})
+) -> "FitConfig":
+    """The options of a fit: what was typed wins over the file, and this over those of an interrupted fit."""
+    from linkodds.config import FitConfig, read_config
+
+    return FitConfig.from_options({**before, **({} if file is None else read_config(file)), **options})
+
+
+_OF_READING, _OF_FIT = options_of(EdgeListOptions), options_of(FitOptions)
+Given = dict[str, Any]
+"""Name -> value of the options that were typed."""
+
+# options of a graph or a fit that other commands take too
+Query = Annotated[str | None, made(_OF_READING["query"])]
+Nodes = Annotated[Path | None, made(_OF_READING["nodes"])]
+Directed = Annotated[bool, made(_OF_READING["directed"])]
+Features = Annotated[Path | None, made(_OF_READING["features"])]
+DecisionRule = Annotated[str | None, made(_OF_FIT["decision"])]
 
 # arguments
 EdgesFile = Annotated[
@@ -44,14 +149,6 @@ EdgesFile = Annotated[
         help="Edge list: .csv .tsv .txt (.gz), .parquet, .npz, .graphml, .gml; or a database, "
         "postgresql://USER@HOST/DATABASE?table=NAME, sqlite:///FILE?table=NAME, duckdb:///FILE?table=NAME.",
         parser=read_place,
-    ),
-]
-Query = Annotated[
-    str | None,
-    typer.Option(
-        metavar="SELECT",
-        help="Of a database: what to read, in the place of ?table=NAME; run read-only.",
-        rich_help_panel=_GRAPH,
     ),
 ]
 ToTable = Annotated[
@@ -70,30 +167,6 @@ PairsFile = Annotated[
     Place, typer.Argument(metavar="PAIRS", help="Pairs of ids, a file or a database like EDGES.", parser=read_place)
 ]
 
-# graph
-NoHeader = Annotated[
-    bool, typer.Option("--no-header", help="The first line is an edge, not names.", rich_help_panel=_GRAPH)
-]
-Delimiter = Annotated[
-    str | None,
-    typer.Option(
-        help="Between columns: one character, or its name, such as tab.",
-        show_default="detected",
-        rich_help_panel=_GRAPH,
-    ),
-]
-Source = Annotated[
-    str | None,
-    typer.Option(metavar="COL", help="Column of the first end.", show_default="the first", rich_help_panel=_GRAPH),
-]
-Target = Annotated[
-    str | None,
-    typer.Option(metavar="COL", help="Column of the second end.", show_default="the second", rich_help_panel=_GRAPH),
-]
-Nodes = Annotated[
-    Path | None,
-    typer.Option(metavar="FILE", help="All node ids, one a line, isolated ones too.", rich_help_panel=_GRAPH),
-]
 NewNodes = Annotated[
     Path | None,
     typer.Option("--nodes", metavar="FILE", help="Ids that the run does not know, one a line.", rich_help_panel=_NEW),
@@ -114,208 +187,11 @@ NewEdges = Annotated[
         parser=read_place,
     ),
 ]
-Directed = Annotated[bool, typer.Option("--directed", help="(u, v) and (v, u) are two pairs.", rich_help_panel=_GRAPH)]
-Bipartite = Annotated[
-    bool | None,
-    typer.Option(
-        "--bipartite/--no-bipartite", help="Edges join two sides only.", show_default="detected", rich_help_panel=_GRAPH
-    ),
-]
-Features = Annotated[
-    Path | None,
-    typer.Option(
-        metavar="FILE", help="Node features: .csv or .parquet with an id column, .npz or .npy.", rich_help_panel=_GRAPH
-    ),
-]
-Time = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COL",
-        help="Column of times (integers, numbers, ISO dates): split by time, train first, test last.",
-        rich_help_panel=_GRAPH,
-    ),
-]
-Weight = Annotated[
-    str | None, typer.Option(metavar="COL", help="Column of weights of the edges.", rich_help_panel=_GRAPH)
-]
-WeightAs = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="confidence (a probability: weighs loss and calibration) or strength (weighs messages).",
-        rich_help_panel=_GRAPH,
-    ),
-]
-Relation = Annotated[
-    str | None,
-    typer.Option(
-        metavar="COL", help="Column of kinds: one is predicted, the others carry messages.", rich_help_panel=_GRAPH
-    ),
-]
-PredictKind = Annotated[
-    str | None,
-    typer.Option(
-        "--predict",
-        "--predict-kind",
-        metavar="KIND",
-        help="The kind that is predicted.",
-        show_default="the one with most rows",
-        rich_help_panel=_GRAPH,
-    ),
-]
-FeatureScaling = Annotated[
-    str | None, typer.Option(metavar="NAME", help="auto, none, standard or row.", rich_help_panel=_GRAPH)
-]
-
-# model
-Model = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME",
-        help="auto, structural-gae, stack, signed-gae, signed-vgae, refined-gae, ncn, gae, vgae, linear-gae, linear-vgae, or a "
-        "baseline: degree, common-neighbors, adamic-adar, resource-allocation, l3, katz, ppr, feature-cosine.",
-        rich_help_panel=_MODEL,
-    ),
-]
-Decoder = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="auto, inner-product, signed, hadamard or distmult.", rich_help_panel=_MODEL),
-]
-Objective = Annotated[
-    str | None, typer.Option(metavar="NAME", help="auto, all-pairs, sampled or subgraph.", rich_help_panel=_MODEL)
-]
-PositiveWeight = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="Of an edge in the all-pairs loss: auto, none or balanced.", rich_help_panel=_MODEL
-    ),
-]
-ZerosPerEdge = Annotated[
-    int | None, typer.Option(metavar="N", help="Of the sampled objective, each epoch.", rich_help_panel=_MODEL)
-]
-SubgraphNodes = Annotated[
-    int | None, typer.Option(metavar="N", help="Nodes that the subgraph objective draws.", rich_help_panel=_MODEL)
-]
-SubgraphBy = Annotated[
-    str | None, typer.Option(metavar="NAME", help="They are drawn by degree or core.", rich_help_panel=_MODEL)
-]
-SubgraphAlpha = Annotated[float | None, typer.Option(metavar="X", help="To this power.", rich_help_panel=_MODEL)]
-Hidden = Annotated[int | None, typer.Option(metavar="N", help="Width of the first layer.", rich_help_panel=_MODEL)]
-BatchEdges = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Of refined-gae and ncn: train edges hidden at a time.", rich_help_panel=_MODEL),
-]
-Dim = Annotated[int | None, typer.Option(metavar="N", help="Dimensions of the embedding.", rich_help_panel=_MODEL)]
-WarmUp = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Epochs over which that weight rises from 0.", rich_help_panel=_MODEL),
-]
-FreeBits = Annotated[
-    float | None,
-    typer.Option(metavar="X", help="Nats that the KL of each dimension counts as at least.", rich_help_panel=_MODEL),
-]
-Beta = Annotated[
-    float | None,
-    typer.Option(metavar="X", help="Weight of the KL term of a variational model.", rich_help_panel=_MODEL),
-]
-Dropout = Annotated[float | None, typer.Option(metavar="P", help="On the input of each layer.", rich_help_panel=_MODEL)]
-WeightDecay = Annotated[
-    float | None,
-    typer.Option(metavar="X", help="L2 penalty on the weights.", show_default="by model", rich_help_panel=_MODEL),
-]
-
-# training and decision
-LearningRate = Annotated[float | None, typer.Option(metavar="X", help="Of Adam.", rich_help_panel=_TRAINING)]
-Schedule = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Of the learning rate: constant, linear or cosine.", rich_help_panel=_TRAINING),
-]
-Epochs = Annotated[int | None, typer.Option(metavar="N", help="At most this many.", rich_help_panel=_TRAINING)]
-Patience = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Epochs without a better validation before stopping.", rich_help_panel=_TRAINING),
-]
-ValidateEvery = Annotated[
-    int | None, typer.Option(metavar="N", help="Epochs between validations.", rich_help_panel=_TRAINING)
-]
-TimeBudget = Annotated[
-    float | None,
-    typer.Option(
-        metavar="S",
-        help="Seconds for all training, as counted work: fewer epochs, and of auto fewer models, where it is short.",
-        show_default="300 for auto, else no limit",
-        rich_help_panel=_TRAINING,
-    ),
-]
-Tune = Annotated[
-    int | None,
-    typer.Option(
-        metavar="TRIALS",
-        min=1,
-        help="Search the model's options that are not given, by validation (pip install 'linkodds\\[tune]').",
-        rich_help_panel=_TRAINING,
-    ),
-]
-CheckpointEvery = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Epochs between checkpoints.", show_default="by size", rich_help_panel=_TRAINING),
-]
-SplitShares = Annotated[
-    str | None,
-    typer.Option(
-        "--split",
-        metavar="A/B/C/D",
-        help="Shares of train, validation, calibration and test edges.",
-        rich_help_panel=_TRAINING,
-    ),
-]
-Folds = Annotated[
-    int | None,
-    typer.Option(
-        metavar="K",
-        help="Cross-fitting: K models, each edge calibrates once, their mean is used.",
-        show_default="by size",
-        rich_help_panel=_TRAINING,
-    ),
-]
-Calibration = Annotated[
-    str | None,
-    typer.Option(
-        "--calibrator",
-        metavar="NAME",
-        help="From logits to probabilities: auto, platt, bias, beta, isotonic or venn-abers.",
-        rich_help_panel=_DECISION,
-    ),
-]
-DegreeCalibration = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="Degrees beside the logit: auto, yes or no.", rich_help_panel=_DECISION),
-]
-DecisionRule = Annotated[
-    str | None,
-    typer.Option(
-        metavar="RULE",
-        help="half, balanced_accuracy, f1, f2 (any weight), mcc, precision>=P, recall>=R, cost:FP:FN or budget:K.",
-        rich_help_panel=_DECISION,
-    ),
-]
-Design = Annotated[
-    str | None,
-    typer.Option(metavar="NAME", help="auto, enumerated, sampled or stratified non-edges.", rich_help_panel=_TRAINING),
-]
-MaxPairs = Annotated[
-    int | None,
-    typer.Option(metavar="N", help="Enumerate up to so many pairs, score N/20 beyond.", rich_help_panel=_TRAINING),
-]
-
 # run
-Seed = Annotated[int | None, typer.Option(metavar="N", help="Of the split, weights and samples.", rich_help_panel=_RUN)]
-Device = Annotated[str | None, typer.Option(metavar="NAME", help="auto, cpu or cuda.", rich_help_panel=_RUN)]
-Threads = Annotated[int | None, typer.Option(metavar="N", help="CPU threads.", rich_help_panel=_RUN)]
 ConfigFile = Annotated[
     Path | None,
     typer.Option(
-        "--config", metavar="FILE", help="YAML as 'linkodds config' prints it; options win.", rich_help_panel=_RUN
+        "--config", metavar="FILE", help="YAML as 'linkodds config' prints it; options win.", rich_help_panel=RUN
     ),
 ]
 Resume = Annotated[
@@ -323,7 +199,7 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         help="Go on where an interrupted fit of the same graph stopped; options that are not given are taken from it.",
-        rich_help_panel=_RUN,
+        rich_help_panel=RUN,
     ),
 ]
 TensorBoard = Annotated[
@@ -332,7 +208,7 @@ TensorBoard = Annotated[
         "--tensorboard",
         metavar="DIR",
         help="Write the history for TensorBoard while training (pip install 'linkodds\\[track]').",
-        rich_help_panel=_RUN,
+        rich_help_panel=RUN,
     ),
 ]
 Engine = Annotated[
@@ -341,7 +217,7 @@ Engine = Annotated[
         metavar="NAME",
         help="Fit through files in blocks, for graphs that do not fit the memory: local, or ray (pip install 'linkodds\\[ray]').",
         show_default="in memory",
-        rich_help_panel=_RUN,
+        rich_help_panel=RUN,
     ),
 ]
 Memory = Annotated[
@@ -350,7 +226,7 @@ Memory = Annotated[
         metavar="SIZE",
         help="Fit through files in blocks that keep within this, such as 4GB.",
         show_default="in memory",
-        rich_help_panel=_RUN,
+        rich_help_panel=RUN,
     ),
 ]
 Mlflow = Annotated[
@@ -360,11 +236,11 @@ Mlflow = Annotated[
         metavar="URI",
         help="Log to MLflow, http://... or sqlite:///FILE: history, options, evaluation and report (pip install "
         "'linkodds\\[track]').",
-        rich_help_panel=_RUN,
+        rich_help_panel=RUN,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.", rich_help_panel=_RUN)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=_RUN)]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite what is there.", rich_help_panel=RUN)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.", rich_help_panel=RUN)]
 
 # assumptions about the links that are missing: a number, or an interval as LOW:HIGH
 Prevalence = Annotated[

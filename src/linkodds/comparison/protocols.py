@@ -261,7 +261,7 @@ def _edges_of(graph: Graph, path: Path) -> Pairs:
 
 
 def _nodes_of(graph: Graph, ids: NDArray[Any], path: Path) -> NDArray[np.int64]:
-    index = graph.find_index(ids)
+    index = graph.index_of(ids, missing=-1)
     if (index < 0).any():
         raise DataError(f"{path}: {str(ids[int(np.argmax(index < 0))])!r} is no node of the graph.")
     return index

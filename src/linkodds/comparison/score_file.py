@@ -172,7 +172,7 @@ def read_scores(path: Path, graph: Graph, held_out: Any = None) -> ScoreFile:
 def _places(graph: Graph, source: list[str], target: list[str], place: str) -> NDArray[np.int64]:
     """Node numbers of pairs of ids, shape (pairs, 2)."""
     names = [*source, *target]
-    found = graph.find_index(names)
+    found = graph.index_of(names, missing=-1)
     if (found < 0).any():
         k = int(np.argmax(found < 0))
         raise UnknownNode(

@@ -52,6 +52,12 @@ class InterruptedFit:
         """CPU threads it had; with another number sums round differently."""
         return int(self.config["num_threads"])
 
+    @property
+    def reading_options(self) -> dict[str, Any]:
+        """The options of reading, with paths as paths."""
+        given = ((name, value) for name, value in self.reading.items() if name != "edges")
+        return {name: Path(value) if name in FILES else value for name, value in given}
+
     def refuse_other_options(self, options: Mapping[str, Any], reading: Mapping[str, Any]) -> None:
         """Raise unless a fit is asked for with the same options.
 

@@ -1,5 +1,6 @@
 """Graph: the frozen value that reading makes and every later stage starts from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +15,10 @@ from linkodds.graph.assembling import assemble
 from linkodds.graph.features import Features as Features  # part of a Graph, so it is found beside it
 from linkodds.graph.features import Scaling, read_features
 from linkodds.graph.graph_objects import adjacency_of, edge_table_of, networkx_of, pyg_arrays_of, with_what_is_ours
-from linkodds.options import ColumnOptions, FeatureOptions, GraphOptions
+from linkodds.options import FeatureOptions
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading.edge_weights import EdgeWeights
+from linkodds.reading.graph_options import EdgeListOptions
 from linkodds.reading.reading import read_edges, read_nodes
 from linkodds.reading.reading_options import ReadingOptions, takes_keywords_of
 from linkodds.reading.relations import OtherEdges
@@ -24,7 +26,7 @@ from linkodds.reading.times import EdgeTimes
 
 
 @dataclass(kw_only=True)
-class GraphKeywords(FeatureOptions, ColumnOptions, GraphOptions):
+class GraphKeywords(FeatureOptions, EdgeListOptions):
     """The keywords of `Graph.from_edges`."""
 
 
@@ -97,7 +99,7 @@ class Graph:
             edges: a path (.csv .tsv .txt, also .gz; .parquet; .npz with a SciPy adjacency; .graphml; .gml), the URL of a
                 database (postgresql://USER@HOST/DATABASE?table=NAME, sqlite:///FILE?table=NAME, duckdb:///FILE?table=NAME),
                 a pandas or polars table, a NetworkX graph, a SciPy sparse adjacency, PyG data, or pairs of ids.
-            options: keywords, those of `linkodds.options`, which stand here.
+            options: keywords.
         Raises:
             DataError: what cannot be read or used, with file, line, column and value; see `linkodds.errors`.
             DatabaseError: a database that cannot be reached or read.
@@ -160,23 +162,46 @@ class Graph:
         """Shape (nodes,): number of edges at each node, incoming and outgoing together when directed."""
         return np.bincount(self.edges.ravel(), minlength=self.num_nodes)
 
-    def index_of(self, names: Any) -> NDArray[np.int64]:
+    def index_of(self, names: Any, *, missing: int | None = None) -> NDArray[np.int64]:
         """Shape (names,): node indices of the ids (compared as text).
 
+        Args:
+            names: ids.
+            missing: what stands for an id that the graph does not have; None: such an id is refused.
         Raises:
-            UnknownNode: an id that the graph does not have.
+            UnknownNode: an id that the graph does not have, without `missing`.
         """
-        found = self.find_index(names)
-        if (found < 0).any():
+        absent = -1 if missing is None else missing
+        found = np.fromiter((self._index.get(str(name), absent) for name in names), dtype=np.int64)
+        if missing is None and (found < 0).any():
             name = list(names)[int(np.argmax(found < 0))]
             raise UnknownNode(
                 f"{name!r} is no node of this graph ({self.num_nodes} nodes, the first is {self.ids[0]!r})."
             )
         return found
 
-    def find_index(self, names: Any) -> NDArray[np.int64]:
-        """Shape (names,): node indices of the ids, -1 where the graph has no such node."""
-        return np.fromiter((self._index.get(str(name), -1) for name in names), dtype=np.int64)
+    def reading_as(self, asked: Mapping[str, Any]) -> dict[str, str]:
+        """Option -> value of the columns beside the ends that the edges were read with, as config.yaml keeps them.
+
+        Args:
+            asked: options of reading, to be held against how the graph was read.
+        Raises:
+            OptionError: it was not read so.
+        """
+        read = {} if self.times is None else {"time": self.times.column}
+        if self.weights is not None:
+            read |= {"weight": self.weights.column, "weight_as": self.weights.role}
+        if self.others is not None:
+            read |= {"relation": self.others.column, "predict_kind": self.others.predicted}
+        for name, value in asked.items():
+            is_so = str(value) == read.get(name)
+            if name == "feature_scaling":
+                is_so = self.features is None or value == self.features.scaling
+            if not is_so:
+                raise OptionError(
+                    f"{name}={value!r}: this graph was not read so. Read it with Graph.from_edges(..., {name}={value!r})."
+                )
+        return read
 
     def to_networkx(self) -> Any:
         """A NetworkX `Graph`, or `DiGraph`, that `from_edges` reads back as this graph.

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.links.inference import expected_band, link_table
+from linkodds.links.link_request import LinkRequest
 from linkodds.links.link_search import ALL_PAIRS, LinkSearch, Scope, SearchSummary
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import poisson_interval
@@ -107,77 +108,37 @@ class ControlledList:
 
 def list_links(
     run: Run,
+    request: LinkRequest,
     *,
-    fdr: float | None = None,
-    unobserved: Any = None,
-    mode: str | None = None,
-    precision: float | None = None,
     assumption: MissingLinksAssumption = AS_TESTED,
-    scope: Scope = ALL_PAIRS,
     search: str = "auto",
     on_block: Callable[[float], None] | None = None,
 ) -> ControlledList:
-    """New links with a stated error: `fdr` with `unobserved`, `fdr` with mode "discover", or `precision`.
+    """New links with a stated error.
 
     Args:
         run: a finished run.
-        fdr: accepted share of false links, in (0, 1).
-        unobserved: the pairs whose status nobody has looked at, a file or table in the user's ids.
-        mode: "masked" (among `unobserved`; the default with them) or "discover" (not guaranteed).
-        precision: in place of `fdr`: the share of true links that is expected, not guaranteed.
+        request: with `fdr` and `unobserved`, with `fdr` and mode "discover", or with `precision`.
         assumption: how many links are missing.
-        scope: where to look; not for "masked", where `unobserved` says it.
         search: as for `LinkSearch`.
         on_block: called with the share of the search done.
     Raises:
-        OptionError: options that exclude or need each other, or a share that is none.
+        OptionError: the request states no error.
         LinkoddsError: as `masked_list` and `expected_list`.
     """
-    chosen = mode_of_list(fdr=fdr, unobserved=unobserved, mode=mode, precision=precision)
-    if chosen is None:
+    if request.kind == "masked":
+        return masked_list(run, request.unobserved, alpha=request.fdr or 0.0, assumption=assumption)
+    if request.kind not in ("discover", "precision"):
         raise OptionError("a list with a stated error takes --fdr or --precision.")
-    if scope.per_node is not None:
-        raise OptionError("a list with a stated error is one list, not one a node; leave --per-node out.")
-    if chosen == "masked":
-        if not scope.is_everything:
-            raise OptionError(
-                "--unobserved says which pairs may be listed, and all others are calibration nulls; leave --from-nodes, "
-                "--to-nodes and --within-hops out, and name in --unobserved only the pairs you want."
-            )
-        return masked_list(run, unobserved, alpha=fdr or 0.0, assumption=assumption)
-    wanted = precision if precision is not None else 1 - (fdr or 0.0)
     return expected_list(
-        run, precision=wanted, mode=chosen, assumption=assumption, scope=scope, search=search, on_block=on_block
+        run,
+        precision=request.precision if request.precision is not None else 1 - (request.fdr or 0.0),
+        mode=request.kind,
+        assumption=assumption,
+        scope=request.scope,
+        search=search,
+        on_block=on_block,
     )
-
-
-def mode_of_list(*, fdr: float | None, unobserved: Any, mode: str | None, precision: float | None) -> str | None:
-    """Which list is asked for: "masked", "discover" or "precision"; None where it is to state no error.
-
-    Raises:
-        OptionError: options that exclude or need each other, or a share that is none.
-    """
-    if fdr is not None and precision is not None:
-        raise OptionError("--precision and --fdr each say how long the list is; give one of them.")
-    if fdr is None:
-        for name, value in {"--unobserved": unobserved, "--mode": mode}.items():
-            if value is not None:
-                raise OptionError(f"{name} says what --fdr A is to hold for; give --fdr A too.")
-        return None if precision is None else "precision"
-    refuse_alpha(fdr)
-    if mode == "audit":
-        raise OptionError("--mode audit looks at held-out edges, not for new links: linkodds evaluate RUN --fdr A.")
-    if mode not in (None, "masked", "discover"):
-        raise OptionError(f"--mode takes masked or discover, not {mode}.")
-    if mode == "discover" and unobserved is not None:
-        raise OptionError("--mode discover searches all pairs; leave --unobserved out, or take --mode masked.")
-    if mode != "discover" and unobserved is None:
-        raise OptionError(
-            "--fdr needs pairs that are known to be no link. Name those whose status nobody has looked at with "
-            "--unobserved PAIRS (all others without an edge then count as looked at), or take --mode discover, which "
-            "guarantees nothing."
-        )
-    return mode or "masked"
 
 
 def audit_run(run: Run, alpha: float) -> tuple[dict[str, Any], list[dict[str, Any]]]:

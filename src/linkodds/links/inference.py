@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linkodds.errors import OptionError
+from linkodds.errors import DataError, OptionError, UnknownNode
 from linkodds.links.database_tables import DatabaseTable
 from linkodds.links.evidence import Evidence
 from linkodds.links.link_files import notes_beside, partial_path, table_writer, way_of_partial
@@ -74,6 +74,23 @@ class PairTable:
     is_known: NDArray[np.bool_]
     is_unknown_id: NDArray[np.bool_]
     is_inadmissible: NDArray[np.bool_]
+
+    def refuse_blanks(self, source: NDArray[np.object_], target: NDArray[np.object_]) -> None:
+        """Raise where a row is no pair of this graph.
+
+        Raises:
+            UnknownNode: an id that the graph does not have.
+            DataError: a node with itself, or two nodes of one side.
+        """
+        for bad, error, why in (
+            (self.is_unknown_id, UnknownNode, "an id that this graph does not have"),
+            (self.is_inadmissible, DataError, "no pair of this graph: a node with itself, or two nodes of one side"),
+        ):
+            if bad.any():
+                first = int(np.argmax(bad))
+                raise error(
+                    f"pair {first} ({source[first]!r}, {target[first]!r}): {why}. {int(bad.sum())} such pair(s) in all."
+                )
 
 
 def score_pairs(run: Run, source: Any, target: Any, deployment: Deployment) -> PairTable:

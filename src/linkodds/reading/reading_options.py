@@ -1,6 +1,5 @@
 """ReadingOptions: how the edges and nodes of a graph are read, checked when they are put together."""
 
-import re
 from collections.abc import Callable
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -11,13 +10,14 @@ from pydantic import model_validator
 
 from linkodds.config import CheckedOptions
 from linkodds.errors import OptionError
-from linkodds.options import ColumnOptions, GraphOptions, options_of
+from linkodds.options import described, options_of
+from linkodds.reading.graph_options import EdgeListOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
-class ReadingOptions(ColumnOptions, GraphOptions, CheckedOptions):
+class ReadingOptions(EdgeListOptions, CheckedOptions):
     """How to read a graph; `linkodds.options` has every field with its meaning.
 
     A column is named, or has a number from 1 in a file without header.
@@ -89,8 +89,7 @@ def takes_keywords_of(
             bound = shown.bind(*given, **keywords).arguments
             return function(bound.pop(first.name), bound)
 
-        lines = [f"\\g<1>{each.name}: {each.help}" for each in options.values()]
-        called.__doc__ = re.sub("^( +)options: .*$", "\n".join(lines), function.__doc__ or "", flags=re.M)
+        called.__doc__ = described(function.__doc__, options)
         called.__signature__ = shown  # type: ignore[attr-defined]
         del called.__wrapped__
         return called

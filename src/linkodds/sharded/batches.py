@@ -186,7 +186,13 @@ class Unpack:
 
 
 def layout_of(
-    path: Path, text: Path | None, *, source: str | None, target: str | None, header: bool | None, delimiter: str | None
+    path: Path,
+    text: Path | None,
+    *,
+    source: str | int | None,
+    target: str | int | None,
+    header: bool | None,
+    delimiter: str | None,
 ) -> Layout:
     """How a file is read, from its first rows.
 

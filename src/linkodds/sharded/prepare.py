@@ -70,8 +70,8 @@ class Preparation:
     """
 
     edges: Path
-    source: str | None = None
-    target: str | None = None
+    source: str | int | None = None
+    target: str | int | None = None
     header: bool | None = None
     delimiter: str | None = None
     bipartite: bool | None = None

@@ -109,7 +109,7 @@ class CustomScorer:
             "A scorer that has seen them cannot be told from a good one by its values, and every figure here would be too good."
         )
         remedy = (
-            "Make it from the train edges alone: LinkPredictor.parts(graph) gives the split of this seed beforehand, and "
+            "Make it from the train edges alone: LinkPredictor.split_of(graph) gives the split of this seed beforehand, and "
             "CustomScorer(fit=...) is handed them."
         )
         return Finding("own-scorer", "warning", message, remedy, float(held_out))
