@@ -378,7 +378,9 @@ def test_anndata_files_need_a_key_where_there_are_several(tmp_path: Path) -> Non
     data.write_h5ad(tmp_path / "two.h5ad")
     with pytest.raises(MalformedFile, match="obsp has 2 matrices, 'connectivities', 'distances'; say with --key"):
         read_edges(tmp_path / "two.h5ad")
-    read = read_edges(tmp_path / "two.h5ad", ReadingOptions(key="connectivities", weight="value", weight_as="confidence"))
+    read = read_edges(
+        tmp_path / "two.h5ad", ReadingOptions(key="connectivities", weight="value", weight_as="confidence")
+    )
     assert read.ids.tolist() == NODES
     assert read.weights is not None
     assert read.weights.values.tolist() == [1, 0.5]

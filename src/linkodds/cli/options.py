@@ -293,5 +293,6 @@ ScoresOut = Annotated[
     typer.Option("--out", metavar="RUN", help="Save as a run, with its report.", rich_help_panel=_SCORES),
 ]
 ScoresSeed = Annotated[
-    int, typer.Option("--seed", min=0, help="Of which held-out edges calibrate.", rich_help_panel=_SCORES)
+    int,
+    typer.Option("--seed", min=0, help="Random seed for the held-out edges that calibrate.", rich_help_panel=_SCORES),
 ]
