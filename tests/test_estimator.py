@@ -23,10 +23,12 @@ def test_parameters_and_their_defaults_are_those_of_the_command_line():
 def test_the_scaling_of_features_is_for_edges_that_fit_reads(communities):
     columns = np.random.default_rng(2).normal(size=(communities.num_nodes, 3))
     scaled = Graph.from_edges(communities.ids[communities.edges], nodes=communities.ids, features=columns)
-    predictor = LinkPredictor(model="degree", feature_scaling="standard", threads=1).fit(scaled)  # as auto scales them
+    predictor = LinkPredictor(model="common-neighbors", feature_scaling="standard", threads=1).fit(
+        scaled
+    )  # as auto scales them
     assert predictor.run_.config["options"]["feature_scaling"] == "standard"
     with pytest.raises(OptionError, match="feature_scaling='row': this graph was not read so"):
-        LinkPredictor(model="degree", feature_scaling="row", threads=1).fit(scaled)
+        LinkPredictor(model="common-neighbors", feature_scaling="row", threads=1).fit(scaled)
 
 
 def test_clone_set_params_and_not_fitted():

@@ -30,7 +30,7 @@ def declarations(name: str) -> list[str]:
         where = path.relative_to(SOURCE).as_posix()
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             is_attribute = isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == name
-            if is_attribute and re.search(r"Option\(|Field\(", ast.unparse(node)):
+            if is_attribute and "Option(" in ast.unparse(node):
                 found.append(where)
             takes = where in ("cli/fitting.py", "cli/comparing.py", "config.py")
             constructor = isinstance(node, ast.FunctionDef) and (takes or node.name == "__init__")
