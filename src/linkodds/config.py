@@ -86,7 +86,7 @@ class FitConfig(FitOptions, CheckedOptions):
     @classmethod
     def _known_model(cls, value: str) -> str:
         if value not in RESERVED_NAMES:
-            raise ValueError(f"takes {', '.join(RESERVED_NAMES)}, not {value!r}")
+            raise ValueError(f"takes {', '.join(map(repr, RESERVED_NAMES))}, not {value!r}")
         return value
 
     @field_validator("split", mode="before")

@@ -438,6 +438,5 @@ class MachineOptions:
     threads: Annotated[int | None, Option("Threads of the CPU", RUN, default="that of torch", ge=1, le=1024)] = None
 
 
-@dataclass(kw_only=True, init=False, repr=False, eq=False)
 class FitOptions(MachineOptions, FeatureOptions, ModelOptions):
     """All options of a fit."""

@@ -76,6 +76,5 @@ class ColumnOptions:
     ] = None
 
 
-@dataclass(kw_only=True, init=False, repr=False, eq=False)
 class EdgeListOptions(ColumnOptions, GraphOptions):
     """All options of reading."""
