@@ -1,12 +1,14 @@
-"""Horizons: how the test edges of a split by time fare by their distance from the end of the train edges."""
+"""What evaluation.json says of a split by time: horizons, new nodes and the optimism of a random split, and what to mind."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.graph.split import PARTS, Split
+from linkodds.findings import Finding
+from linkodds.graph.split import PARTS, TIES, Split
 from linkodds.metrics import metrics
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import Quantity, wilson
@@ -14,6 +16,58 @@ from linkodds.metrics.ranking_intervals import average_precision_interval, roc_a
 
 MOST_ROWS, LEAST_EDGES = 4, 25
 STATEMENT = "Claims about the future rest on this split by time alone; a random split says nothing about it."
+
+MANY_NEW = 0.1
+"""Share of test edges with a new end from which it is a warning."""
+
+
+@dataclass(frozen=True, eq=False)
+class SplitComparison:
+    """The best baseline of the split by time and of a random one, each by name, with its test edges.
+
+    Each is the best on the validation edges of its split: what somebody would quote who had made the one or the other.
+    """
+
+    time: tuple[str, HeldOut]
+    random: tuple[str, HeldOut]
+
+
+def time_section(
+    test: HeldOut, split: Split, threshold: float | None, compared: SplitComparison | None
+) -> dict[str, Any]:
+    """The part of evaluation.json about time.
+
+    Args:
+        test: the test edges as the model in use scores them.
+        split: with times.
+        threshold: logit of the decision in use, or None.
+        compared: baselines on this split and on a random one; None where no cheap baseline was measured.
+    """
+    assert split.times is not None
+    ranges = split.times.ranges()
+    section: dict[str, Any] = {
+        "column": split.times.column,
+        "kind": split.times.kind,
+        "statement": STATEMENT,
+        "ties": TIES,
+        "parts": {
+            part: {"first": ranges[part][0], "last": ranges[part][1], "num_edges": len(getattr(split, part))}
+            for part in PARTS
+        },
+        "horizon": horizon_rows(test, split, threshold),
+        "new_nodes": new_node_rows(test, split, threshold),
+    }
+    return section if compared is None else section | {"random_split": _optimism(compared)}
+
+
+def time_findings(section: Mapping[str, Any]) -> list[Finding]:
+    """What to mind of a split by time.
+
+    Args:
+        section: from `time_section`.
+    """
+    findings = [_about_split(section), *_about_new_nodes(section)]
+    return [*findings, _about_optimism(section["random_split"])] if "random_split" in section else findings
 
 
 def ranking_of(held_out: HeldOut) -> dict[str, Quantity]:
@@ -113,3 +167,56 @@ def _groups(values: NDArray[Any]) -> list[NDArray[np.intp]]:
     low, high = np.searchsorted(sorted_values, sorted_values), np.searchsorted(sorted_values, sorted_values, "right")
     group = np.minimum((low + high - 1) * count // (2 * len(values)), count - 1)
     return [order[group == each] for each in np.unique(group)]
+
+
+def _optimism(compared: SplitComparison) -> dict[str, Any]:
+    (best, of_time), (best_at_random, of_random) = compared.time, compared.random
+    by_time, random = ranking_of(of_time), ranking_of(of_random)
+    # Disjoint intervals, so that the luck of two splits rarely passes for drift.
+    flatters = any(_is_above(random[metric], by_time[metric]) for metric in by_time)
+    return {
+        "baseline": {"time": best, "random": best_at_random},
+        **{metric: {"time": by_time[metric], "random": random[metric]} for metric in by_time},
+        "flatters": bool(flatters),
+    }
+
+
+def _is_above(one: Quantity, other: Quantity) -> bool:
+    return one.low is not None and other.high is not None and one.low > other.high
+
+
+def _about_split(section: Mapping[str, Any]) -> Finding:
+    parts = ", ".join(f"{part} {each['first']} to {each['last']}" for part, each in section["parts"].items())
+    return Finding("split", "info", f"Split by time ({parts}): {TIES}.", STATEMENT)
+
+
+def _about_new_nodes(section: Mapping[str, Any]) -> list[Finding]:
+    new = section["new_nodes"]
+    num_new, num_known = new["new_end"]["num_edges"], new["both_ends_known"]["num_edges"]
+    if not new["num_nodes"]:
+        return []
+    share = num_new / (num_new + num_known)
+    message = (
+        f"{new['num_nodes']:,} node(s) have no train edge and appear only later; {num_new:,} of {num_new + num_known:,} "
+        "test edges touch them. They stay in the graph as isolated nodes: pairs with them are candidates, and only features "
+        "tell them apart."
+    )
+    remedy = (
+        "Read the figures of edges between known nodes on their own (new_nodes in evaluation.json), or add --features."
+    )
+    return [Finding("split", "warning" if share > MANY_NEW else "info", message, remedy, share)]
+
+
+def _about_optimism(found: Mapping[str, Any]) -> Finding:
+    precision, auc = found["average_precision"], found["roc_auc"]
+    measured = (
+        f"the best baseline has an average precision of {precision['random'].value:.3g} on a random split "
+        f"({found['baseline']['random']}) and of {precision['time'].value:.3g} on the split by time "
+        f"({found['baseline']['time']}); ROC AUC {auc['random'].value:.3f} and {auc['time'].value:.3f}"
+    )
+    ratio = precision["random"].value / max(precision["time"].value, 1e-12)
+    if found["flatters"]:
+        message = f"A random split would flatter: {measured}."
+        return Finding("split", "warning", message, "Quote the figures of the split by time alone.", ratio)
+    message = f"A random split would not clearly flatter: {measured}."
+    return Finding("split", "info", message, "Nothing to do.", ratio)

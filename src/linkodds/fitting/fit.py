@@ -14,6 +14,7 @@ from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_r
 from linkodds.doctor.model_rules import NUM_PAIRS
 from linkodds.evaluation.evaluation import BaselineResult, Evaluation
 from linkodds.evaluation.measure import evaluate
+from linkodds.evaluation.temporal_metrics import time_findings, time_section
 from linkodds.findings import Finding
 from linkodds.fitting.auto import LADDER, Outcome, choose, seconds_for_folds
 from linkodds.fitting.averaging import MeanModel
@@ -24,7 +25,6 @@ from linkodds.fitting.model_fitting import ModelFitting
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
 from linkodds.fitting.run_config import settings_of_fit, settings_of_winner
 from linkodds.fitting.seeds import Seeds
-from linkodds.fitting.temporal_evaluation import about_time
 from linkodds.fitting.tuning import TuningResult, tune
 from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
@@ -148,11 +148,10 @@ class Fit:
             about_future.append(about_kinds(self.split.others))
         if self.split.times is not None:
             rng = np.random.default_rng(self.seeds.split)
-            section, found_of_time = about_time(
-                self.graph, contest, contenders, measured.test, stored.threshold_logit, rng
-            )
+            compared = contest.on_random_split(self.graph, contenders, rng)
+            section = time_section(measured.test, self.split, stored.threshold_logit, compared)
             evaluated = replace(evaluated, time=section)
-            about_future += found_of_time
+            about_future += time_findings(section)
         embeddings = embeddings_of(fitted.scorer) if isinstance(fitted, TrainedModel) else None
         if isinstance(fitted, StructuralModel):
             embeddings = embeddings_of(fitted.scorer.table)

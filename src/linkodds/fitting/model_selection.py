@@ -4,14 +4,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from linkodds.config import BASELINES, COSTLY, OWN_SCORER
+from linkodds.evaluation.temporal_metrics import SplitComparison
 from linkodds.findings import Finding
 from linkodds.fitting.evaluation_setup import EvaluationSetup
 from linkodds.fitting.fitted_model import FittedModel
 from linkodds.fitting.model_fitting import ModelFitting
-from linkodds.graph.split import Split
+from linkodds.graph.graph import Graph
+from linkodds.graph.split import PARTS, Split, split_edges
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision
 from linkodds.metrics.non_edges import degrees_of
@@ -23,6 +26,8 @@ from linkodds.scorers.baselines import CosineScorer, baseline_scorer
 from linkodds.scorers.scoring import Scorer, base_of
 
 HELD_OUT = ("validation", "calibration", "test")
+COUNTED = ("resource-allocation", "l3")
+"""Baselines that are counted on a random split too, beside the one that is best on the split by time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +118,30 @@ class ModelSelection:
         epochs = f", epoch {fitted.best_epoch} of {len(fitted.history)} kept" if fitted and fitted.history else ""
         fitting.say(f"{name}: validation average precision {contender.validation_ap:.4g}{epochs}")
         return contender
+
+    def on_random_split(
+        self, graph: Graph, contenders: Mapping[str, ModelCandidate], rng: np.random.Generator
+    ) -> SplitComparison | None:
+        """The best cheap baseline here and on a random split of the same sizes, against the same non-edges.
+
+        Args:
+            graph: that was split by time.
+            contenders: by name, the baselines among them; without a cheap one the answer is None.
+            rng: of the random split.
+        """
+        cheap = [name for name in BASELINES if name in contenders and name not in COSTLY]
+        if not cheap:
+            return None
+        sizes = [len(getattr(self.rehearsal.split, part)) / graph.num_edges for part in PARTS]
+        split = split_edges(graph, fractions=(sizes[0], sizes[1], sizes[2], sizes[3]), rng=rng)
+        best = max(cheap, key=lambda name: contenders[name].validation_ap)
+        found = {}
+        with self.fitting.costs.stage("baselines"):
+            for name in dict.fromkeys((best, *(each for each in COUNTED if each in cheap))):
+                scorer = baseline_scorer(name, split, self.fitting.features)
+                found[name] = self.rehearsal.held_out(scorer, split, ("validation", "test"))
+        at_random = max(found, key=lambda name: average_precision(found[name]["validation"]))
+        return SplitComparison((best, contenders[best].parts["test"]), (at_random, found[at_random]["test"]))
 
     def _unfitted(self, name: str, split: Split) -> Scorer:
         """A count, or what a user has made."""

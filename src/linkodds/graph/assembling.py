@@ -254,10 +254,20 @@ def _drop_repeats(pairs: Pairs, num_nodes: int, directed: bool) -> tuple[Pairs, 
         num_arcs = len(proper)
         proper = _first_of_each(proper, np.sort(proper, axis=1), num_nodes)
         num_reversed = num_arcs - len(proper)
+    return proper, dropped_findings(int(loops.sum()), num_repeated, num_reversed)
+
+
+def dropped_findings(num_loops: int, num_repeated: int, num_reversed: int) -> list[Finding]:
+    """What is said of rows of an edge list that are no edges of their own; nothing where there are none.
+
+    Example:
+        >>> [finding.message for finding in dropped_findings(0, 2, 0)]
+        ['2 duplicate edge(s) dropped: every edge counts once.']
+    """
     findings = []
     for count, what, cure in (
         (
-            int(loops.sum()),
+            num_loops,
             "self-loop(s) dropped: a node is no link to itself",
             "Nothing to do, unless the two columns are wrong.",
         ),
@@ -274,7 +284,7 @@ def _drop_repeats(pairs: Pairs, num_nodes: int, directed: bool) -> tuple[Pairs, 
     ):
         if count:
             findings.append(Finding("reading", "warning", f"{count} {what}.", cure, float(count)))
-    return proper, findings
+    return findings
 
 
 def _first_times(times: EdgeTimes, rows: Pairs, edges: Pairs, space: PairSpace) -> tuple[EdgeTimes, list[Finding]]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from linkodds.config import FitConfig
 from linkodds.errors import DataError, OptionError
-from linkodds.findings import Finding
 from linkodds.fitting.fit import OnStart, Say
 from linkodds.fitting.fitted_model import Trainer
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.fitting.resuming import find_interrupted
+from linkodds.graph.assembling import dropped_findings
 from linkodds.graph.graph import Graph
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.timings import Costs
@@ -228,14 +228,7 @@ def _taken(config: FitConfig, reading: ReadingOptions, say: Say) -> FitConfig:
 def _graph(prepared: PreparedStore, config: FitConfig) -> Graph:
     """The graph in memory, with what reading found."""
     edges, _ = prepared.all_edges()
-    said, findings = prepared.said, []
-    for name, what in (
-        ("loops", "self-loop(s) dropped: a node is no link to itself"),
-        ("repeats", "duplicate edge(s) dropped: every edge counts once"),
-        ("reversed", "reversed duplicate(s) dropped: (u, v) and (v, u) are one edge"),
-    ):
-        if said[name]:
-            findings.append(Finding("reading", "warning", f"{said[name]} {what}.", "", float(said[name])))
+    findings = dropped_findings(*(prepared.said[name] for name in ("loops", "repeats", "reversed")))
     return Graph(
         prepared.ids(), edges, PairSpace(prepared.nodes), prepared.features(config.feature_scaling), tuple(findings)
     )
