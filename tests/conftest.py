@@ -31,7 +31,7 @@ def real_data() -> Path:
     return REAL_DATA
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def communities() -> Graph:
     """Six groups of 25 nodes; pairs are edges with probability 0.3 inside a group and 0.01 across (about 650 edges)."""
     return _communities()

@@ -178,6 +178,8 @@ class TestAFit:
             (tmp_path / "run.partial").mkdir()
             (tmp_path / "run.partial" / name).write_bytes(b"half")
             fit_run(graph[0], tmp_path / "run", FitConfig(model="l3", **QUICK), resume=True)
+            assert load_run(tmp_path / "run").model == "l3"
+            assert not list(tmp_path.glob("*.partial"))
             shutil.rmtree(tmp_path / "run")
 
     def test_a_finished_run_is_refused(self, graph, tmp_path):

@@ -16,7 +16,7 @@ from linkodds.links.link_search import ALL_PAIRS, LinkSearch, Scope
 from linkodds.runs.missing_links import MissingLinksAssumption
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(communities):
     return fit_graph(communities, FitConfig(model="gae", hidden=8, dim=4, epochs=3, threads=1))
 
