@@ -8,7 +8,7 @@ _FLOAT, _PASS = 4, 8  # bytes: a float32; one read and one written
 
 
 def epoch_work(sizes: Sizes) -> Work:
-    """An epoch of any model: what `workload.epoch_work` counts, or for the mixing encoder batches and a validation.
+    """An epoch of any model: what `cost_model.epoch_work` counts, or for the mixing encoder batches and a validation.
 
     Example:
         >>> small = Sizes(1000, 5000, 499_500, 1000, "table", 256_000, 64, 256, False, False, True, "sampled", 5, 500_000, 5,
