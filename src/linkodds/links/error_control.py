@@ -77,6 +77,10 @@ class ControlledList:
         assumption: behind the stated probabilities.
         warnings: why the promise may not hold for these pairs, where the pairs themselves show it.
         details: numbers behind it, by name.
+    Example:
+        >>> table = pl.DataFrame({"source": ["a", "a"], "target": ["b", "c"], "probability": [0.5, 0.25]})
+        >>> ControlledList("discover", 0.5, table, "not guaranteed", "10 links are missing.", (), {}).expected_links
+        0.75
     """
 
     mode: str

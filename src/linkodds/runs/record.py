@@ -73,6 +73,12 @@ class Run:
         feature_cosines: unit rows of the nodes' features, for evidence; None without any, or where they are too large to keep.
         trials: of a search among options, one row each; None without one.
         features: scaled, of a model that can embed new nodes with them; None of any other.
+    Example:
+        >>> from linkodds import Graph, LinkPredictor
+        >>> ring = Graph.from_edges([(f"a{i}", f"a{(i + step) % 40}") for i in range(40) for step in (1, 2, 3)])
+        >>> run = LinkPredictor(model="common-neighbors", folds=1, threads=1).fit(ring).run_
+        >>> run.model, len(run.split.test), run.evaluation.candidates["num_edges"], run.scorer.logits(run.split.test).shape
+        ('common-neighbors', 12, 12, (12,))
     """
 
     config: dict[str, Any]
