@@ -407,14 +407,14 @@ BLIND = (
         "runs/missing_links.py",
         "others = 0.0 if assumption.prevalence is not None else 1.0",
         "others = 0.0",
-        ("runs/test_record.py", "probability/test_deployment.py"),
+        ("links/test_inference.py",),
     ),
     Mutation(
         "new links without weights",
         "runs/missing_links.py",
         "np.average(deployment.probability(logits), weights=weights)",
         "np.mean(deployment.probability(logits))",
-        ("runs/test_record.py", "probability/test_deployment.py"),
+        ("links/test_inference.py",),
     ),
     # doctor
     Mutation(

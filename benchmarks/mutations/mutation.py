@@ -1,4 +1,4 @@
-"""A mutation: one small error, put into a copy of the source, and the tests that should notice it."""
+"""A mutation: one small error in the source, and the tests that should notice it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +24,12 @@ class Mutation:
     tests: tuple[str, ...]
     survives: str = ""
 
-    def put_into(self, source: Path) -> None:
-        """Change the file in a copy of src.
+    def mutated(self, path: Path) -> str:
+        """The text of the file with the error in it.
 
         Raises:
             SystemExit: the text does not stand there once, so the list has to follow the source.
         """
-        path = source / "linkodds" / self.file
         if not path.is_file():
             raise SystemExit(f"{self.name}: there is no src/linkodds/{self.file}; say where the code is now.")
         text = path.read_text(encoding="utf-8")
@@ -39,4 +38,4 @@ class Mutation:
                 f"{self.name}: src/linkodds/{self.file} holds {self.old!r} {text.count(self.old)} times and not once; "
                 "say what stands there now."
             )
-        path.write_text(text.replace(self.old, self.new), encoding="utf-8")
+        return text.replace(self.old, self.new)

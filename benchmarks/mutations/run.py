@@ -1,28 +1,33 @@
 """Which small errors in the statistics no test notices.
 
-Each mutation of `named.py` and of `blind.py` is put into a copy of src in a temporary folder, and the tests that it names
-are run on that copy, with the examples in the docstrings of the changed file, to the first failure. One JSON line a
+Each mutation of `named.py` and of `blind.py` is put into the loaded package, in a process of its own, and the tests that it
+names are run there, with the examples in the docstrings of the changed file, to the first failure. One JSON line a
 mutation goes to benchmarks/results/mutations/; a mutation that is there is not tried again while it is the same, and so
 are its tests if none of them noticed it. Then two tables to docs/mutations.md. A mutation whose text is not found, or whose tests do not start, ends
 the script: then the lists have to follow the source.
 
     python benchmarks/mutations/run.py [--again] [--lists LISTS] [--only PART OF A NAME] [--results FOLDER]
 
-Every try is a fork of this process, which has loaded what the tests import, but nothing of linkodds. Tests that took
-little time before come first.
+Every try is a fork of this process, which has imported the package; there the changed functions get the code that they have
+in the mutated text, so no file is written and nothing is imported again. Tests that took little time before come first.
 """
 
 import argparse
 import contextlib
+import gc
 import hashlib
 import importlib
+import inspect
 import json
 import os
-import shutil
+import pkgutil
 import signal
 import sys
 import tempfile
 import time
+import types
+from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -33,31 +38,22 @@ from page import write_page
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+SOURCE = ROOT / "src"
 RESULTS = ROOT / "benchmarks" / "results" / "mutations"
 LISTS = {"named": NAMED, "blind": BLIND}
 PATIENCE = 400
 """Seconds of the processor; tests that take longer do so because of the mutation."""
 SECONDS = ROOT / ".pytest_cache" / "mutations.json"
 """What each test took when it last ran, to run the quick ones first."""
-LOADED = (
-    "scipy.stats",
-    "scipy.optimize",
-    "scipy.sparse",
-    "polars",
-    "pydantic",
-    "torch",
-    "sklearn.metrics",
+USED_BY_TESTS = (
     "hypothesis",
     "networkx",
-    "typer",
+    "sklearn.metrics",
+    "sklearn.linear_model",
     "typer.testing",
     "httpx",
-    "fastapi",
-    "fastapi.testclient",
-    "uvicorn",
-    "safetensors.numpy",
-    "yaml",
-    "jinja2",
+    "polars",
+    "torch",
 )
 
 
@@ -100,40 +96,111 @@ class Watch:
             self.failed = report.nodeid
 
 
-def run_tests(source: Path, mutation: Mutation, answer: Path) -> None:
-    """Run the tests of a mutation on a copy of src, in a process of its own, and write what they said."""
-    sys.path.insert(0, str(source))
-    os.environ["PYTHONPATH"] = str(source)  # of what the tests start
+def load() -> None:
+    """Import the package as it is, with what its tests use."""
+    sys.path.insert(0, str(SOURCE))
+    os.environ["PYTHONPATH"] = str(SOURCE)  # of what the tests start
+    package = importlib.import_module("linkodds")
+    if not Path(str(package.__file__)).is_relative_to(SOURCE):
+        raise SystemExit(f"the tests would look at {package.__file__} and not at {SOURCE}.")
+    for module in pkgutil.walk_packages(package.__path__, "linkodds."):
+        if not module.name.endswith("__main__"):
+            with contextlib.suppress(ImportError):  # an extra that is not installed
+                importlib.import_module(module.name)
+    for name in USED_BY_TESTS:
+        importlib.import_module(name)
+    gc.freeze()  # else every fork copies what it only looks at
+
+
+def put_in(mutation: Mutation) -> None:
+    """Give the functions of the loaded module the code that they have in the mutated text.
+
+    Raises:
+        SystemExit: no function changes, or the module is not loaded.
+    """
+    path = SOURCE / "linkodds" / mutation.file
+    module = sys.modules.get("linkodds." + mutation.file.removesuffix(".py").replace("/", "."))
+    if module is None:
+        raise SystemExit(f"{mutation.name}: {mutation.file} cannot be imported here.")
+    codes = dict(codes_in(compile(mutation.mutated(path), str(path), "exec", dont_inherit=True)))
+    changed = 0
+    for function in functions_of(module):
+        new = codes.get(function.__code__.co_qualname)
+        if new is not None and new != function.__code__:
+            function.__code__ = new
+            changed += 1
+    if not changed:
+        raise SystemExit(f"{mutation.name}: no function of {mutation.file} is changed by it.")
+
+
+def codes_in(code: types.CodeType) -> Iterator[tuple[str, types.CodeType]]:
+    """All functions in a compiled module by their qualified names, but for those inside of functions."""
+    for each in code.co_consts:
+        if isinstance(each, types.CodeType):
+            yield each.co_qualname, each
+            if each.co_flags & inspect.CO_NEWLOCALS == 0 or each.co_name == each.co_qualname.rpartition(".")[2]:
+                yield from codes_in(each)
+
+
+def functions_of(module: types.ModuleType) -> Iterator[types.FunctionType]:
+    """Its functions and the methods of its classes, properties and such unwrapped."""
+    waiting = [each for each in vars(module).values() if getattr(each, "__module__", None) == module.__name__]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, types.FunctionType):
+            yield each
+        elif isinstance(each, type) and each.__module__ == module.__name__:
+            waiting += vars(each).values()
+        elif isinstance(each, property):
+            waiting += [each.fget]
+        elif isinstance(each, staticmethod | classmethod):
+            waiting += [each.__func__]
+        elif isinstance(each, cached_property):
+            waiting += [each.func]
+
+
+def run_tests(mutation: Mutation, answer: Path) -> None:
+    """Run the tests of a mutation in a process of its own, and write what they said."""
+    put_in(mutation)
     os.chdir(ROOT)
-    linkodds = importlib.import_module("linkodds")
-    if not Path(str(linkodds.__file__)).is_relative_to(source):
-        raise SystemExit(f"the tests would look at {linkodds.__file__} and not at the copy.")
     watch = Watch(json.loads(SECONDS.read_text()) if SECONDS.is_file() else {})
-    tests = [str(ROOT / "tests" / name) for name in mutation.tests] + [str(source / "linkodds" / mutation.file)]
-    options = ["-x", "-q", "-p", "no:cacheprovider", "--no-header", "--tb=line", f"--rootdir={ROOT}"]
+    tests = [str(ROOT / "tests" / name) for name in mutation.tests] + [str(SOURCE / "linkodds" / mutation.file)]
+    options = [
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        "ignore::pytest.PytestAssertRewriteWarning",
+        "--no-header",
+        "--tb=line",
+    ]
+    options += [f"--rootdir={ROOT}"]
     code = int(pytest.main([*options, *tests], plugins=[watch]))
     SECONDS.parent.mkdir(exist_ok=True)
-    SECONDS.write_text(json.dumps({name: took for name, took in watch.seconds.items() if str(source) not in name}))
+    SECONDS.write_text(json.dumps(watch.seconds))
     answer.write_text(json.dumps({"code": code, "failed": watch.failed}))
 
 
 def try_out(mutation: Mutation) -> dict:
-    """Run the tests on a copy of the source with the error in it; `killed_by` names the first that fails, or is None."""
+    """Run the tests on the code with the error in it; `killed_by` names the first that fails, or is None."""
     for name in mutation.tests:
         if not (ROOT / "tests" / name.partition("::")[0]).is_file():
             raise SystemExit(f"{mutation.name}: there is no tests/{name}; say where its tests are now.")
+    mutation.mutated(SOURCE / "linkodds" / mutation.file)
     with tempfile.TemporaryDirectory() as folder:
-        source, said, answer = Path(folder) / "src", Path(folder) / "said.txt", Path(folder) / "answer.json"
-        shutil.copytree(ROOT / "src", source)
-        mutation.put_into(source)
+        said, answer = Path(folder) / "said.txt", Path(folder) / "answer.json"
         start = time.perf_counter()
         child = os.fork()
         if child == 0:
-            with contextlib.suppress(BaseException), said.open("w") as file:
+            with said.open("w") as file:
                 for stream in (1, 2):
                     os.dup2(file.fileno(), stream)
                 signal.setitimer(signal.ITIMER_PROF, PATIENCE)
-                run_tests(source, mutation, answer)
+                try:
+                    run_tests(mutation, answer)
+                except BaseException as error:
+                    print(type(error).__name__, error, file=sys.stderr, flush=True)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         seconds = round(time.perf_counter() - start, 1)
@@ -159,8 +226,7 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     given.results.mkdir(parents=True, exist_ok=True)
-    for name in LOADED:
-        importlib.import_module(name)
+    load()
     found: dict[str, dict[str, dict]] = {}
     for kind, mutations in LISTS.items():
         path = given.results / f"{kind}.jsonl"

@@ -193,6 +193,14 @@ class TestScores:
         said = float(found.message.split(" at the base rate")[0].split()[-1])
         assert said == pytest.approx(restated, rel=0.06)
 
+    def test_d08_counts_no_false_positive_as_up_to_three(self) -> None:
+        """None of 1,000 non-edges leaves a rate of up to 3 / 1,000: at 80 : 1, 1,000 true ones and 240 false."""
+        labels = np.arange(2_000) < 1_000
+        logits = np.where(labels, 2.0, -6.0) + 0.1 * np.arange(2_000) / 2_000
+        found = only(diagnose_table(ScoreTable(labels, logits, "logit", num_non_edges=80_000)), "D08")
+        said = float(found.message.split("as little as ")[1].split()[0])
+        assert said == pytest.approx(1_000 / 1_240, rel=1e-3)
+
     @pytest.mark.parametrize(("ratio", "fires"), [(4.9, False), (5.1, True)])
     def test_d08_near_miss(self, ratio: float, fires: bool) -> None:
         labels, logits = calibrated(1000, mean=0.0)

@@ -18,7 +18,7 @@ from linkodds.errors import OptionError, UnkeptPromise
 from linkodds.estimator import LinkPredictor
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.graph import Graph
-from linkodds.links.error_control import expected_list, masked_list, share_of_other_degrees
+from linkodds.links.error_control import _doubts, expected_list, masked_list, share_of_other_degrees
 from linkodds.metrics.held_out import HeldOut
 from linkodds.pairs import PairSpace
 from linkodds.probability.deployment import Deployment, LinkRate, longest_list, most_pairs
@@ -213,6 +213,16 @@ class TestOnARun:
         share = float(found.table["probability"].mean())
         expected = [share * low / count, min(1.0, share * high / count)]
         assert found.details["expected_precision_interval"] == pytest.approx(expected, rel=1e-9)
+
+    def test_few_unobserved_pairs_have_other_degrees_by_chance(self) -> None:
+        """Of 100 pairs a share of sqrt((5 log 2 + log 1000) / 200) = 0.228 is out of place in one of a thousand draws."""
+        assert _doubts(1.0, 0.225, 100) == ()
+        assert len(_doubts(1.0, 0.231, 100)) == 1
+        rng = np.random.default_rng(0)
+        moved = [
+            share_of_other_degrees(rng.integers(0, 5, 100).astype(np.uint8), np.full(5, 9.0)) for _ in range(2_000)
+        ]
+        assert np.mean(np.array(moved) > 0.228) <= 1 / 1000
 
     def test_pairs_that_were_picked_by_the_model_are_called_out(self, hidden_pairs, tmp_path: Path) -> None:
         _, folder, _ = hidden_pairs

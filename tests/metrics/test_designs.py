@@ -296,3 +296,16 @@ def test_a_run_from_strata_agrees_with_enumeration(communities: Graph, design: s
         metrics.roc_auc(HeldOut.from_scorer(run.scorer, run.split.test, NonEdges(run.split.recorded()))),
     )
     assert value - 2 * (value - low) <= truth <= value + 2 * (high - value)  # about four standard errors
+
+
+def test_hits_of_a_few_sampled_non_edges_are_refused() -> None:
+    """Every fifth non-edge is scored: the 20 best are four of them, the 50 best ten, and ten are enough."""
+    edges, near, rest = planted(np.random.default_rng(12))
+    everything = np.concatenate([near, rest])
+    drawn = np.random.default_rng(13).choice(everything, len(everything) // 5, replace=False)
+    test = HeldOut.from_logits(edges, drawn, len(everything), thresholds=np.unique(drawn))
+    said = measured(test)["metrics"]
+    assert said["hits_at_20"]["value"] is None  # type: ignore[index]
+    assert "the 20 best non-edges are 4 of the sampled ones" in said["hits_at_20"]["reason"]  # type: ignore[index]
+    fiftieth = np.sort(drawn)[-10]
+    assert said["hits_at_50"]["value"] == np.mean(edges > fiftieth)  # type: ignore[index]

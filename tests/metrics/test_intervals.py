@@ -220,3 +220,16 @@ def test_the_interval_of_the_auc_takes_the_quantile_of_as_few_edges_as_there_are
     half = t.ppf(0.975, 11) * error / (auc * (1 - auc))
     _, high = roc_auc_interval(HeldOut.from_logits(edges, NON_EDGES, len(NON_EDGES)))
     assert high == pytest.approx(expit(logit(auc) + half), rel=1e-9)
+
+
+def test_the_draw_of_tied_non_edges_moves_the_auc_by_half_a_tie() -> None:
+    """200 of 4,000 non-edges on whole numbers: what each takes from the AUC, one by one, and the variance of their mean."""
+    rng = np.random.default_rng(8)
+    edges, non_edges = np.round(rng.normal(1, 1, 50)), np.round(rng.normal(0, 1, 200))
+    held_out = HeldOut.from_logits(edges, non_edges, 4_000)
+    losses = np.array([np.mean(edges < each) + np.mean(edges == each) / 2 for each in non_edges])
+    auc = metrics.roc_auc(held_out)
+    assert auc == pytest.approx(1 - losses.mean())
+    error = np.sqrt(losses.var() * (1 - 200 / 4_000) / 200)
+    half = norm.ppf(0.975) * error / (auc * (1 - auc))
+    assert roc_auc_interval(held_out, kind="F")[1] == pytest.approx(expit(logit(auc) + half), rel=1e-9)

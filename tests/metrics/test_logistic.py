@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from linkodds.metrics.logistic import fit_line, fit_plane
@@ -93,3 +94,25 @@ def test_no_plane_where_none_is_finite() -> None:
         features = np.column_stack([x[:, 0], useless])
         edges, non_edges = features[:100], features[100:]
         assert fit_plane(edges, non_edges, **ones(edges, non_edges)) is None
+
+
+def test_a_prior_pulls_a_coefficient_like_observations_at_zero() -> None:
+    """The loss written out and given to another minimiser; a prior counts in standard deviations of its feature."""
+    rng = np.random.default_rng(7)
+    edges, non_edges = rng.normal(1.0, 1, (60, 2)) * [3, 0.1], rng.normal(0, 1, (300, 2)) * [3, 0.1]
+    prior = np.array([0.0, 25.0])
+    weights = {"edge_weights": np.ones(60), "non_edge_weights": np.ones(300)}
+    centre = (edges.mean(axis=0) + non_edges.mean(axis=0)) / 2
+    spread = np.sqrt((((edges - centre) ** 2).mean(axis=0) + ((non_edges - centre) ** 2).mean(axis=0)) / 2)
+
+    def loss(line: Floats) -> float:
+        of_edges, of_non_edges = (x @ line[:2] + line[2] for x in (edges / spread, non_edges / spread))
+        cost = np.logaddexp(0, -of_edges).sum() + np.logaddexp(0, of_non_edges).sum()
+        return float(cost + prior @ line[:2] ** 2 / 2)
+
+    best = minimize(loss, np.zeros(3), method="BFGS", options={"gtol": 1e-8}).x
+    plane, free = fit_plane(edges, non_edges, **weights, prior=prior), fit_plane(edges, non_edges, **weights)
+    assert plane is not None
+    assert free is not None
+    np.testing.assert_allclose([*(plane.coefficients * spread), plane.intercept], best, rtol=1e-4)
+    assert abs(plane.coefficients[1]) < 0.8 * abs(free.coefficients[1])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import beta, binom, norm
+from scipy.stats import beta, betabinom, binom, norm
 
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.metrics.held_out import HeldOut
@@ -432,3 +432,10 @@ def test_the_recall_and_a_sample_of_non_edges_share_delta() -> None:
         sample = HeldOut.from_logits(np.full(num_edges, 3.0), np.zeros(1_000), 10_000)
         decision = decide(parse_rule("precision>=0.5"), [sample], UNIT, num_test_edges=100)
         assert (decision.threshold_logit is not None) == is_given
+
+
+def test_the_recall_of_the_test_edges_is_that_of_the_order_statistic_of_few_edges() -> None:
+    """The lowest of 11 edges: of many test edges a share of Beta(11, 1) passes, more than 0.1 ** (1 / 11) in nine of ten."""
+    decision = decide(parse_rule("recall>=0.8"), [normal_sample(num_edges=11)], UNIT, num_test_edges=10_000)
+    assert betabinom.ppf(DELTA, 10_000, 11, 1) / 10_000 == pytest.approx(0.1 ** (1 / 11), abs=1e-3)
+    assert "of the 10000 test edges, at least 81.1%" in str(decision.promise)

@@ -170,6 +170,18 @@ def test_calibration_weighs_edges_as_repeating_them_would():
     # Copies are no new edges: the interval is that of the independent ones, which is wider.
     assert np.ptp(found.slope_interval) > 1.2 * np.ptp(wanted.slope_interval)
     same = HeldOut(plain.edge_logits, plain.non_edges, plain.edge_classes, confidences=np.full(60, 0.3))
+    # By hand: edges are drawn, weighted by their confidence c, and as good as (sum c)^2 / sum c^2 of one weight.
+    z = np.concatenate([plain.edge_logits, np.sort(noise.astype(np.float32))]).astype(np.float64)
+    w = np.concatenate([0.01 * counts / counts.sum(), np.full(4000, 0.99 / 4000)])
+    x = np.column_stack([z, np.ones(len(z))])
+    p = 1 / (1 + np.exp(-x @ [found.slope, found.intercept]))
+    bread = np.linalg.inv((x.T * (w * p * (1 - p))) @ x)
+    scores = x[:60] * (1 - p[:60])[:, None]
+    centred = scores - np.average(scores, axis=0, weights=counts)
+    spread = (centred.T * counts / counts.sum()) @ centred
+    of_edges = 0.01**2 * spread / (counts.sum() ** 2 / (counts**2).sum() - 1)
+    error = np.sqrt((bread @ of_edges @ bread)[0, 0])
+    assert np.ptp(found.slope_interval) == pytest.approx(2 * 1.96 * error, rel=1e-3)
     alike, unweighted = (fit_platt(weighted_points([each], 0.01)) for each in (same, plain))
     assert alike.slope_interval == pytest.approx(unweighted.slope_interval)
     assert HeldOut.from_arrays(weighted.to_arrays()).confidences.tolist() == (counts / 4).tolist()

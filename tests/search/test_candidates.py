@@ -32,7 +32,7 @@ from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.scorers.baselines import BASELINE_SCORERS
 from linkodds.scorers.scoring import DegreeAwareScorer, InnerProductScorer
 from linkodds.scorers.surface import PiecewiseLinear, Surface
-from linkodds.search.candidates import candidate_pairs, measure_recall, sampled_rows
+from linkodds.search.candidates import candidate_pairs, measure_recall, num_walks, sampled_rows
 from linkodds.search.nearby import GivenPairs
 from linkodds.search.pair_search import ALL, Ends, PairSearch, find_pairs
 from linkodds.search.top_per_node import find_partners
@@ -378,3 +378,16 @@ def test_pairs_that_the_small_network_rules_out_are_none_of_the_best(communities
     assert (model.screened(pairs, (float(np.median(said)),))[1] == -np.inf).mean() > 0.4
     scored = sum(len(given.survivors(step, -np.inf).low) for step in range(len(given.cells)))
     assert 60 <= scored < len(pairs)
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_walks_through_nodes_of_few_edges_are_counted_one_by_one(space):
+    """A node stays if neither its edges in nor its edges out are too many."""
+    graph = adjacency(known_pairs(space, np.random.default_rng(4)).pairs, space).astype(np.float64)
+    dense = graph.toarray()
+    into, out = dense.sum(axis=0), dense.sum(axis=1)
+    counts = BASELINE_SCORERS["resource-allocation"](graph)
+    for most in (1, 2, 3, np.inf):
+        assert num_walks(counts, most) == sum(
+            into[node] * out[node] for node in range(40) if into[node] <= most and out[node] <= most
+        )
