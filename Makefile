@@ -58,7 +58,7 @@ format: $(VENV)/installed-check
 
 # One script a question; each skips what it has measured already.
 bench: $(VENV)/installed-bench
-	for script in $(filter-out benchmarks/extras.py,$(wildcard benchmarks/*.py)) benchmarks/statistics/*.py benchmarks/search/*.py benchmarks/sources/postgres.py benchmarks/models/run.py benchmarks/models/cut_off.py; do $(BIN)/python $$script || exit 1; done
+	for script in $(filter-out benchmarks/extras.py,$(wildcard benchmarks/*.py)) benchmarks/statistics/*.py benchmarks/search/*.py benchmarks/mutations/run.py benchmarks/sources/postgres.py benchmarks/models/run.py benchmarks/models/cut_off.py; do $(BIN)/python $$script || exit 1; done
 
 # A broken link or anchor is a warning, and a warning fails. The pages are read from files: no server, nothing fetched.
 docs: $(VENV)/installed-docs

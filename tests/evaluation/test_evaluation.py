@@ -307,4 +307,4 @@ def test_an_edge_is_new_if_one_of_its_ends_is() -> None:
     rows = new_node_rows(HeldOut.from_logits([3.0, 2.0, 1.0], [2.5, 0.0, -1.0], 3), split, 1.5)
     assert rows["num_nodes"] == 4  # 3 to 6
     assert (rows["both_ends_known"]["num_edges"], rows["new_end"]["num_edges"]) == (1, 2)
-    assert (rows["both_ends_known"]["recall"]["value"], rows["new_end"]["recall"]["value"]) == (1.0, 0.5)
+    assert (rows["both_ends_known"]["recall"].value, rows["new_end"]["recall"].value) == (1.0, 0.5)

@@ -125,14 +125,6 @@ def test_an_evaluation_restated_over_an_interval_holds_the_values_at_both_ends(r
     assert band.restated["new_links"][f1]["band"] == pytest.approx([new[0], new[2]])
 
 
-def test_a_number_of_missing_links_stands_beside_the_non_edges_and_a_share_is_among_the_candidates(run):
-    num_non_edges = run.split.recorded().num_absent
-    by_number = evaluate_run(run, MissingLinksAssumption(expected_missing=1_000))
-    assert by_number["candidates"]["prevalence"] == pytest.approx(1_000 / (num_non_edges + 1_000))
-    by_share = evaluate_run(run, MissingLinksAssumption(prevalence=0.1))
-    assert by_share["candidates"]["prevalence"] == pytest.approx(0.1)
-
-
 def test_the_expected_precision_of_a_decision_is_that_of_the_list_it_makes(run):
     assumption = MissingLinksAssumption(expected_missing=30)
     said = next(each for each in evaluate_run(run, assumption).restated["new_links"] if each["rule"] == "f1")
