@@ -8,8 +8,9 @@ the script: then the lists have to follow the source.
 
     python benchmarks/mutations/run.py [--again] [--lists LISTS] [--only PART OF A NAME] [--results FOLDER]
 
-Every try is a fork of this process, which has imported the package; there the changed functions get the code that they have
-in the mutated text, so no file is written and nothing is imported again. Tests that took little time before come first.
+Every try is a fork of this process, which has imported the package and collected the tests; there the changed functions get
+the code that they have in the mutated text, so no file is written and nothing is imported again. Tests that took little time
+before come first.
 """
 
 import argparse
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import time
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -78,24 +79,6 @@ def of_tests(mutation: Mutation) -> str:
     return digest(*((ROOT / "tests" / name).read_text(encoding="utf-8") for name in files))
 
 
-class Watch:
-    """A plugin: quick tests first, and the first that fails."""
-
-    def __init__(self, seconds: dict[str, float]) -> None:
-        self.seconds, self.failed = seconds, ""
-
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """A test that has not run yet is taken for one of half a second."""
-        items.sort(key=lambda item: self.seconds.get(item.nodeid, 0.5))
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note how long it took, and whether it failed."""
-        if report.when == "call":
-            self.seconds[report.nodeid] = round(report.duration, 3)
-        if report.failed and not self.failed:
-            self.failed = report.nodeid
-
-
 def load() -> None:
     """Import the package as it is, with what its tests use."""
     sys.path.insert(0, str(SOURCE))
@@ -109,7 +92,6 @@ def load() -> None:
                 importlib.import_module(module.name)
     for name in USED_BY_TESTS:
         importlib.import_module(name)
-    gc.freeze()  # else every fork copies what it only looks at
 
 
 def put_in(mutation: Mutation) -> None:
@@ -159,63 +141,80 @@ def functions_of(module: types.ModuleType) -> Iterator[types.FunctionType]:
             waiting += [each.func]
 
 
-def run_tests(mutation: Mutation, answer: Path) -> None:
-    """Run the tests of a mutation in a process of its own, and write what they said."""
-    put_in(mutation)
-    os.chdir(ROOT)
-    watch = Watch(json.loads(SECONDS.read_text()) if SECONDS.is_file() else {})
-    tests = [str(ROOT / "tests" / name) for name in mutation.tests] + [str(SOURCE / "linkodds" / mutation.file)]
-    options = [
-        "-x",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-        "--no-header",
-        "--tb=line",
-    ]
-    options += [f"--rootdir={ROOT}"]
-    code = int(pytest.main([*options, *tests], plugins=[watch]))
-    SECONDS.parent.mkdir(exist_ok=True)
-    SECONDS.write_text(json.dumps(watch.seconds))
-    answer.write_text(json.dumps({"code": code, "failed": watch.failed}))
+class Trials:
+    """A plugin that runs the collected tests of one mutation after the other, each in a fork, in place of all once."""
 
+    def __init__(self, wanted: list[tuple[str, Mutation]], note: Callable[[str, Mutation, dict], None]) -> None:
+        self.wanted, self.note = wanted, note
+        self.seconds: dict[str, float] = json.loads(SECONDS.read_text()) if SECONDS.is_file() else {}
+        self.failed = ""
 
-def try_out(mutation: Mutation) -> dict:
-    """Run the tests on the code with the error in it; `killed_by` names the first that fails, or is None."""
-    for name in mutation.tests:
-        if not (ROOT / "tests" / name.partition("::")[0]).is_file():
-            raise SystemExit(f"{mutation.name}: there is no tests/{name}; say where its tests are now.")
-    mutation.mutated(SOURCE / "linkodds" / mutation.file)
-    with tempfile.TemporaryDirectory() as folder:
-        said, answer = Path(folder) / "said.txt", Path(folder) / "answer.json"
-        start = time.perf_counter()
-        child = os.fork()
-        if child == 0:
-            with said.open("w") as file:
-                for stream in (1, 2):
-                    os.dup2(file.fileno(), stream)
-                signal.setitimer(signal.ITIMER_PROF, PATIENCE)
-                try:
-                    run_tests(mutation, answer)
-                except BaseException as error:
-                    print(type(error).__name__, error, file=sys.stderr, flush=True)
-            os._exit(0)
-        _, status = os.waitpid(child, 0)
-        seconds = round(time.perf_counter() - start, 1)
-        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
-            return {"killed_by": "its tests do not end", "seconds": seconds}
-        found = json.loads(answer.read_text()) if answer.is_file() else {"code": -1, "failed": ""}
-        if found["code"] not in (0, 1) or (found["code"] == 1) != bool(found["failed"]):
-            raise SystemExit(f"{mutation.name}: pytest ends with {found['code']}\n{said.read_text()[-3000:]}")
-    killed_by = None
-    if found["failed"]:
-        file, _, test = found["failed"].partition("::")
-        killed_by = f"{file.removeprefix('tests/')}::{test.partition('[')[0]}"
-        if not file.startswith("tests/"):
-            killed_by = f"example of {test.removeprefix('linkodds.')}"
-    return {"killed_by": killed_by, "seconds": seconds}
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Try all mutations."""
+        gc.freeze()  # else every fork copies what it only looks at
+        for kind, mutation in self.wanted:
+            items = [item for item in session.items if self.is_of(mutation, item)]
+            for name in mutation.tests:
+                if not any(item.nodeid.startswith(f"tests/{name}") for item in items):
+                    raise SystemExit(f"{mutation.name}: there is no test in tests/{name}; say where its tests are now.")
+            self.note(kind, mutation, self.try_out(mutation, items))
+        return True
+
+    def is_of(self, mutation: Mutation, item: pytest.Item) -> bool:
+        """Whether a test is one of those that should notice a mutation: named, or an example in the changed file."""
+        whole, alone = item.nodeid, item.nodeid.partition("[")[0]
+        named = any(
+            name in (whole.removeprefix("tests/").partition("::")[0], alone.removeprefix("tests/"))
+            for name in mutation.tests
+        )
+        return named or item.path == SOURCE / "linkodds" / mutation.file
+
+    def try_out(self, mutation: Mutation, items: list[pytest.Item]) -> dict:
+        """Run tests, quick ones first, on the code with the error in it; `killed_by` names the one that fails, or is None."""
+        items = sorted(items, key=lambda item: self.seconds.get(item.nodeid, 0.5))
+        with tempfile.TemporaryDirectory() as folder:
+            said, answer = Path(folder) / "said.txt", Path(folder) / "answer.json"
+            start = time.perf_counter()
+            child = os.fork()
+            if child == 0:
+                with said.open("w") as file:
+                    for stream in (1, 2):
+                        os.dup2(file.fileno(), stream)
+                    signal.setitimer(signal.ITIMER_PROF, PATIENCE)
+                    try:
+                        put_in(mutation)
+                        for item, after in zip(items, [*items[1:], None], strict=True):
+                            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+                            if self.failed:
+                                break
+                        answer.write_text(json.dumps({"failed": self.failed, "seconds": self.seconds}))
+                    except BaseException as error:
+                        print(type(error).__name__, error, file=sys.stderr, flush=True)
+                os._exit(0)
+            _, status = os.waitpid(child, 0)
+            seconds = round(time.perf_counter() - start, 1)
+            if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF:
+                return {"killed_by": "its tests do not end", "seconds": seconds}
+            if not answer.is_file():
+                raise SystemExit(f"{mutation.name}: {said.read_text()[-3000:]}")
+            found = json.loads(answer.read_text())
+        self.seconds = found["seconds"]
+        SECONDS.parent.mkdir(exist_ok=True)
+        SECONDS.write_text(json.dumps(self.seconds))
+        killed_by = None
+        if found["failed"]:
+            file, _, test = found["failed"].partition("::")
+            killed_by = f"{file.removeprefix('tests/')}::{test.partition('[')[0]}"
+            if not file.startswith("tests/"):
+                killed_by = f"example of {test.removeprefix('linkodds.')}"
+        return {"killed_by": killed_by, "seconds": seconds}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note how long a test took, and whether it failed."""
+        if report.when == "call":
+            self.seconds[report.nodeid] = round(report.duration, 3)
+        if report.failed and not self.failed:
+            self.failed = report.nodeid
 
 
 def main() -> None:
@@ -226,28 +225,50 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS)
     given = parser.parse_args()
     given.results.mkdir(parents=True, exist_ok=True)
-    load()
-    found: dict[str, dict[str, dict]] = {}
+    known: dict[str, dict[str, dict]] = {}
+    wanted = []
     for kind, mutations in LISTS.items():
         path = given.results / f"{kind}.jsonl"
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
-        known = {line["name"]: line for line in lines}
+        known[kind] = {line["name"]: line for line in lines}
         for mutation in mutations:
-            if kind not in given.lists or given.only not in mutation.name:
-                continue
-            if not given.again and is_known(mutation, known.get(mutation.name)):
-                continue
-            signs = {"mutation": of_mutation(mutation), "tests": of_tests(mutation)}
-            outcome = {"name": mutation.name, **signs, **try_out(mutation)}
-            known[mutation.name] = outcome
-            print(f"{kind}: {mutation.name}: {outcome['killed_by'] or 'SURVIVES'} ({outcome['seconds']} s)", flush=True)
-            rows = [known[each.name] for each in mutations if each.name in known]
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        found[kind] = {each.name: known[each.name] for each in mutations if each.name in known}
-        survivors = [name for name, row in found[kind].items() if not row["killed_by"]]
-        print(f"{kind}: {len(found[kind])} of {len(mutations)} tried, {len(survivors)} survive: {', '.join(survivors)}")
+            mutation.mutated(SOURCE / "linkodds" / mutation.file)  # all texts are looked for first
+            is_asked = kind in given.lists.split(",") and given.only in mutation.name
+            if is_asked and (given.again or not is_known(mutation, known[kind].get(mutation.name))):
+                wanted.append((kind, mutation))
+
+    def note(kind: str, mutation: Mutation, outcome: dict) -> None:
+        signs = {"mutation": of_mutation(mutation), "tests": of_tests(mutation)}
+        known[kind][mutation.name] = {"name": mutation.name, **signs, **outcome}
+        print(
+            f"{kind}: {mutation.name}: {outcome['killed_by'] or 'SURVIVES'} ({outcome['seconds']} s)",
+            file=sys.stderr,
+            flush=True,
+        )
+        rows = [known[kind][each.name] for each in LISTS[kind] if each.name in known[kind]]
+        (given.results / f"{kind}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    if wanted:
+        load()
+        os.chdir(ROOT)
+        tests = {str(ROOT / "tests" / name.partition("::")[0]) for _, mutation in wanted for name in mutation.tests}
+        examples = {str(SOURCE / "linkodds" / mutation.file) for _, mutation in wanted}
+        options = [
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",
+            f"--rootdir={ROOT}",
+        ]
+        code = pytest.main([*options, *sorted(tests), *sorted(examples)], plugins=[Trials(wanted, note)])
+        if code != pytest.ExitCode.OK:
+            raise SystemExit(f"the tests were not run to the end: pytest ends with {code!r}.")
+    for kind, mutations in LISTS.items():
+        survivors = [name for name, row in known[kind].items() if not row["killed_by"]]
+        print(f"{kind}: {len(known[kind])} of {len(mutations)} tried, {len(survivors)} survive: {', '.join(survivors)}")
     if given.results == RESULTS:
-        write_page(found)
+        write_page(known)
 
 
 if __name__ == "__main__":

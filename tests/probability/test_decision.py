@@ -1,6 +1,7 @@
 """Decisions against slow scans of all thresholds, hand calculations, and simulations of what is promised."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -439,3 +440,18 @@ def test_the_recall_of_the_test_edges_is_that_of_the_order_statistic_of_few_edge
     decision = decide(parse_rule("recall>=0.8"), [normal_sample(num_edges=11)], UNIT, num_test_edges=10_000)
     assert betabinom.ppf(DELTA, 10_000, 11, 1) / 10_000 == pytest.approx(0.1 ** (1 / 11), abs=1e-3)
     assert "of the 10000 test edges, at least 81.1%" in str(decision.promise)
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_a_promise_of_several_models_is_kept_on_either_sample(order: tuple[int, int]) -> None:
+    """Of two samples that would each do, whichever comes first, precision takes the higher threshold, recall the lower."""
+    apart = [normal_sample(num_edges=300, num_non_edges=20_000, shift=shift, seed=2) for shift in (3.5, 4.5)]
+    samples = [apart[i] for i in order]
+    of_several = [replace(sample, num_models=5) for sample in samples]
+    for rule, strictest in (("precision>=0.5", max), ("recall>=0.8", min)):
+        alone = [decide(parse_rule(rule), [sample], UNIT, num_test_edges=200).threshold_logit for sample in samples]
+        assert None not in alone
+        assert alone[0] != alone[1]
+        both = decide(parse_rule(rule), of_several, UNIT, num_test_edges=200)
+        assert both.threshold_logit == strictest(alone)  # type: ignore[type-var]
+        assert "the stricter of the two thresholds is taken" in str(both.promise)

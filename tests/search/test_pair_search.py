@@ -260,9 +260,12 @@ def test_rows_of_near_pairs_are_taken_together_up_to_the_cells_that_were_allowed
 
 
 def test_products_below_the_smallest_normal_float32_are_no_ties():
-    """Products of about 1e-44 have one or two bits in float32; the scale makes logits of them that differ in float64."""
+    """Each of the 64 terms is about one step of the denormal float32, so every sum is off by a few; in float64 none is.
+
+    The scale makes logits of about 1 of them.
+    """
     rng = np.random.default_rng(0)
-    z = (rng.normal(size=(40, 4)) * 1e-22).astype(np.float32)
+    z = (rng.normal(size=(40, 64)) * 3e-23).astype(np.float32)
     known = KnownPairs(PairSpace(40), np.array([[0, 1]]))
     scorer = InnerProductScorer(z, z, 1e44, 0.0)
     pairs = known.absent_pairs(np.arange(known.num_absent))
