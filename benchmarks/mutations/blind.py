@@ -217,14 +217,14 @@ BLIND = (
     ),
     Mutation(
         "shares of strata not squared",
-        "probability/joint_counts.py",
+        "probability/surface_fitting.py",
         "(self.weights[where].sum() / total) ** 2 * spread",
         "(self.weights[where].sum() / total) * spread",
         ("probability/test_degree_term.py",),
     ),
     Mutation(
         "centred after the stretch",
-        "probability/cross_fitting.py",
+        "probability/calibration.py",
         "(ratio or 1.0) * (logits - validation.mean())",
         "(ratio or 1.0) * logits - validation.mean()",
         ("probability/test_cross_fitting.py",),
