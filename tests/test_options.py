@@ -47,7 +47,6 @@ def test_an_option_stands_in_one_place_with_its_help(name: str) -> None:
     words = " ".join(text.split()[:6])
     holding = [path for path in SOURCE.rglob("*.py") if words in path.read_text(encoding="utf-8")]
     assert [path.name for path in holding] == ["options.py"]
-    assert not [path for path in SOURCE.rglob("*.py") if f'--{name.replace("_", "-")}"' in path.read_text("utf-8")]
 
 
 def test_a_line_added_in_one_place_is_an_option_everywhere(tmp_path: Path) -> None:
