@@ -97,8 +97,8 @@ def test_contracts_refuse_what_they_are_for(tmp_path: Path) -> None:
     assert done.returncode == 1, done.stderr
     broken = set(re.findall(r"^(.*?) BROKEN", done.stdout, flags=re.M))
     assert broken == {contract for _, contract in planted.values()}
-    for line, _ in planted.values():
-        assert f"-> {line.removeprefix('import ')} (l." in done.stdout
+    for name, (line, _) in planted.items():  # each is named as the culprit, by both its ends
+        assert f"{name.removesuffix('.py').replace('/', '.')} -> {line.removeprefix('import ')}" in done.stdout
 
 
 def test_every_room_says_what_it_is() -> None:
