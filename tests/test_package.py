@@ -75,7 +75,7 @@ def test_contracts_refuse_what_they_are_for(tmp_path: Path) -> None:
         "scorers/scoring.py": ("import linkodds.runs.record", "rooms import downwards only"),
         "models/autoencoders/encoder.py": (
             "import linkodds.models.training.training",
-            "structural models over training over autoencoders",
+            "families over structural models over training over autoencoders",
         ),
     }
     source = tmp_path / "src" / "linkodds"

@@ -196,9 +196,9 @@ NAMED = (
     ),
     Mutation(
         "other folds take no time",
-        "fitting/model_fitting.py",
-        "sum(self._num_tries(each) for each in names) + self.further",
-        "sum(self._num_tries(each) for each in names)",
+        "models/families/autoencoders.py",
+        "sum(each.num_trainings(fitting) for each in sharing) + fitting.further",
+        "sum(each.num_trainings(fitting) for each in sharing)",
         ("fitting/test_auto.py::TestTheBudget::test_the_trainings_of_other_folds_have_their_share_of_it",),
     ),
     Mutation(

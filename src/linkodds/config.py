@@ -82,13 +82,6 @@ class FitConfig(FitOptions, CheckedOptions):
         50
     """
 
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, value: str) -> str:
-        if value not in RESERVED_NAMES:
-            raise ValueError(f"takes {', '.join(map(repr, RESERVED_NAMES))}, not {value!r}")
-        return value
-
     @field_validator("split", mode="before")
     @classmethod
     def _split_from_text(cls, value: Any) -> Any:

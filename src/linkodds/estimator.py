@@ -27,6 +27,8 @@ from linkodds.links.link_search import NotExhaustive, Scope
 from linkodds.links.new_edges import average_precision_of
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
+from linkodds.models.families import asked_family, model_names, refusal
+from linkodds.models.families.own_models import family_of_own
 from linkodds.options import FeatureOptions, FitOptions, options_given, options_of, shows_options
 from linkodds.probability.deployment import Assumed
 from linkodds.reading.graph_options import ColumnOptions
@@ -100,8 +102,8 @@ class LinkPredictor(ColumnOptions, FitOptions, BaseEstimator):  # type: ignore[m
         config = self._config(own)
         given = self._graph_of(graph)
         features = None if given.features is None else given.features.matrix.shape[1]
-        single = isinstance(own, CustomScorer) or (own is not None and own.decodes(given.num_nodes, features))
-        return EvaluationSetup.of(given, config, single=single).split
+        family = asked_family(config.model) if own is None else family_of_own(own)
+        return EvaluationSetup.of(given, config, single=family.is_single(given.num_nodes, features)).split
 
     def score(self, X: Any, y: None = None) -> float:  # noqa: ARG002
         """Average precision of edges that the fit did not have, against all pairs that are neither these nor its own.
@@ -405,9 +407,12 @@ class LinkPredictor(ColumnOptions, FitOptions, BaseEstimator):  # type: ignore[m
         given = options_given(self, FitOptions) | ({} if own is None else {"model": name_of(own)})
         plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
         try:
-            return FitConfig.from_options(plain, caller="LinkPredictor")
+            config = FitConfig.from_options(plain, caller="LinkPredictor")
         except OptionError as error:
             raise InvalidOption(str(error)) from error
+        if config.model not in model_names():
+            raise InvalidOption(f"The 'model' parameter of LinkPredictor: {refusal(config.model)}.")
+        return config
 
     def _graph_of(self, given: Any) -> Graph:
         if isinstance(given, EdgeRows):

@@ -16,7 +16,6 @@ import linkodds.comparison.comparison as comparing
 from linkodds.cli import app
 from linkodds.cli.comparing import compare
 from linkodds.cli.fitting import fit
-from linkodds.comparison import trials
 from linkodds.comparison.comparison import METRICS, Plan, compare_models, compared
 from linkodds.comparison.protocols import PROTOCOLS, deal
 from linkodds.comparison.repeats import differences, half_width, repeated
@@ -24,10 +23,10 @@ from linkodds.comparison.trials import try_models
 from linkodds.config import BASELINES, FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation.evaluation import Evaluation
-from linkodds.fitting import model_fitting
 from linkodds.fitting.auto import LADDER
 from linkodds.fitting.pipeline import evaluate_models, fit_graph
 from linkodds.graph.graph import Graph
+from linkodds.models.families import stack as stack_family
 from linkodds.models.structural.masked_edges import StackOptions
 from linkodds.models.structural.stack import fit_stack
 from linkodds.scorers.baselines import baseline_scorer
@@ -250,8 +249,7 @@ class TestProtocols:
             seen.append((split, named.get("offset")))
             return fit_stack(split, *given, **(named | {"hidden": None, "options": small}))
 
-        monkeypatch.setattr(trials, "fit_stack", fit_small)
-        monkeypatch.setattr(model_fitting, "fit_stack", fit_small)
+        monkeypatch.setattr(stack_family, "fit_stack", fit_small)
         found = try_models(communities, trial, ["stack"], FitConfig(threads=1))["stack"]
         dealt = trial.split
         assert seen[0][0].train.tolist() == dealt.train.tolist()

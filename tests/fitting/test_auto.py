@@ -1,6 +1,7 @@
 """Auto: what it tries within a budget, what it takes, and the mean of a few, with planted answers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import yaml
 
 from linkodds.config import BASELINES, FitConfig
 from linkodds.errors import BrokenRun
-from linkodds.fitting import auto, model_fitting
+from linkodds.fitting import auto
 from linkodds.fitting.auto import choose
 from linkodds.fitting.averaging import best_mean, mean_of
 from linkodds.fitting.fit import Fit
@@ -23,18 +24,19 @@ from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.links.inference import find_links
 from linkodds.metrics.metrics import average_precision
+from linkodds.models.families import stack as stack_family
+from linkodds.models.families.family import SavedModel
 from linkodds.models.structural.masked_edges import StackOptions
 from linkodds.models.structural.stack import fit_stack
 from linkodds.models.structural.structural_costs import StackSizes, stack_work
 from linkodds.models.training.cost_model import nominal_seconds
 from linkodds.models.training.history import Epoch
-from linkodds.models.training.timings import Costs
 from linkodds.models.training.training_task import TrainedModel
 from linkodds.pairs import PairSpace
 from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.runs.record import load_run
 from linkodds.runs.run_directory import PartialRun
-from linkodds.scorers.scoring import InnerProductScorer
+from linkodds.scorers.scoring import InnerProductScorer, Scorer
 
 QUICK: dict[str, Any] = {"hidden": 8, "dim": 4, "epochs": 20, "validate_every": 5, "threads": 1}
 SMALL = StackOptions(folds=2, zeros=2000, broad_rounds=5, close_rounds=5)
@@ -42,7 +44,7 @@ CPU = torch.device("cpu")
 
 
 def contest_on(graph: Graph, config: FitConfig) -> ModelSelection:
-    return Fit(graph, config, {}, CPU, Costs(), lambda _: None, None, None).contest()
+    return Fit.of(graph, config, device=CPU).select_models()
 
 
 def two_signals() -> tuple[Graph, np.ndarray, np.ndarray]:
@@ -99,10 +101,10 @@ class TestTheChoice:
         rng = np.random.default_rng(5)
 
         def contend(self, name, *_, **__):
-            self.fitting.spent[name] = 0.0
+            self.fitting.ledger.spent[name] = 0.0
             return planted(self, name, logits.get(name, rng.normal(size=(350, 8)).astype(np.float32)))
 
-        monkeypatch.setattr(ModelSelection, "contend", contend)
+        monkeypatch.setattr(ModelSelection, "fit_candidate", contend)
         return choose(contest)
 
     def test_a_count_that_is_the_truth_wins_and_it_is_said(self, monkeypatch) -> None:
@@ -211,7 +213,7 @@ class TestASavedMean:
 
         monkeypatch.setattr(auto, "best_mean", forced)
         monkeypatch.setattr("linkodds.fitting.fit.LADDER", ("stack", "gae"))
-        monkeypatch.setattr(model_fitting, "fit_stack", partial(fit_stack, options=SMALL))
+        monkeypatch.setattr(stack_family, "fit_stack", partial(fit_stack, options=SMALL))
         config = FitConfig(folds=1, degree_calibration="yes", **QUICK)
         return fit_graph(communities, config, partial=PartialRun(tmp_path / "run", force=False)), tmp_path / "run"
 
@@ -237,7 +239,11 @@ class TestASavedMean:
         config, weights = yaml.safe_load((path / "config.yaml").read_text()), path / "model.safetensors"
         arrays, split = safetensors.numpy.load_file(weights), load_run(path).split
         members = config["members"]
-        mean = partial(record._mean_scorer, split=split, path=path)
+        saved = SavedModel(split, {}, forests=(path / "trees.txt").read_text())
+
+        def mean(members: list[dict[str, Any]], weights: dict[str, np.ndarray]) -> Scorer:
+            return record._mean_scorer(members, replace(saved, weights=weights))
+
         assert mean(members, weights=arrays).slopes == (1.0, 0.5, 2.0)
         for spoilt, message in (
             ([{**members[0], "model": "auto"}], "'auto', which is no model"),

@@ -11,15 +11,16 @@ from linkodds.config import FitConfig
 from linkodds.errors import OptionError
 from linkodds.estimator import LinkPredictor
 from linkodds.fitting.pipeline import evaluate_models, fit_graph, fit_run
-from linkodds.fitting.tuning import optimism, search_space
+from linkodds.fitting.tuning import optimism
 from linkodds.graph.features import Features
+from linkodds.models.families import family_of
 from linkodds.runs.record import load_run
 
 TINY = {"model": "gae", "epochs": 20, "folds": 1, "threads": 1, "hidden": 16, "tune": 5}
 
 
 def space_of(name, **options):
-    return search_space(name, FitConfig(**options), is_all_pairs=True, has_features=True)
+    return family_of(name).searched_options(FitConfig(**options), is_all_pairs=True, has_features=True)
 
 
 def written(graph, folder):
@@ -35,7 +36,9 @@ class TestSpace:
         assert "beta" not in space_of("gae")
         assert set(space_of("signed-gae")) == {"learning_rate", "dim", "penalty", "with_features"}
         assert set(space_of("signed-vgae")) == set(space_of("signed-gae"))  # beta has nothing to weigh there
-        assert "positive_weight" not in search_space("gae", FitConfig(), is_all_pairs=False, has_features=True)
+        assert "positive_weight" not in family_of("gae").searched_options(
+            FitConfig(), is_all_pairs=False, has_features=True
+        )
 
     def test_a_given_option_is_kept_even_at_its_default(self):
         assert "dropout" not in space_of("gae", dropout=0.5)
@@ -45,7 +48,7 @@ class TestSpace:
 
     def test_the_defaults_are_in_every_space(self):
         for name in ("gae", "vgae", "linear-gae", "linear-vgae"):
-            defaults = FitConfig().of_model(name)
+            defaults = family_of(name).options(FitConfig())
             for option, domain in space_of(name).items():
                 value = getattr(defaults, option)
                 assert value in domain if isinstance(domain, tuple) else domain.low <= value <= domain.high

@@ -226,7 +226,7 @@ def test_options_that_cannot_be_kept_are_refused():
     with pytest.raises(OptionError, match="hadamard is not for own-encoder"):
         LinkPredictor(model=CustomEncoder(GCN(16, 8, 2), name="a"), decoder="hadamard").fit(graph)
     with pytest.raises(OptionError, match="model of linkodds"):
-        CustomScorer(same_group, name="gae")
+        LinkPredictor(model=CustomScorer(same_group, name="gae")).fit(graph)
     with pytest.raises(OptionError, match="LinkPredictor"):
         fit_graph(graph, FitConfig(model="own-scorer"))
 

@@ -197,12 +197,12 @@ def test_a_baseline_is_averaged_too_and_a_fit_asks_for_no_training_twice(communi
 
 def test_the_first_fold_is_the_one_of_the_contest(communities, monkeypatch) -> None:
     trained: list[tuple[str, int]] = []
-    contend = ModelSelection.contend
+    contend = ModelSelection.fit_candidate
 
     def counting(self, name, split, fold=0, like=None, seconds=None):
         trained.append((name, fold))
         return contend(self, name, split, fold, like, seconds)
 
-    monkeypatch.setattr(ModelSelection, "contend", counting)
+    monkeypatch.setattr(ModelSelection, "fit_candidate", counting)
     fit_graph(communities, FitConfig(model="gae", folds=3, **QUICK))
     assert [fold for name, fold in trained if name == "gae"] == [0, 1, 2]

@@ -13,6 +13,7 @@ from linkodds.edge_folds import EdgeRows
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
 from linkodds.fitting.auto import LADDER
+from linkodds.fitting.edge_support import models_to_try, models_using
 from linkodds.fitting.pipeline import fit_graph, fit_run
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
@@ -24,7 +25,7 @@ from linkodds.models.autoencoders.objective import AllPairs, Sampled
 from linkodds.models.autoencoders.propagation import normalized_adjacency
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.probability.platt import fit_platt, weighted_points
-from linkodds.reading.edge_weights import USED_BY, EdgeWeights, tried_by_auto
+from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import load_run
 
@@ -212,11 +213,11 @@ def test_strengths_weigh_the_messages_and_their_unit_does_not_matter():
 def test_a_model_that_would_pass_the_weights_over_is_refused(role):
     graph = Graph.from_edges(planted(), weight="score", weight_as=role)
     for name in (*AUTOENCODERS, "stack", "structural-gae", *BASELINES):
-        if name in USED_BY[role] or (role == "confidence" and name in BASELINES):
+        if name in models_using(role, has_features=False) or (role == "confidence" and name in BASELINES):
             continue
         with pytest.raises(OptionError, match=f"--weight-as {role} is not for {name}: .*Take .* or leave --weight out"):
             fit_graph(graph, FitConfig(model=name, threads=1))
-    assert set(tried_by_auto(LADDER, graph.weights)) == set(LADDER) & set(USED_BY[role])
+    assert set(models_to_try(LADDER, graph.weights)) == set(LADDER) & set(models_using(role, has_features=False))
     if role == "confidence":
         with pytest.raises(OptionError, match="not for --objective subgraph"):
             fit_graph(graph, FitConfig(model="gae", objective="subgraph"))

@@ -16,8 +16,9 @@ from linkodds.graph.split import split_by_time, split_edges
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
 from linkodds.models.autoencoders.propagation import normalized_adjacency
+from linkodds.models.families import family_of
 from linkodds.reading.reading_options import ReadingOptions
-from linkodds.reading.relations import PROPAGATING, about_kinds
+from linkodds.reading.relations import about_kinds
 from linkodds.runs.record import load_run
 
 SCHEMA = ["a", "b", "kind"]
@@ -146,7 +147,7 @@ def test_what_cannot_be_used_is_refused(tmp_path):
         with pytest.raises(OptionError, match="--relation is not for own-"):
             LinkPredictor(model=own).fit(graph)
     for name in (*AUTOENCODERS, "stack", "structural-gae", *BASELINES):
-        if name not in PROPAGATING:
+        if not family_of(name).takes_other_edges:
             with pytest.raises(
                 OptionError, match=f"--relation is not for {name}: .*give the edges of 'regulates' alone"
             ):

@@ -15,13 +15,15 @@ from linkodds.comparison.comparison_figure import draw_comparison, metric_title
 from linkodds.comparison.protocols import NAMES, PROTOCOLS, ProtocolSplit, deal, read_heart
 from linkodds.comparison.repeats import MetricOverSplits, differences, repeated
 from linkodds.comparison.trials import ProtocolResult, baselines_for, try_models
-from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, LinkoddsError, OptionError, RunExists
 from linkodds.evaluation.evaluation import Evaluation
-from linkodds.fitting.fit import OnStart, Say
+from linkodds.fitting.fit import Say
 from linkodds.fitting.pipeline import evaluate_models
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import PARTS
+from linkodds.models.families import AUTO, baseline_families, families, is_baseline
+from linkodds.models.families.task import OnStart
 from linkodds.models.training.history import Epoch
 
 FORMAT = "linkodds.comparison/1"
@@ -61,7 +63,7 @@ class Plan:
     protocol_files: Path | None = None
 
     def __post_init__(self) -> None:
-        known = ("auto", *AUTOENCODERS, *ON_HIDDEN_EDGES, *BASELINES)
+        known = (AUTO, *(each.name for each in families() if each.is_in_comparisons))
         unknown = [name for name in self.models if name not in known]
         if unknown or not self.models:
             named = repr(unknown[0]) if unknown else "none"
@@ -259,7 +261,7 @@ def compared(plan: Plan, splits: Sequence[Mapping[str, Any]], graph: Mapping[str
     is_fixed = paper is not None and paper.is_fixed
     test_share = 0.0 if is_fixed else float(first["split"]["test"]) / float(first["split"]["train"])
     judged = "validation_average_precision" if paper is None else "validation"
-    counted = [name for name in BASELINES if all(name in split["models"] for split in splits)]
+    counted = [each.name for each in baseline_families() if all(each.name in split["models"] for split in splits)]
     names = [*plan.models, *(name for name in counted if name not in plan.models)]
 
     def values(name: str, metric: str) -> list[float | None]:
@@ -278,8 +280,8 @@ def compared(plan: Plan, splits: Sequence[Mapping[str, Any]], graph: Mapping[str
             metric: repeated(values(name, metric), test_share=test_share, reason=reason(name, metric))
             for metric in plan.metrics
         }
-        row = {"name": name, "is_baseline": name in BASELINES}
-        if name == "auto":
+        row = {"name": name, "is_baseline": is_baseline(name)}
+        if name == AUTO:
             row["chosen"] = [split["models"][name].get("chosen") for split in splits]
         return {**row, "metrics": {metric: each.to_json() for metric, each in found.items()}}
 

@@ -13,14 +13,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.config import COSTLY, FitConfig
+from linkodds.config import FitConfig
 from linkodds.doctor import conclude, diagnose_values
 from linkodds.errors import DataError, MalformedFile, OptionError, UnknownNode
 from linkodds.evaluation.evaluation import BaselineResult, Evaluation
 from linkodds.evaluation.measure import evaluate
 from linkodds.findings import Finding
 from linkodds.fitting.fit import Say
-from linkodds.fitting.model_selection import entries
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
@@ -29,6 +28,8 @@ from linkodds.metrics.intervals import wilson
 from linkodds.metrics.metrics import average_precision, precision_at, roc_auc
 from linkodds.metrics.non_edges import NonEdges, degrees_of, draw_non_edges
 from linkodds.models.autoencoders.custom_scorer import CustomScorer, as_given
+from linkodds.models.families import baseline_families
+from linkodds.models.families.own_models import SCORER
 from linkodds.pairs import KnownPairs, Pairs
 from linkodds.probability.calibration import fit_calibrator
 from linkodds.probability.decision import STANDARD_RULES, decide, parse_rule
@@ -36,8 +37,8 @@ from linkodds.reading.delimited import read_table
 from linkodds.reading.reading import read_pairs
 from linkodds.runs.record import Run
 from linkodds.runs.run_directory import PartialRun
-from linkodds.scorers.baselines import baseline_scorer
 from linkodds.scorers.function_scoring import Values
+from linkodds.scorers.scoring import Scorer
 
 Scored = Literal["all", "uniform", "top"]
 COLUMNS: tuple[Values, ...] = ("probability", "logit", "score")
@@ -230,7 +231,7 @@ def evaluate_file(
         return np.where(keys[at] == asked, values[at], lowest)  # known edges, which no figure is about
 
     own = CustomScorer(looked_up, values=file.kind, name=file.name)
-    given = config.model_copy(update={"model": "own-scorer"})
+    given = config.model_copy(update={"model": SCORER.name})
     return fit_graph(file.graph, given, own=own, split=_split(file, config.seed), partial=partial, progress=progress)
 
 
@@ -260,11 +261,10 @@ def evaluate_sample(file: ScoreFile, config: FitConfig) -> Evaluation:
     decisions = [decide(rule, (calibration,), calibrator, num_test_edges=len(split.test)) for rule in rules.values()]
     test = held_out(split.test, [each.threshold_logit for each in decisions if each.threshold_logit is not None])
     sample = NonEdges(recorded, non_edges)
-    baselines = {}
-    for name in entries((), file.graph.space, has_features=False):
-        if name not in COSTLY:
-            measured = HeldOut.from_scorer(baseline_scorer(name, split), split.test, sample)
-            baselines[name] = BaselineResult(roc_auc(measured), average_precision(measured))
+    counted = {}
+    for name, scorer in _counts(split).items():
+        measured = HeldOut.from_scorer(scorer, split.test, sample)
+        counted[name] = BaselineResult(roc_auc(measured), average_precision(measured))
     labels = np.repeat([True, False], [len(split.test), len(non_edges)])
     at = np.searchsorted(file.graph.space.keys(file.pairs), file.graph.space.keys(split.test))
     values = np.concatenate([file.values[at], file.values[~file.held_out]])
@@ -277,11 +277,17 @@ def evaluate_sample(file: ScoreFile, config: FitConfig) -> Evaluation:
         reciprocal_ranks=None,
         split=split,
         model={"name": file.name, "num_parameters": 0, "epochs": 0, "folds": 1, "degree_term": None},
-        baselines=baselines,
+        baselines=counted,
         findings=conclude([*assumed(file, "uniform"), *as_given(file.name, seen)]),
         audit=[],
         rng=np.random.default_rng(config.seed),
     )
+
+
+def _counts(split: Split) -> dict[str, Scorer]:
+    """Cheap baselines on the train edges of a split."""
+    cheap = [each for each in baseline_families() if not (each.is_costly or each.needs_features)]
+    return {each.name: each.unfitted_scorer(split, None, np.zeros(0, dtype=object)) for each in cheap}
 
 
 def evaluate_list(file: ScoreFile) -> dict[str, Any]:
@@ -298,9 +304,8 @@ def evaluate_list(file: ScoreFile) -> dict[str, Any]:
     num_rows, prevalence = len(logits), num_edges / file.num_candidates
     split = Split(file.known, *(file.graph.edges[:0],) * 2, _all_held_out(file), file.graph.space)
     counts = {
-        name: HeldOut.from_scorer(baseline_scorer(name, split), split.test, NonEdges(split.recorded()))
-        for name in entries((), file.graph.space, has_features=False)
-        if name not in COSTLY
+        name: HeldOut.from_scorer(scorer, split.test, NonEdges(split.recorded()))
+        for name, scorer in _counts(split).items()
     }
     rows = []
     for k in sorted({each for each in (10, 20, 50, 100, 200, 500, 1000, 10_000) if each < num_rows} | {num_rows}):

@@ -11,12 +11,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from linkodds.comparison.protocols import ProtocolSplit
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.fitting.auto import LADDER, choose
 from linkodds.fitting.averaging import MeanModel
 from linkodds.fitting.evaluation_setup import EvaluationSetup, judging_non_edges
-from linkodds.fitting.fit import OnStart, Say, informative_features
-from linkodds.fitting.model_fitting import ModelFitting
+from linkodds.fitting.fit import Say, informative_features
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
 from linkodds.fitting.pipeline import torch_threads
 from linkodds.fitting.seeds import Seeds
@@ -24,16 +23,13 @@ from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
 from linkodds.metrics.metrics import average_precision
 from linkodds.metrics.non_edges import DegreeClasses
-from linkodds.models.structural.stack import StackedModel, fit_stack
-from linkodds.models.structural.structural_gae import StructuralModel, fit_structural
+from linkodds.models.families import AUTO, baseline_families, family_of
+from linkodds.models.families.task import OnStart
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.timings import Costs
 from linkodds.models.training.training import choose_device
 from linkodds.probability.degree_term import Choice
-from linkodds.scorers.baselines import baseline_scorer
 from linkodds.scorers.scoring import Scorer
-
-AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -86,14 +82,11 @@ def try_models(
 
         def contest_of(name: str) -> ModelSelection:
             given = config.model_copy(update={"model": name, "folds": 1, "degree_calibration": degree_term})
-            asked = LADDER if name == AUTO else (name,)
-            names = entries(asked, graph.space, has_features=features is not None)
-            fitting = ModelFitting(
-                rehearsal=rehearsal,
+            names = entries(LADDER if name == AUTO else (name,), graph.space, has_features=features is not None)
+            fitting = rehearsal.fitting(
+                {each: family_of(each) for each in names},
                 features=features,
                 config=given,
-                names=names if name == AUTO else (name,),
-                further=0,
                 seeds=train_seed,
                 device=choose_device(config.device),
                 costs=costs,
@@ -109,10 +102,10 @@ def try_models(
         result: dict[str, ProtocolResult] = {}
         for name in names:
             contest = contest_of(name)
-            contender = choose(contest).winner if name == AUTO else contest.contend(name, trial.split)
+            contender = choose(contest).winner if name == AUTO else contest.fit_candidate(name, trial.split)
             contender, _ = contest.with_degrees(contender, degree_term)
             scorer, of_test = contender.scorer, contender.parts["test"]
-            if trial.protocol.is_refitted and (again := _refitted(contender, contest, trial.final_split)) is not None:
+            if trial.protocol.is_refitted and (again := _refit(contender, contest, trial.final_split)) is not None:
                 scorer = again
                 of_test = rehearsal.held_out(scorer, trial.split, ("test",))["test"]
             result[name] = ProtocolResult(
@@ -130,10 +123,10 @@ def try_models(
 def baselines_for(graph: Graph) -> tuple[str, ...]:
     """All baselines that the graph has the data for."""
     has_features = informative_features(graph)[0] is not None
-    return tuple(name for name in BASELINES if has_features or name != "feature-cosine")
+    return tuple(each.name for each in baseline_families() if has_features or not each.needs_features)
 
 
-def _refitted(contender: ModelCandidate, contest: ModelSelection, split: Split) -> Scorer | None:
+def _refit(contender: ModelCandidate, contest: ModelSelection, split: Split) -> Scorer | None:
     """The scorer of a contender that was fitted again, or counts again, on more train edges; None where it cannot be.
 
     Nothing is chosen anew: a stack keeps its options, a structural-gae its share and its table, a mean its lines.
@@ -142,32 +135,20 @@ def _refitted(contender: ModelCandidate, contest: ModelSelection, split: Split) 
     if contender.degree_term is not None and contender.degree_term.is_used:
         return None
     if isinstance(fitted, MeanModel):
-        again = [_refitted(member, contest, split) for member in fitted.members]
+        again = [_refit(member, contest, split) for member in fitted.members]
         if not any(again):
             return None
         scorers = tuple(new or old.scorer for new, old in zip(again, fitted.members, strict=True))
         return replace(fitted.scorer, members=scorers)
-    if contender.name in BASELINES:
-        return baseline_scorer(contender.name, split, fitting.features)
-    seeds = np.random.SeedSequence(fitting.seeds.entropy, spawn_key=(*fitting.seeds.spawn_key, 1))
-    with fitting.costs.stage("training"):
-        if isinstance(fitted, StackedModel):
-            threads = fitting.config.threads or 1
-            return fit_stack(
-                split, fitting.features, seeds=seeds, threads=threads, offset=fitted.offset, say=fitting.say
-            ).scorer
-        if isinstance(fitted, StructuralModel):
-            chosen = fitted.scorer
-            return fit_structural(
-                split,
-                fitting.features,
-                chosen.table,
-                table_odds=fitted.effective_odds,
-                seeds=seeds,
-                chosen=chosen,
-                say=fitting.say,
-            )[0]
-    return None
+    with fitting.costs.stage("baselines" if fitted is None else "training"):
+        return family_of(contender.name).refit_scorer(
+            fitted,
+            split,
+            fitting.features,
+            seeds=fitting.seeds_of(1),
+            threads=fitting.config.threads or 1,
+            say=fitting.say,
+        )
 
 
 def _rehearsal(graph: Graph, trial: ProtocolSplit, config: FitConfig) -> EvaluationSetup:

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, STACK, STRUCTURAL
 from linkodds.findings import Finding
 from linkodds.fitting.averaging import MeanModel, best_mean
-from linkodds.fitting.model_fitting import DEFAULT_SECONDS
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection
 from linkodds.metrics.intervals import Z95
 from linkodds.metrics.metrics import precisions_of_edges
-from linkodds.models.structural.stack import MAX_NODES
+from linkodds.models.families import AUTO, is_baseline
 
-LADDER = (STRUCTURAL, STACK, "signed-gae", "vgae", "gae")
+LADDER = ("structural-gae", "stack", "signed-gae", "vgae", "gae")
 """Models that auto tries, those first that were best most often: `docs/auto.md`."""
 FEWEST_EPOCHS = 20
 """A training with fewer is left out."""
@@ -77,7 +75,7 @@ def choose(contest: ModelSelection) -> Outcome:
     remedy = "Name one with --model to have it whatever the validation says."
     findings = [Finding("model", "info", message, remedy, winner.validation_ap)]
     if left_out:
-        budget = contest.fitting.config.time_budget or DEFAULT_SECONDS
+        budget = contest.fitting.budget
         message = f"auto did not try {'; '.join(left_out)}. Its time budget is {budget:g} s, spent as counted work."
         contest.fitting.say(message)
         remedy = "A larger --time-budget tries more, and --model NAME has one whatever it takes."
@@ -88,9 +86,9 @@ def choose(contest: ModelSelection) -> Outcome:
 def seconds_for_folds(contest: ModelSelection) -> float | None:
     """What each training of the winner on another fold may take; None where no budget bounds it."""
     config, others = contest.fitting.config, contest.rehearsal.split.folds - 1
-    if config.model != "auto" or not others:
+    if config.model != AUTO or not others:
         return None
-    return FOR_FOLDS * (config.time_budget or DEFAULT_SECONDS) / others
+    return FOR_FOLDS * contest.fitting.budget / others
 
 
 def learnt_first(ranked: Sequence[ModelCandidate]) -> tuple[list[ModelCandidate], frozenset[str]]:
@@ -130,34 +128,34 @@ def _gain(one: ModelCandidate, other: ModelCandidate) -> tuple[float, float]:
 def _tried(contest: ModelSelection) -> tuple[dict[str, ModelCandidate], list[str]]:
     """Contenders by name, and who was left out and why."""
     fitting, split = contest.fitting, contest.rehearsal.split.rotations()[0]
-    left = (fitting.config.time_budget or DEFAULT_SECONDS) * (FOR_FOLDS if contest.rehearsal.split.folds > 1 else 1)
+    left = fitting.budget * (FOR_FOLDS if contest.rehearsal.split.folds > 1 else 1)
     contenders, left_out = {}, []
     for name in contest.names:
-        if name in BASELINES:
-            contenders[name] = contest.contend(name, split)
+        if fitting.families[name].is_baseline:
+            contenders[name] = contest.fit_candidate(name, split)
             continue
         reason = _reason_against(contest, name, left)
         if reason:
             left_out.append(f"{name} ({reason})")
             continue
-        contenders[name] = contest.contend(name, split, seconds=left)
-        left -= fitting.spent[name]
+        contenders[name] = contest.fit_candidate(name, split, seconds=left)
+        left -= fitting.ledger.spent[name]
     return contenders, left_out
 
 
 def _reason_against(contest: ModelSelection, name: str, left: float) -> str:
     """Why a model is not tried; empty where it is."""
     fitting, split = contest.fitting, contest.rehearsal.split
-    if name in ON_HIDDEN_EDGES and split.folds > 1:
+    family = fitting.families[name]
+    if not family.averages_folds and split.folds > 1:
         return "no mean of folds is made of it"
-    if name in ON_HIDDEN_EDGES and split.space.num_nodes > MAX_NODES:
-        return f"it takes up to {MAX_NODES:,} nodes"
-    if name in ON_HIDDEN_EDGES and len(split.train) < FEWEST_EDGES:
+    if family.max_nodes is not None and split.space.num_nodes > family.max_nodes:
+        return f"it takes up to {family.max_nodes:,} nodes"
+    if family.learns_masked_edges and len(split.train) < FEWEST_EDGES:
         return "too few train edges to hide some"
-    needed = fitting.seconds_needed(name)
-    fits = needed <= left
-    if name in (*AUTOENCODERS, STRUCTURAL):
-        fits = fits or fitting.epochs_for(name, left) >= min(FEWEST_EPOCHS, fitting.config.epochs)
+    needed = family.seconds_needed(fitting)
+    epochs = family.epochs_for(fitting, left)
+    fits = needed <= left or (epochs is not None and epochs >= min(FEWEST_EPOCHS, fitting.config.epochs))
     return "" if fits else f"about {needed:.2g} s, of which {max(left, 0):.2g} s are left"
 
 
@@ -182,7 +180,7 @@ def _about(winner: ModelCandidate) -> str:
 
 def _about_counting(winner: ModelCandidate, ranked: Sequence[ModelCandidate]) -> str:
     """Whether counting is as good, by the validation edges: where the difference to the best baseline is within noise."""
-    baselines = [each for each in ranked if each.name in BASELINES]
+    baselines = [each for each in ranked if is_baseline(each.name)]
     if not baselines:
         return ""
     best = baselines[0]

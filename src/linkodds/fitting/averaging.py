@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.config import BASELINES
 from linkodds.findings import Finding
 from linkodds.fitting.model_selection import HELD_OUT, ModelCandidate, ModelSelection
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.logit_bins import Floats
 from linkodds.metrics.metrics import precision_at_each_edge
+from linkodds.models.families import AUTO, is_baseline
 from linkodds.models.training.history import Epoch
 from linkodds.probability.platt import fit_platt, weighted_points
 from linkodds.scorers.scoring import InnerProductScorer, MeanOddsScorer
@@ -51,7 +51,7 @@ class MeanModel:
     effective_odds: float
     gain: float
     gain_error: float
-    name: str = "auto"
+    name: str = AUTO
     objective: str = "mean"
 
     @property
@@ -208,7 +208,7 @@ def _cross_validated(members: Sequence[_Logits]) -> Floats:
 def _pool(ranked: Sequence[ModelCandidate]) -> list[ModelCandidate]:
     """The best few, and the best baseline."""
     pool = list(ranked[:MOST_MEMBERS])
-    counted = [each for each in ranked if each.name in BASELINES]
+    counted = [each for each in ranked if is_baseline(each.name)]
     return pool + [each for each in counted[:1] if each not in pool]
 
 

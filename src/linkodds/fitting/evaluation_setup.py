@@ -3,21 +3,30 @@
 Test edges are hidden as missing links are; what is not train, validation or calibration edge is a candidate.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from linkodds.config import ON_HIDDEN_EDGES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import OptionError
 from linkodds.fitting.seeds import Seeds
+from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_by_time, split_edges
 from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.metrics import average_precision
 from linkodds.metrics.non_edge_scores import TallyRunner, score_non_edges
 from linkodds.metrics.non_edges import DegreeClasses, NonEdges, draw_non_edges
 from linkodds.metrics.strata import Strata, draw_strata
+from linkodds.models.families.family import ModelFamily
+from linkodds.models.families.fitted_model import Trainer
+from linkodds.models.families.task import ModelFitting, OnStart
+from linkodds.models.training.checkpoint import Checkpoints
+from linkodds.models.training.history import Epoch
+from linkodds.models.training.timings import Costs
 from linkodds.pairs import Pairs
 from linkodds.probability.calibration import choose_folds
 from linkodds.probability.decision import Decision
@@ -66,7 +75,7 @@ class EvaluationSetup:
         Args:
             graph: what is learnt.
             config: options of the fit; its seed deals the split and draws the non-edges.
-            single: whether the model is one that has no folds whatever its name.
+            single: whether the model is one that has no folds.
             split: of this graph, where it was made elsewhere; None: made here.
         Raises:
             OptionError: folds of a model that has none.
@@ -76,12 +85,11 @@ class EvaluationSetup:
             split = split_by_time(graph, fractions=config.split)
         elif split is None:
             split = split_edges(graph, fractions=config.split, rng=np.random.default_rng(seeds.split))
-        is_single = single or config.model in ON_HIDDEN_EDGES
-        if is_single and (config.folds or 1) > 1:
+        if single and (config.folds or 1) > 1:
             raise OptionError(
                 f"--folds averages models, and a mean of {config.model} models is not saved yet; leave --folds out."
             )
-        split = split.dealt(1 if is_single else choose_folds(config.folds, split))
+        split = split.dealt(1 if single else choose_folds(config.folds, split))
         non_edges, strata = judging_non_edges(split, config, np.random.default_rng(seeds.non_edges))
         seen = np.concatenate([split.validation, split.calibration])
         classes = DegreeClasses.of(
@@ -98,6 +106,49 @@ class EvaluationSetup:
         """Share of test edges among the candidates."""
         num_test = len(self.split.test)
         return num_test / (num_test + self.non_edges.num_non_edges)
+
+    def fitting(
+        self,
+        families: Mapping[str, ModelFamily],
+        *,
+        features: Features | None,
+        config: FitConfig,
+        seeds: np.random.SeedSequence,
+        device: torch.device,
+        costs: Costs,
+        say: Callable[[str], None],
+        on_start: OnStart | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
+        checkpoints: Checkpoints | None = None,
+        trainer: Trainer | None = None,
+        ids: NDArray[np.object_] | None = None,
+    ) -> ModelFitting:
+        """What the fits of models on this split share; see `ModelFitting` for the arguments."""
+
+        def judge(scorer: Scorer, split: Split) -> float:
+            return average_precision(self.held_out(scorer, split, ("validation",))["validation"])
+
+        is_listed = self.non_edges.design != "enumerated"
+        return ModelFitting(
+            families=families,
+            split=self.split,
+            features=features,
+            config=config,
+            further=self.split.folds - 1,
+            seeds=seeds,
+            device=device,
+            threads=torch.get_num_threads(),
+            judge=judge,
+            num_non_edges=self.non_edges.num_non_edges,
+            sampled_non_edges=self.non_edges.num_scored if is_listed else 0,
+            costs=costs,
+            say=say,
+            on_start=on_start,
+            on_epoch=on_epoch,
+            checkpoints=checkpoints,
+            trainer=trainer,
+            ids=np.zeros(0, dtype=object) if ids is None else ids,
+        )
 
     def held_out(self, scorer: Scorer, split: Split, names: Iterable[str]) -> dict[str, HeldOut]:
         """Parts of a split against all non-edges, in one pass over them.

@@ -9,19 +9,17 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from linkodds.config import BASELINES, OWN, FitConfig
-from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, diagnose_values, scores_rng
-from linkodds.doctor.model_rules import NUM_PAIRS
+from linkodds.config import FitConfig
+from linkodds.doctor import ModelScores, conclude, constant_features, diagnose_run, scores_rng
 from linkodds.evaluation.evaluation import BaselineResult, Evaluation
 from linkodds.evaluation.measure import evaluate
 from linkodds.evaluation.temporal_metrics import time_findings, time_section
 from linkodds.findings import Finding
 from linkodds.fitting.auto import LADDER, Outcome, choose, seconds_for_folds
 from linkodds.fitting.averaging import MeanModel
+from linkodds.fitting.edge_support import about_weights, models_to_try
 from linkodds.fitting.evaluation_setup import EvaluationSetup, as_in_blocks
-from linkodds.fitting.fitted_model import Trainer
 from linkodds.fitting.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
-from linkodds.fitting.model_fitting import ModelFitting
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
 from linkodds.fitting.run_config import settings_of_fit, settings_of_winner
 from linkodds.fitting.seeds import Seeds
@@ -31,11 +29,13 @@ from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision, roc_auc
+from linkodds.metrics.non_edge_scores import TallyRunner
 from linkodds.metrics.non_edges import draw_non_edges
 from linkodds.metrics.ranks import reciprocal_ranks
-from linkodds.models.autoencoders.custom_encoder import CustomEncoder
-from linkodds.models.autoencoders.custom_scorer import CustomScorer, as_given, judged_values
-from linkodds.models.structural.structural_gae import StructuralModel
+from linkodds.models.families import AUTO, asked_family, baseline_families
+from linkodds.models.families.family import ModelFamily
+from linkodds.models.families.fitted_model import Trainer
+from linkodds.models.families.task import OnStart
 from linkodds.models.training.checkpoint import Checkpoints
 from linkodds.models.training.history import Epoch, history_columns
 from linkodds.models.training.timings import Costs
@@ -44,17 +44,13 @@ from linkodds.probability.calibration import Calibrator, fit_calibrator
 from linkodds.probability.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.probability.deployment import fit_link_rate
 from linkodds.probability.selection import audit_entries, audit_rng
-from linkodds.reading.edge_weights import about_weights, tried_by_auto
-from linkodds.reading.relations import PROPAGATING, about_kinds
-from linkodds.runs.inductive import INDUCTIVE
+from linkodds.reading.relations import about_kinds
 from linkodds.runs.record import Run
 from linkodds.scorers.baselines import kept_features
-from linkodds.scorers.function_scoring import FunctionScorer
 from linkodds.scorers.pair_scoring import embeddings_of
-from linkodds.scorers.scoring import Scorer, base_of
+from linkodds.scorers.scoring import Scorer
 
 Say = Callable[[str], None]
-OnStart = Callable[[str, int, Sequence[Epoch]], None]
 
 SAVED_NON_EDGES = 100_000
 DECOUPLED = "encoder.weights"
@@ -74,70 +70,132 @@ class CalibratedModel:
     findings: Sequence[Finding]
 
 
+@dataclass(frozen=True, eq=False)
 class Fit:
     """The stages of one fit, in order; `run` tells the story.
 
     Args:
         graph: what to learn.
         config: all options of the fit.
+        family: of the model that the config names, or of auto; a user's own model is a part of it.
         reading: where the graph came from and how it was read, for config.yaml.
         device: where to train.
         costs: gets what each stage takes.
         say: called with one line a stage.
+        features: of the nodes, that tell them apart; or None.
+        findings: what reading the features had to say.
+        seeds: of the split, the trainings, the sample of non-edges, and what is saved of them.
+        rehearsal: split and non-edges.
         on_start: called as each training starts; see `ModelFitting`.
         on_epoch: called after every epoch.
-        own: the user's model that the config's name stands for.
-        split: of the graph, where it was made elsewhere.
+        checkpoints: where the state of each training is kept, and taken from; None keeps it nowhere.
+        trainer: trains in another way than in memory; None in memory.
     """
 
-    def __init__(
-        self,
+    graph: Graph
+    config: FitConfig
+    family: ModelFamily
+    reading: Mapping[str, Any]
+    device: torch.device
+    costs: Costs
+    say: Say
+    features: Features | None
+    findings: Sequence[Finding]
+    seeds: Seeds
+    rehearsal: EvaluationSetup
+    on_start: OnStart | None = None
+    on_epoch: Callable[[Epoch], None] | None = None
+    checkpoints: Checkpoints | None = None
+    trainer: Trainer | None = None
+
+    @staticmethod
+    def of(
         graph: Graph,
         config: FitConfig,
-        reading: dict[str, Any],
+        *,
         device: torch.device,
-        costs: Costs,
-        say: Say,
-        on_start: OnStart | None,
-        on_epoch: Callable[[Epoch], None] | None,
-        own: CustomEncoder | CustomScorer | None = None,
+        family: ModelFamily | None = None,
+        reading: Mapping[str, Any] | None = None,
+        costs: Costs | None = None,
+        say: Say = lambda _: None,
+        on_start: OnStart | None = None,
+        on_epoch: Callable[[Epoch], None] | None = None,
         split: Split | None = None,
-    ) -> None:
-        self.graph, self.config, self.reading, self.device, self.costs = graph, config, reading, device, costs
-        self.say, self.on_start, self.on_epoch, self.own = say, on_start, on_epoch, own
-        self.checkpoints: Checkpoints | None = None
-        self.trainer: Trainer | None = None
-        self.features, self.findings = informative_features(graph)
-        self.seeds = Seeds.of(config.seed)
-        self.rehearsal = EvaluationSetup.of(graph, config, single=self.is_single(), split=split)
-        self.split = self.rehearsal.split
-        self.tuned: TuningResult | None = None
+        checkpoints: Checkpoints | None = None,
+        trainer: Trainer | None = None,
+        runner: TallyRunner | None = None,
+    ) -> "Fit":
+        """Split a graph and draw the non-edges: a fit that is ready to run.
+
+        Args:
+            graph: what to learn.
+            config: all options of the fit.
+            device: where to train.
+            family: of the model that the config names; None: that of the name.
+            reading: where the graph came from and how it was read.
+            costs: what reading has cost already.
+            say: called with one line a stage.
+            on_start: called as each training starts.
+            on_epoch: called after every epoch.
+            split: of the graph, where it was made elsewhere.
+            checkpoints: of the trainings.
+            trainer: trains in another way than in memory.
+            runner: scores non-edges in another way than on threads of this process.
+        """
+        family = family or asked_family(config.model)
+        features, findings = informative_features(graph)
+        single = family.is_single(graph.num_nodes, None if features is None else features.matrix.shape[1])
+        rehearsal = EvaluationSetup.of(graph, config, single=single, split=split)
+        return Fit(
+            graph=graph,
+            config=config,
+            family=family,
+            reading=reading or {},
+            device=device,
+            costs=costs or Costs(),
+            say=say,
+            features=features,
+            findings=findings,
+            seeds=Seeds.of(config.seed),
+            rehearsal=replace(rehearsal, runner=runner),
+            on_start=on_start,
+            on_epoch=on_epoch,
+            checkpoints=checkpoints,
+            trainer=trainer,
+        )
+
+    @property
+    def split(self) -> Split:
+        """Of the graph."""
+        return self.rehearsal.split
 
     def run(self) -> Run:
         self.announce()
-        contest = self.contest()
+        contest, tuned = self.select_models(), None
         if self.config.tune:
-            self.tuned = tune(contest)
-            contest, winner = self.tuned.contest, self.tuned.winner
+            tuned = tune(contest)
+            contest, winner = tuned.contest, tuned.winner
             found = contest.contenders({winner.name: winner})
-            outcome = Outcome(found, winner, (self.tuned.finding, *winner.findings))
-        elif self.config.model == "auto":
+            outcome = Outcome(found, winner, (tuned.finding, *winner.findings))
+        elif self.config.model == AUTO:
             outcome = choose(contest)
         else:
             found = contest.contenders()
             outcome = Outcome(found, found[self.config.model], tuple(found[self.config.model].findings))
         contenders = outcome.contenders
-        measured = self.measured(contest, outcome.winner, outcome.findings)
+        measured = self.calibrate_and_measure(contest, outcome.winner, outcome.findings)
         winner, fitted = measured.contender, measured.contender.fitted
-        baselines = {
+        counted = {
             name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
             for name, each in (
-                (name, mean_baseline(contest, contenders[name])) for name in BASELINES if name in contenders
+                (family.name, mean_baseline(contest, contenders[family.name]))
+                for family in baseline_families()
+                if family.name in contenders
             )
         }
         with self.costs.stage("evaluation"):
             ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
-            evaluated = self.evaluated(measured, ranks, baselines)
+            evaluated = self.evaluate(measured, ranks, counted)
             link_rate = fit_link_rate([measured.calibration[0], measured.test])
         history = history_columns(fitted.history if fitted else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
@@ -152,9 +210,7 @@ class Fit:
             section = time_section(measured.test, self.split, stored.threshold_logit, compared)
             evaluated = replace(evaluated, time=section)
             about_future += time_findings(section)
-        embeddings = embeddings_of(fitted.scorer) if isinstance(fitted, TrainedModel) else None
-        if isinstance(fitted, StructuralModel):
-            embeddings = embeddings_of(fitted.scorer.table)
+        embeddings = embeddings_of(fitted.scorer) if fitted else None
         rng = scores_rng(self.config.seed)
         judged = ModelScores.of(winner.scorer, self.split, rng, embeddings=embeddings and embeddings[0])
         seen = diagnose_run(
@@ -164,7 +220,7 @@ class Fit:
             [*seen, *about_future, *_decision_findings(stored, measured.calibrator), *measured.findings]
         )
         return Run(
-            config=self.settings(winner) | contest.fitting.budget_spent,
+            config=self.settings(winner, tuned) | contest.fitting.budget_spent,
             model=winner.name,
             ids=self.graph.ids,
             split=self.split,
@@ -181,7 +237,7 @@ class Fit:
             predictions=self.predictions(winner.scorer, measured.calibrator),
             cost=self.costs.stages,
             features=self.features if is_inductive(winner) else None,
-            trials=None if self.tuned is None else self.tuned.trials,
+            trials=None if tuned is None else tuned.trials,
         )
 
     def announce(self) -> None:
@@ -194,23 +250,20 @@ class Fit:
         if self.split.times is not None:
             self.say(self.split.times.sentence())
 
-    def contest(self, name: str | None = None) -> ModelSelection:
+    def select_models(self, name: str | None = None) -> ModelSelection:
         """One model, or what auto tries, and baselines on the split.
 
         Args:
             name: of a model or auto; None: the config's.
         """
         name = name or self.config.model
-        asked = tried_by_auto(LADDER, self.split.weights) if name == "auto" else (name,)
-        if self.split.others is not None and name == "auto":
-            asked = tuple(each for each in asked if each in PROPAGATING)
+        asked = models_to_try(LADDER, self.split.weights, self.split.others) if name == AUTO else (name,)
         names = entries(asked, self.split.space, has_features=self.features is not None)
-        fitting = ModelFitting(
-            rehearsal=self.rehearsal,
+        families = {each: self.family if each == self.family.name else asked_family(each) for each in names}
+        fitting = self.rehearsal.fitting(
+            families,
             features=self.features,
             config=self.config.model_copy(update={"model": name}),
-            names=names,
-            further=self.split.folds - 1,
             seeds=self.seeds.training,
             device=self.device,
             costs=self.costs,
@@ -219,18 +272,17 @@ class Fit:
             on_epoch=self.on_epoch,
             checkpoints=self.checkpoints,
             trainer=self.trainer,
-            own=self.own,
             ids=self.graph.ids,
         )
         return ModelSelection(self.rehearsal, fitting, names)
 
-    def measured(self, contest: ModelSelection, winner: ModelCandidate, findings: Sequence[Finding]) -> CalibratedModel:
+    def calibrate_and_measure(
+        self, contest: ModelSelection, winner: ModelCandidate, findings: Sequence[Finding]
+    ) -> CalibratedModel:
         """A contender of the first fold, made into what is used, calibrated, decided with and scored on test."""
         winner, folds = mean_of_folds(contest, winner, seconds_for_folds(contest))
         of_folds = about_folds(winner, folds)
-        choice = self.config.degree_calibration
-        if isinstance(self.own, CustomScorer) and choice == "auto":
-            choice = "no"  # it is their ranking that is judged, not what we could make of it
+        choice = self.family.degree_choice(self.config.degree_calibration)
         winner, about_degrees = contest.with_degrees(winner, choice)
         calibration = calibration_samples(contest, winner, folds)
         self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
@@ -247,10 +299,13 @@ class Fit:
         self.say(f"measuring on {num_test:,} test edges")
         with self.costs.stage("evaluation"):
             test = self.rehearsal.test(winner.scorer, decisions)
-        said = [*self.graph.findings, *self.findings, *findings, *of_folds, *about_degrees, *self.of_own(winner)]
-        return CalibratedModel(winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.findings])
+        said = [*self.graph.findings, *self.findings, *findings, *of_folds, *about_degrees]
+        said += self.family.findings_on(winner.scorer, self.split, self.config.seed)
+        return CalibratedModel(
+            winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.ledger.findings]
+        )
 
-    def evaluated(
+    def evaluate(
         self, measured: CalibratedModel, ranks: NDArray[np.float64] | None, baselines: Mapping[str, BaselineResult]
     ) -> Evaluation:
         winner, fitted = measured.contender, measured.contender.fitted
@@ -261,7 +316,7 @@ class Fit:
             reciprocal_ranks=ranks,
             split=self.split,
             model={
-                "name": self.name_of(winner),
+                "name": self.family.label(winner.name),
                 "num_parameters": 0 if fitted is None else fitted.num_parameters,
                 "epochs": 0 if fitted is None else len(fitted.history),
                 "folds": self.split.folds,
@@ -273,25 +328,6 @@ class Fit:
             audit=audit_entries(measured.test, audit_rng(self.config.seed)),
             rng=np.random.default_rng(self.seeds.results),
         )
-
-    def is_single(self) -> bool:
-        """Whether it is a user's model that is made once: its scorer, or one whose decoder no file could hold twice."""
-        if not isinstance(self.own, CustomEncoder):
-            return self.own is not None
-        return self.own.decodes(self.graph.num_nodes, None if self.features is None else self.features.matrix.shape[1])
-
-    def name_of(self, winner: ModelCandidate) -> str:
-        """As people call it."""
-        return winner.name if self.own is None or winner.name not in OWN else str(self.own.name)
-
-    def of_own(self, winner: ModelCandidate) -> list[Finding]:
-        """What is assumed of a user's scorer, and what the doctor says of its own values."""
-        base = base_of(winner.scorer)
-        if not isinstance(self.own, CustomScorer) or not isinstance(base, FunctionScorer):
-            return []
-        labels, values, weights = judged_values(base, self.split, NUM_PAIRS, scores_rng(self.config.seed))
-        found = diagnose_values(labels, values, base.values, weights)
-        return [*self.own.findings(base, self.split), *as_given(base.name, found)]
 
     def predictions(self, scorer: Scorer, calibrator: Calibrator) -> pl.DataFrame:
         """Test edges, and all non-edges where they are few, else a uniform sample weighted up to their number."""
@@ -313,15 +349,13 @@ class Fit:
             }
         )
 
-    def settings(self, winner: ModelCandidate | None) -> dict[str, Any]:
+    def settings(self, winner: ModelCandidate | None, tuned: TuningResult | None = None) -> dict[str, Any]:
         """What config.yaml holds, before and after there is a winner."""
-        facts = settings_of_fit(self.config, self.reading, self.graph, self.features, self.split, self.device)
+        facts = settings_of_fit(self.config, dict(self.reading), self.graph, self.features, self.split, self.device)
         if winner is None:
             return facts
-        if self.own is not None:
-            num_features = None if self.features is None else self.features.matrix.shape[1]
-            facts |= {"own": {"name": self.own.name, "num_features": num_features}}
-        return facts | settings_of_winner(self.config, winner, self.split, self.device, self.tuned)
+        facts |= self.family.facts(None if self.features is None else self.features.matrix.shape[1])
+        return facts | settings_of_winner(self.config, winner, self.split, self.device, tuned)
 
 
 def is_inductive(contender: ModelCandidate) -> bool:
@@ -331,7 +365,7 @@ def is_inductive(contender: ModelCandidate) -> bool:
         return all(is_inductive(each) for each in fitted.members)
     if isinstance(fitted, TrainedModel) and (not fitted.uses_features or DECOUPLED in fitted.weights):
         return False
-    return contender.name in INDUCTIVE
+    return asked_family(contender.name).is_inductive
 
 
 def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:

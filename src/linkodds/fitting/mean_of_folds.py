@@ -10,7 +10,7 @@ from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edge_scores import score_non_edges
 from linkodds.models.training.training_task import TrainedModel, mean_model
 from linkodds.probability.calibration import on_the_scale_of_the_mean
-from linkodds.scorers.baselines import CosineScorer, baseline_scorer
+from linkodds.scorers.baselines import CosineScorer
 from linkodds.scorers.scoring import InnerProductScorer, MeanScorer, Scorer, mean_inner_product
 
 
@@ -30,9 +30,9 @@ def mean_of_folds(
     rotations = rehearsal.split.rotations()
     count = len(rehearsal.split.train) + len(rehearsal.split.calibration)
     fitting.say(f"cross-fitting: {count:,} train and calibration edges in {len(rotations)} folds, each calibrates once")
-    folds, like = [winner], winner.fitted if isinstance(winner.fitted, TrainedModel) else None
+    folds, like = [winner], winner.fitted
     folds += [
-        contest.contend(winner.name, rotation, fold, like, seconds)
+        contest.fit_candidate(winner.name, rotation, fold, like, seconds)
         for fold, rotation in enumerate(rotations[1:], start=1)
     ]
     products = [fold.scorer for fold in folds if isinstance(fold.scorer, InnerProductScorer)]
@@ -120,7 +120,7 @@ def mean_baseline(contest: ModelSelection, baseline: ModelCandidate) -> ModelCan
     if rehearsal.split.folds == 1:
         return baseline
     scorer = MeanScorer(
-        tuple(baseline_scorer(baseline.name, rotation, fitting.features) for rotation in rehearsal.split.rotations())
+        tuple(contest.unfitted_scorer(baseline.name, rotation) for rotation in rehearsal.split.rotations())
     )
     with fitting.costs.stage("baselines"):
         return ModelCandidate(

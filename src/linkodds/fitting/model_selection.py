@@ -7,22 +7,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.config import BASELINES, COSTLY, OWN_SCORER
 from linkodds.evaluation.temporal_metrics import SplitComparison
 from linkodds.findings import Finding
 from linkodds.fitting.evaluation_setup import EvaluationSetup
-from linkodds.fitting.fitted_model import FittedModel
-from linkodds.fitting.model_fitting import ModelFitting
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import PARTS, Split, split_edges
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision
 from linkodds.metrics.non_edges import degrees_of
-from linkodds.models.autoencoders.custom_scorer import CustomScorer
+from linkodds.models.families import baseline_families
+from linkodds.models.families.fitted_model import FittedModel
+from linkodds.models.families.task import ModelFitting
 from linkodds.models.training.training import ALL_PAIRS_LIMIT
 from linkodds.pairs import PairSpace
 from linkodds.probability.degree_term import Choice, DegreeTerm, choose_degree_term
-from linkodds.scorers.baselines import CosineScorer, baseline_scorer
+from linkodds.scorers.baselines import CosineScorer
 from linkodds.scorers.scoring import Scorer, base_of
 
 HELD_OUT = ("validation", "calibration", "test")
@@ -96,9 +95,9 @@ class ModelSelection:
             known: those that need not be fitted and scored again.
         """
         first, known = self.rehearsal.split.rotations()[0], known or {}
-        return {name: known[name] if name in known else self.contend(name, first) for name in self.names}
+        return {name: known[name] if name in known else self.fit_candidate(name, first) for name in self.names}
 
-    def contend(
+    def fit_candidate(
         self, name: str, split: Split, fold: int = 0, like: FittedModel | None = None, seconds: float | None = None
     ) -> ModelCandidate:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
@@ -107,12 +106,12 @@ class ModelSelection:
             name: a model or a baseline.
             split: one of the rotations of the rehearsal's split.
             fold: number of the rotation.
-            like: see `ModelFitting.fitted`.
-            seconds: see `ModelFitting.fitted`.
+            like: see `ModelFitting.fit`.
+            seconds: see `ModelFitting.fit`.
         """
         fitting = self.fitting
-        fitted = fitting.fitted(name, split, fold, like, seconds)
-        scorer = self._unfitted(name, split) if fitted is None else fitted.scorer
+        fitted = fitting.fit(name, split, fold, like, seconds)
+        scorer = self.unfitted_scorer(name, split) if fitted is None else fitted.scorer
         with fitting.costs.stage("evaluation" if fitted else "baselines"):
             contender = ModelCandidate(name, scorer, fitted, self.rehearsal.held_out(scorer, split, HELD_OUT))
         epochs = f", epoch {fitted.best_epoch} of {len(fitted.history)} kept" if fitted and fitted.history else ""
@@ -129,7 +128,7 @@ class ModelSelection:
             contenders: by name, the baselines among them; without a cheap one the answer is None.
             rng: of the random split.
         """
-        cheap = [name for name in BASELINES if name in contenders and name not in COSTLY]
+        cheap = [each.name for each in baseline_families() if each.name in contenders and not each.is_costly]
         if not cheap:
             return None
         sizes = [len(getattr(self.rehearsal.split, part)) / graph.num_edges for part in PARTS]
@@ -138,17 +137,14 @@ class ModelSelection:
         found = {}
         with self.fitting.costs.stage("baselines"):
             for name in dict.fromkeys((best, *(each for each in COUNTED if each in cheap))):
-                scorer = baseline_scorer(name, split, self.fitting.features)
+                scorer = self.unfitted_scorer(name, split)
                 found[name] = self.rehearsal.held_out(scorer, split, ("validation", "test"))
         at_random = max(found, key=lambda name: average_precision(found[name]["validation"]))
         return SplitComparison((best, contenders[best].parts["test"]), (at_random, found[at_random]["test"]))
 
-    def _unfitted(self, name: str, split: Split) -> Scorer:
-        """A count, or what a user has made."""
-        own = self.fitting.own
-        if name == OWN_SCORER and isinstance(own, CustomScorer):
-            return own.scorer(self.fitting.ids, split, self.fitting.features)
-        return baseline_scorer(name, split, self.fitting.features)
+    def unfitted_scorer(self, name: str, split: Split) -> Scorer:
+        """A count on the train edges of a split, or what a user has made."""
+        return self.fitting.families[name].unfitted_scorer(split, self.fitting.features, self.fitting.ids)
 
     def with_degrees(self, winner: ModelCandidate, choice: Choice) -> tuple[ModelCandidate, list[Finding]]:
         """The winner with a degree term in its scorer where its validation edges ask for one, and what that changes.
@@ -223,5 +219,9 @@ def entries(asked: Iterable[str], space: PairSpace, *, has_features: bool) -> tu
     """
     asked = tuple(asked)
     is_small = space.num_pairs <= ALL_PAIRS_LIMIT
-    floors = [name for name in BASELINES if is_small or name not in COSTLY]
-    return (*asked, *(each for each in floors if each not in asked and (has_features or each != "feature-cosine")))
+    counted = [
+        each
+        for each in baseline_families()
+        if (is_small or not each.is_costly) and (has_features or not each.needs_features)
+    ]
+    return (*asked, *(each.name for each in counted if each.name not in asked))

@@ -8,13 +8,13 @@ from typing import Any
 
 import torch
 
-from linkodds.config import BASELINES, OWN, OWN_ENCODER, OWN_SCORER, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import InvertedRanking, OptionError
 from linkodds.evaluation.evaluation import Evaluation
 from linkodds.findings import Finding
 from linkodds.fitting.auto import choose
-from linkodds.fitting.fit import Fit, OnStart, Say
-from linkodds.fitting.fitted_model import Trainer
+from linkodds.fitting.edge_support import refuse_ignored_kinds, refuse_ignored_weights
+from linkodds.fitting.fit import Fit, Say
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection
 from linkodds.fitting.resuming import InterruptedFit, find_interrupted
 from linkodds.fitting.tuning import refuse_without_options
@@ -23,15 +23,18 @@ from linkodds.graph.split import Split
 from linkodds.metrics.non_edge_scores import TallyRunner
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
+from linkodds.models.families import AUTO, asked_family, is_baseline
+from linkodds.models.families.family import ModelFamily
+from linkodds.models.families.fitted_model import Trainer
+from linkodds.models.families.own_models import family_of_own
+from linkodds.models.families.task import OnStart
 from linkodds.models.training.checkpoint import Checkpoints, checkpoint_interval
 from linkodds.models.training.history import Epoch, history_columns, history_csv
 from linkodds.models.training.timings import Costs
 from linkodds.models.training.training import choose_device
 from linkodds.probability.decision import parse_rule
 from linkodds.reading.database_urls import Database
-from linkodds.reading.edge_weights import refuse_what_ignores
 from linkodds.reading.reading_options import ReadingOptions
-from linkodds.reading.relations import refuse_what_ignores_kinds
 from linkodds.report import write_report
 from linkodds.runs.record import Run, at_path, write_inputs, write_results
 from linkodds.runs.run_directory import PartialRun
@@ -72,6 +75,7 @@ def fit_run(
         DataError: it was of another graph, or this one cannot be used.
         BrokenRun: a checkpoint is damaged, or of another version of linkodds or torch.
     """
+    asked_family(config.model)  # refused before anything is read
     left = find_interrupted(out) if resume else None
     if resume and left is None and progress is not None:
         progress(f"nothing to resume beside {out}: starting from the beginning.")
@@ -134,30 +138,37 @@ def fit_graph(
     say = progress or (lambda _: None)
     costs = costs or Costs()
     parse_rule(config.decision)  # refused before any work
-    _refuse_for_own(config, own)
+    family = _family(config, own)
     if config.tune:
-        refuse_without_options(config.model)
-    _refuse_what_ignores(graph, config, own)
+        refuse_without_options(family)
+    _refuse_what_ignores(graph, config, family)
     device = choose_device(config.device)
     for finding in graph.findings:
         say(finding.message)
     if resumed is not None:
         reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
-        fit = Fit(graph, config, dict(reading or {}), device, costs, say, on_start, on_epoch, own, split)
-        fit.trainer = trainer
-        fit.rehearsal = replace(fit.rehearsal, runner=runner)
+        fit = Fit.of(
+            graph,
+            config,
+            device=device,
+            family=family,
+            reading=reading,
+            costs=costs,
+            say=say,
+            on_start=on_start,
+            on_epoch=on_epoch,
+            split=split,
+            checkpoints=None if partial is None else _checkpoints(partial, config, graph),
+            trainer=trainer,
+            runner=runner,
+        )
         if partial is None:
             return fit.run()
         settings = fit.settings(None)
         if resumed is not None:
             resumed.refuse_other_fit(settings, graph.ids, fit.split, settings["graph"]["features_hash"])
         with partial:
-            fit.checkpoints = Checkpoints(
-                partial.checkpoints,
-                checkpoint_interval(config.checkpoint_every, graph.space),
-                lambda epochs: partial.write("history.csv", history_csv(history_columns(epochs))),
-            )
             if resumed is None:
                 write_inputs(partial, settings, graph.ids, fit.split)
             run = fit.run()
@@ -166,30 +177,37 @@ def fit_graph(
             return at_path(run, partial.commit())
 
 
-def _refuse_for_own(config: FitConfig, own: CustomEncoder | CustomScorer | None) -> None:
-    name = {CustomEncoder: OWN_ENCODER, CustomScorer: OWN_SCORER}.get(type(own))
-    if config.model in OWN and own is None:
-        raise OptionError(
-            f"--model {config.model} is a model of your own, which is Python code: give it to LinkPredictor(model=...), or "
-            "have it score pairs into a file for 'linkodds evaluate --scores FILE --edges EDGES'."
-        )
-    if own is not None and config.model != name:
-        raise OptionError(f"with a model of your own the config's model is {name!r}, not {config.model!r}.")
-    if own is not None and config.time_budget is not None:
-        raise OptionError(
-            "--time-budget is spent as counted work, and what a model of your own takes cannot be counted beforehand; "
-            "say epochs instead."
-        )
+def _family(config: FitConfig, own: CustomEncoder | CustomScorer | None) -> ModelFamily:
+    """The family of what is fitted.
+
+    Raises:
+        OptionError: a name that there is not, a model of a user's own that was not given, or options that it cannot have.
+    """
+    family = asked_family(config.model) if own is None else family_of_own(own)
+    if config.model != family.name:
+        raise OptionError(f"with a model of your own the config's model is {family.name!r}, not {config.model!r}.")
+    family.refuse(config)
+    return family
 
 
-def _refuse_what_ignores(graph: Graph, config: FitConfig, own: CustomEncoder | CustomScorer | None) -> None:
+def _checkpoints(partial: PartialRun, config: FitConfig, graph: Graph) -> Checkpoints:
+    """Where the trainings of a fit keep their states, beside the history of the one that goes on."""
+    return Checkpoints(
+        partial.checkpoints,
+        checkpoint_interval(config.checkpoint_every, graph.space),
+        lambda epochs: partial.write("history.csv", history_csv(history_columns(epochs))),
+    )
+
+
+def _refuse_what_ignores(graph: Graph, config: FitConfig, family: ModelFamily) -> None:
     """Raise where the model would pass over the weights or the other kinds of edges."""
     if graph.weights is None and graph.others is None:
         return
     num_features = None if graph.features is None else graph.features.matrix.shape[1]
-    decodes = isinstance(own, CustomEncoder) and own.decodes(graph.num_nodes, num_features)
-    refuse_what_ignores(graph.weights, config, has_features=graph.features is not None, decodes=decodes)
-    refuse_what_ignores_kinds(graph.others, config, decodes=decodes)
+    decodes = family.has_own_decoder(graph.num_nodes, num_features)
+    has_features = graph.features is not None
+    refuse_ignored_weights(graph.weights, config, family, has_features=has_features, decodes=decodes)
+    refuse_ignored_kinds(graph.others, family, decodes=decodes)
 
 
 @contextmanager
@@ -229,20 +247,21 @@ def evaluate_models(
     """
     parse_rule(config.decision)
     for name in names:
-        _refuse_for_own(config.model_copy(update={"model": name}), None)
+        asked_family(name).refuse(config)
     if config.tune:
         raise OptionError(
             "--tune is of 'linkodds fit'; a comparison takes each model as its options say. Leave it out."
         )
     device = choose_device(config.device)
     with torch_threads(config.threads):
-        fit = Fit(graph, config, {}, device, Costs(), progress or (lambda _: None), on_start, on_epoch)
+        say = progress or (lambda _: None)
+        fit = Fit.of(graph, config, device=device, say=say, on_start=on_start, on_epoch=on_epoch)
         fit.announce()
         entered: dict[str, tuple[ModelSelection, ModelCandidate, Sequence[Finding]]] = {}
         known: dict[str, ModelCandidate] = {}
-        for name in sorted(names, key=lambda each: each != "auto"):  # auto first: others may have what it has fitted
-            contest = fit.contest(name)
-            if name == "auto":
+        for name in sorted(names, key=lambda each: each != AUTO):  # auto first: others may have what it has fitted
+            contest = fit.select_models(name)
+            if name == AUTO:
                 outcome = choose(contest)
                 entered[name] = contest, outcome.winner, outcome.findings
                 found = {each: outcome.contenders[each] for each in outcome.contenders if each != name}
@@ -250,14 +269,14 @@ def evaluate_models(
             else:
                 found = contest.contenders(known)
                 known |= found
-            new = [each for each in found if each == name or (each in BASELINES and each not in entered)]
+            new = [each for each in found if each == name or (is_baseline(each) and each not in entered)]
             entered |= {each: (contest, found[each], found[each].findings) for each in new}
         result: dict[str, Evaluation | str] = {}
         for name, (contest, contender, findings) in entered.items():
             try:
-                measured = fit.measured(contest, contender, findings)
+                measured = fit.calibrate_and_measure(contest, contender, findings)
                 with fit.costs.stage("evaluation"):
-                    evaluation = fit.evaluated(measured, None, {})
+                    evaluation = fit.evaluate(measured, None, {})
             except InvertedRanking as error:
                 result[name] = str(error)
                 continue

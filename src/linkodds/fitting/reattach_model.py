@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from linkodds.config import OWN_ENCODER, OWN_SCORER
 from linkodds.errors import OptionError
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder, decoder_as_scorer
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
+from linkodds.models.families.own_models import family_of_own
 from linkodds.runs.record import Run
 from linkodds.scorers.function_scoring import FunctionScorer, LostScorer
 from linkodds.scorers.scoring import DegreeAwareScorer, base_of
@@ -50,7 +50,7 @@ def own_of(model: Any) -> Own | None:
 
 def name_of(own: Own) -> str:
     """What the config calls it."""
-    return OWN_ENCODER if isinstance(own, CustomEncoder) else OWN_SCORER
+    return family_of_own(own).name
 
 
 def given_again(run: Run, own: Own) -> Run:

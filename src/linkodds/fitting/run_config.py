@@ -17,6 +17,8 @@ from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
 from linkodds.models.autoencoders.propagation import choose_kernel
+from linkodds.models.families import AUTO, family_of
+from linkodds.models.options import TWO_LAYERS, USUAL_DEFAULTS, ModelOptions
 from linkodds.models.training.training_task import TrainedModel
 from linkodds.reading.times import facts_of_times
 from linkodds.scorers.pair_scoring import decoder_facts
@@ -67,6 +69,16 @@ def settings_of_fit(
     }
 
 
+def options_in_use(config: FitConfig, name: str) -> FitConfig:
+    """The options of a fit as its model takes them.
+
+    Args:
+        config: of the fit.
+        name: of the fitted model; auto is a mean of several, of which each takes its own.
+    """
+    return ModelOptions.resolve(config, USUAL_DEFAULTS, TWO_LAYERS) if name == AUTO else family_of(name).options(config)
+
+
 def settings_of_winner(
     config: FitConfig, winner: ModelCandidate, split: Split, device: torch.device, tuned: TuningResult | None = None
 ) -> dict[str, Any]:
@@ -87,7 +99,7 @@ def settings_of_winner(
     }
     if fitted is not None:
         in_use = config if tuned is None else tuned.contest.fitting.config
-        as_given, taken = (each.model_dump(mode="json") for each in (config, in_use.of_model(fitted.name)))
+        as_given, taken = (each.model_dump(mode="json") for each in (config, options_in_use(in_use, fitted.name)))
         facts |= {
             "options_of_model": {name: value for name, value in taken.items() if value != as_given[name]},
             "objective": fitted.objective,

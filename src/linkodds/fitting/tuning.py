@@ -15,14 +15,16 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from linkodds.config import AUTOENCODERS, BASELINES, STACK, TABLES, VARIATIONAL, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import NonFiniteScores, OptionError
 from linkodds.findings import Finding
-from linkodds.fitting.fitted_model import TrialPruned
-from linkodds.fitting.model_fitting import ModelFitting
 from linkodds.fitting.model_selection import HELD_OUT, ModelCandidate, ModelSelection
 from linkodds.metrics.metrics import average_precision, precisions_of_edges
 from linkodds.models.autoencoders.objective import objective_for
+from linkodds.models.families import asked_family, families
+from linkodds.models.families.autoencoders import PENALTY, WITH_FEATURES, AutoencoderFamily
+from linkodds.models.families.family import Domain, ModelFamily, Range
+from linkodds.models.families.task import ModelFitting, TrialPruned
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.training import PENALTIES, choose_objective, noise_decay
 from linkodds.models.training.training_task import TrainedModel
@@ -31,25 +33,11 @@ from linkodds.pairs import KnownPairs
 if TYPE_CHECKING:
     import optuna
 
-PENALTY, WITH_FEATURES = "penalty", "with_features"
-"""Not options of their own: the weight decay in units of the noise of the edges, and whether features are used."""
 FEWEST_EPOCHS = 20
 """Trials with fewer would be judged by how fast they begin; a time budget makes fewer trials instead."""
 FIRST_DRAWS = 6
 """Trials, the defaults among them, before the sampler and the pruner take what they saw into account; half where few."""
 RESAMPLES = 500
-
-
-@dataclass(frozen=True)
-class Range:
-    """Numbers from low to high, on a logarithmic scale if `is_log`."""
-
-    low: float
-    high: float
-    is_log: bool = True
-
-
-Domain = Range | tuple[Any, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,56 +70,18 @@ class _Trial:
     precisions: NDArray[np.float64] | None
 
 
-def search_space(name: str, config: FitConfig, *, is_all_pairs: bool, has_features: bool) -> dict[str, Domain]:
-    """The options of a model that are searched: those it has, less those that were given.
-
-    Args:
-        name: gae, vgae, linear-gae, linear-vgae, signed-gae or signed-vgae.
-        config: an option that was set, to something else than auto or null, is given.
-        is_all_pairs: whether the objective looks at all pairs; only then have edges a weight.
-        has_features: whether there are any to leave out.
-    Example:
-        >>> sorted(search_space("linear-gae", FitConfig(dim=8), is_all_pairs=True, has_features=False))
-        ['dropout', 'learning_rate', 'positive_weight', 'weight_decay']
-    """
-    space: dict[str, Domain] = {"learning_rate": Range(0.002, 0.1), "dim": (16, 32, 64, 128, 256)}
-    if name in TABLES:
-        space["weight_decay"] = Range(0.05, 2.0)
-        if has_features:
-            space[WITH_FEATURES] = (True, False)
-    else:
-        space["dropout"] = Range(0.0, 0.8, is_log=False)
-        space["weight_decay"] = (0.0, 1e-6, 1e-5, 1e-4, 1e-3)
-        if is_all_pairs:
-            space["positive_weight"] = ("none", "balanced")
-    if name in ("gae", "vgae"):
-        space["hidden"] = (32, 64, 128, 256)
-    if name in VARIATIONAL and name not in TABLES:
-        space["beta"] = Range(0.001, 1.0)
-    given = {option for option in config.model_fields_set if getattr(config, option) not in (None, "auto")}
-    return {
-        PENALTY if name in TABLES and option == "weight_decay" else option: domain
-        for option, domain in space.items()
-        if option not in given
-    }
-
-
-def refuse_without_options(model: str) -> None:
-    """Raise for a model that has no options to search.
+def refuse_without_options(family: ModelFamily) -> AutoencoderFamily:
+    """The family of a model whose options can be searched.
 
     Raises:
-        OptionError: auto, the stack, or a baseline.
+        OptionError: auto, or a model without options; it names those that have some.
     """
-    if model in AUTOENCODERS:
-        return
-    name_one = f"Name one that has, with --model: {', '.join(AUTOENCODERS)}."
-    if model == "auto":
-        raise OptionError(f"--tune searches the options of one model, and auto tries several as they are. {name_one}")
-    if model == STACK:
-        raise OptionError(f"--tune: the stack has no open options, its trees are fitted one way. {name_one}")
-    if model in BASELINES:
-        raise OptionError(f"--tune: {model} is a count and has no options. {name_one}")
-    raise OptionError(f"--tune: {model} has no options that are searched. {name_one}")
+    if isinstance(family, AutoencoderFamily):
+        return family
+    searched = [each.name for each in families() if isinstance(each, AutoencoderFamily)]
+    raise OptionError(
+        f"--tune: {family.untunable.format(name=family.name)} Name one that has, with --model: {', '.join(searched)}."
+    )
 
 
 def tune(contest: ModelSelection) -> TuningResult:
@@ -148,17 +98,18 @@ def tune(contest: ModelSelection) -> TuningResult:
     fitting = contest.fitting
     config = fitting.config
     name, split = config.model, contest.rehearsal.split.rotations()[0]
-    refuse_without_options(name)
+    family = refuse_without_options(asked_family(name))
     is_all_pairs = choose_objective(config, split.space) == "all-pairs"
-    space = search_space(name, config, is_all_pairs=is_all_pairs, has_features=fitting.features is not None)
+    has_features = fitting.features is not None
+    space = family.searched_options(config, is_all_pairs=is_all_pairs, has_features=has_features)
     if not space:
         raise OptionError(f"--tune: all options of {name} that are searched were given; leave some open.")
-    count, shortened = _affordable(fitting, name)
+    count, shortened = _affordable(fitting, family)
     fitting = replace(fitting, further=fitting.further + count - 1)
     unit = 1.0
     if PENALTY in space:
         known = KnownPairs(split.space, split.train)
-        of_model, rng = config.of_model(name), np.random.default_rng(0)
+        of_model, rng = family.options(config), np.random.default_rng(0)
         objective = objective_for(
             choose_objective(config, split.space), known, of_model, device=torch.device("cpu"), rng=rng
         )
@@ -172,13 +123,13 @@ def tune(contest: ModelSelection) -> TuningResult:
             sampler=optuna.samplers.TPESampler(seed=config.seed, n_startup_trials=first),
             pruner=optuna.pruners.MedianPruner(n_startup_trials=first, n_warmup_steps=config.epochs // 10),
         )
-        study.enqueue_trial(_defaults(space, config.of_model(name)))
+        study.enqueue_trial(_defaults(space, family.options(config)))
         trials: list[_Trial] = []
         for number in range(1, count + 1):
             asked = study.ask()
             options = {option: _suggested(asked, option, domain) for option, domain in space.items()}
             same = next((each for each in trials if each.options == options), None)
-            trial = same or _tried(replace(contest, fitting=fitting), options, unit, asked, number)
+            trial = same or _make_trial(replace(contest, fitting=fitting), family, options, unit, asked, number)
             study.tell(asked, trial.ap, state=None if trial.ap is not None else optuna.trial.TrialState.PRUNED)
             best = max([each for each in trials if each.ap is not None], key=lambda each: each.ap or 0.0, default=trial)
             if trial.ap is None or (best is not trial and trial.ap <= (best.ap or 0.0)):
@@ -194,8 +145,8 @@ def tune(contest: ModelSelection) -> TuningResult:
         scorer = best.trained.scorer
         winner = ModelCandidate(name, scorer, best.trained, contest.rehearsal.held_out(scorer, split, HELD_OUT))
     taken = _taken(fitting, best.options, unit)
-    epochs = fitting.evenly_shared(name)
-    fitting.epochs_allowed[name] = epochs
+    epochs = family.evenly_shared(fitting)
+    fitting.ledger.epochs_allowed[name] = epochs
     if epochs < config.epochs:
         shortened += f" The time budget gave each trial up to about {epochs} of {config.epochs} epochs."
     finding = _finding(name, best, trials, space, config.seed, shortened)
@@ -216,7 +167,7 @@ def tune(contest: ModelSelection) -> TuningResult:
     options = {option: value for option, value in best.options.items() if option != PENALTY}
     if PENALTY in best.options:
         options["weight_decay"] = best.trained.weight_decay
-    features = fitting.features  # of other folds: `ModelFitting.fitted` takes them as the winner did
+    features = fitting.features  # of other folds: `ModelFitting.fit` takes them as the winner did
     return TuningResult(replace(contest, fitting=replace(taken, features=features)), winner, options, table, finding)
 
 
@@ -246,8 +197,13 @@ def optimism(precisions: NDArray[np.float64], rng: np.random.Generator) -> float
     return float(np.mean(gaps)) if gaps else 0.0
 
 
-def _tried(
-    contest: ModelSelection, options: Mapping[str, Any], unit: float, asked: "optuna.Trial", number: int
+def _make_trial(
+    contest: ModelSelection,
+    family: AutoencoderFamily,
+    options: Mapping[str, Any],
+    unit: float,
+    asked: "optuna.Trial",
+    number: int,
 ) -> _Trial:
     fitting, split = contest.fitting, contest.rehearsal.split.rotations()[0]
     last = 0
@@ -274,7 +230,7 @@ def _tried(
 
     trial = replace(_taken(fitting, options, unit), on_start=on_start, on_epoch=on_epoch)
     try:
-        trained = trial.tried(fitting.config.model, f"{fitting.config.model}-trial-{number}", split)
+        trained = family.train_trial(trial, f"{family.name}-trial-{number}", split)
     except NonFiniteScores:
         trained = None
     if trained is None:
@@ -294,13 +250,13 @@ def _taken(fitting: ModelFitting, options: Mapping[str, Any], unit: float) -> Mo
     return replace(fitting, config=fitting.config.model_copy(update=own), features=features)
 
 
-def _affordable(fitting: ModelFitting, name: str) -> tuple[int, str]:
+def _affordable(fitting: ModelFitting, family: AutoencoderFamily) -> tuple[int, str]:
     """As many trials as were asked for, or as the time budget leaves enough epochs for; and what to say of fewer."""
     asked = fitting.config.tune or 1
     if fitting.config.time_budget is None:
         return asked, ""
     fewest = min(FEWEST_EPOCHS, fitting.config.epochs)
-    each = fewest * fitting.seconds_of_epochs(name, 1)
+    each = fewest * family.epoch_seconds(fitting)
     count = min(asked, max(1, int(fitting.config.time_budget / each) - fitting.further))
     if count == asked:
         return asked, ""

@@ -8,12 +8,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from linkodds.config import BASELINES, COSTLY
 from linkodds.graph.split import Split
 from linkodds.links.baseline_ranks import HighestLogits, is_counted, num_at_or_above
+from linkodds.models.families import baseline_families
 from linkodds.models.structural.stack import StackScorer
 from linkodds.pairs import KnownPairs, Pairs
-from linkodds.scorers.baselines import CosineScorer, PathScorer, baseline_scorer
+from linkodds.scorers.baselines import CosineScorer, PathScorer
 from linkodds.scorers.scoring import Scorer, base_of
 from linkodds.search.nearby import distances, neighbor_matrix
 
@@ -138,7 +138,8 @@ class Evidence:
     @cached_property
     def _rank_by(self) -> dict[str, Callable[[Pairs], list[str]]]:
         """For each baseline what says where pairs stand among those without a recorded edge."""
-        scorers = {name: baseline_scorer(name, self.split) for name in BASELINES if name not in COSTLY}
+        cheap = [each for each in baseline_families() if not (each.is_costly or each.needs_features)]
+        scorers = {each.name: each.unfitted_scorer(self.split, None, self.ids) for each in cheap}
         return {name: self._rank_of(scorer) for name, scorer in scorers.items()}
 
     def _rank_of(self, scorer: Scorer) -> Callable[[Pairs], list[str]]:

@@ -8,6 +8,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,15 +17,14 @@ import polars as pl
 
 from linkodds.errors import OptionError, RunError, UnknownNode
 from linkodds.links.link_files import read_partial, write_partial
-from linkodds.links.screening import SCREENED, ScreenedPairs
+from linkodds.links.screening import ScreenedPairs, ScreenedScorer
+from linkodds.models.families import asked_family
 from linkodds.models.structural.spectral import low_rank
-from linkodds.models.structural.stack import StackScorer, node_vectors
-from linkodds.models.structural.structural_gae import StructuralScorer
 from linkodds.models.training.estimates import all_pairs_announcement, candidates_announcement, search_announcement
 from linkodds.pairs import Pairs
 from linkodds.reading.reading import read_nodes
 from linkodds.runs.record import Run
-from linkodds.scorers.scoring import Embeddings, InnerProductScorer, MeanScorer, Scorer, base_of
+from linkodds.scorers.scoring import Embeddings, base_of
 from linkodds.search.candidates import Recall, candidate_pairs, measure_recall, num_each_for, sampled_rows
 from linkodds.search.nearby import GivenPairs
 from linkodds.search.pair_search import MAX_LINKS, Ends, FoundPairs, PairSearch
@@ -356,16 +356,14 @@ def _candidates(run: Run, ends: Ends, top: int | None, threshold: float | None) 
     num_links = min(int(about) if threshold is not None else MAX_LINKS, top or MAX_LINKS)
     recorded = run.split.recorded()
     num_each = num_each_for(num_links, recorded.space.num_pairs)
-    base = base_of(run.scorer)
-    if isinstance(base, StructuralScorer):  # its table alone knows most of them
-        num_each = -(-num_each // 2)
+    num_each = ceil(num_each * asked_family(run.model).candidate_share)
     return candidate_pairs(run.split.message_graph(), recorded, _node_vectors(run), ends=ends, num_each=num_each)
 
 
 def _node_vectors(run: Run) -> list[tuple[Embeddings, Embeddings]]:
     """Vectors whose inner products say something of links: the scorer's own, or the leading part of the message graph."""
     found: list[tuple[Embeddings, Embeddings]] = []
-    for vectors in _vectors_of(run.scorer):
+    for vectors in asked_family(run.model).candidate_vectors(run.scorer):
         if not any(np.array_equal(vectors[0], left) and np.array_equal(vectors[1], right) for left, right in found):
             found.append(vectors)
     if found:
@@ -378,23 +376,10 @@ def _node_vectors(run: Run) -> list[tuple[Embeddings, Embeddings]]:
     return [(embedding.left, embedding.right)]
 
 
-def _vectors_of(scorer: Scorer) -> list[tuple[Embeddings, Embeddings]]:
-    scorer = base_of(scorer)
-    if isinstance(scorer, MeanScorer):
-        return [vectors for each in scorer.scorers for vectors in _vectors_of(each)]
-    if isinstance(scorer, InnerProductScorer):
-        return [(scorer.signed, scorer.target)]
-    if isinstance(scorer, StackScorer):
-        return node_vectors(scorer.counts)
-    if isinstance(scorer, StructuralScorer):
-        return [(scorer.table.signed, scorer.table.target), *node_vectors(scorer.counts)[2:]]  # and smoothed features
-    return []
-
-
 def _given(run: Run, candidates: Pairs, num_wanted: int | None, max_pairs: int) -> GivenPairs:
     """The candidates; screened where only the best so many are wanted, and the scorer can."""
     base = base_of(run.scorer)
-    if num_wanted is None or not isinstance(base, SCREENED):
+    if num_wanted is None or not isinstance(base, ScreenedScorer):
         return GivenPairs(run.scorer, candidates, max_pairs=max_pairs)
     rng = np.random.default_rng(run.config["options"]["seed"])
     return ScreenedPairs(run.scorer, base, candidates, num_wanted=num_wanted, max_pairs=max_pairs, rng=rng)

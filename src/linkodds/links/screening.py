@@ -6,12 +6,11 @@ part says of any that would belong on a list of twice the length is what all oth
 
 from functools import cached_property
 from math import ceil
+from typing import ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.models.structural.stack import StackScorer
-from linkodds.models.structural.structural_gae import StructuralScorer
 from linkodds.pairs import Pairs
 from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
 from linkodds.search.nearby import GivenPairs
@@ -22,8 +21,20 @@ LONGER = 2.0
 """The pilot's list is so many times longer: what would just be on the list is then well inside."""
 FEWEST = 50
 """Links of the pilot's list, at least."""
-SCREENED = (StackScorer, StructuralScorer)
-"""Scorers that have a cheap part."""
+
+
+@runtime_checkable
+class ScreenedScorer(Protocol):
+    """A scorer that has a cheap part."""
+
+    num_screens: ClassVar[int]
+    """Numbers that the cheap part says of a pair."""
+    is_same_in_company: ClassVar[bool]
+    """Whether a pair has the same logit, to the last bit, whatever pairs are scored with it."""
+
+    def screened(self, pairs: Pairs, least: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What the cheap part says, shape (pairs, screens), and logits of those that reach `least`, -inf of the others."""
+        ...
 
 
 class ScreenedPairs(GivenPairs):
@@ -33,7 +44,7 @@ class ScreenedPairs(GivenPairs):
 
     Args:
         scorer: the model, or that with a degree term.
-        model: one of those in `SCREENED`.
+        model: the scorer that has a cheap part.
         pairs: shape (pairs, 2), canonical, in row order, no recorded edges.
         num_wanted: how many of the best are wanted.
         max_pairs: looked at at a time.
@@ -43,7 +54,7 @@ class ScreenedPairs(GivenPairs):
     def __init__(
         self,
         scorer: Scorer,
-        model: StackScorer | StructuralScorer,
+        model: ScreenedScorer,
         pairs: Pairs,
         *,
         num_wanted: int,
@@ -51,7 +62,7 @@ class ScreenedPairs(GivenPairs):
         rng: np.random.Generator,
     ) -> None:
         super().__init__(scorer, pairs, max_pairs=max_pairs)
-        self.is_final = isinstance(model, StackScorer)  # a product of matrices may round otherwise in other company
+        self.is_final = model.is_same_in_company
         self._model, self._num_wanted = model, num_wanted
         rows = np.unique(pairs[:, 0])
         chosen = rng.choice(rows, ceil(PILOT * len(rows)), replace=False) if len(rows) else rows

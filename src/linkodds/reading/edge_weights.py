@@ -1,4 +1,4 @@
-"""Weights of edges: a column of confidences or of strengths, and which model uses which."""
+"""Weights of edges: a column of confidences or of strengths."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -8,31 +8,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.config import (
-    AUTOENCODERS,
-    BASELINES,
-    ON_HIDDEN_EDGES,
-    OWN_ENCODER,
-    OWN_SCORER,
-    PAIR_MODELS,
-    TABLES,
-    FitConfig,
-)
 from linkodds.errors import BrokenRun, MalformedFile, OptionError
-from linkodds.findings import Finding
 
 Role = Literal["confidence", "strength"]
 Floats = NDArray[np.float64]
-
-USED_BY: dict[str, tuple[str, ...]] = {
-    "confidence": tuple(name for name in AUTOENCODERS if name not in PAIR_MODELS),
-    "strength": tuple(name for name in AUTOENCODERS if name not in TABLES),
-}
-"""Models whose training looks at the weights; of auto they are the ones that it tries."""
-_WHY_NOT = {
-    "confidence": "its loss takes every train edge as certain",
-    "strength": "it passes no messages along edges that a strength could weigh",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,70 +119,3 @@ def read_weights(
             cure = "Drop the rows that are no edges"
         raise MalformedFile(f"{where(row)}, column {column!r}: {shown} is no {role}: {wanted}. {cure}.")
     return EdgeWeights(numbers, np.arange(len(numbers)), "confidence" if role == "confidence" else "strength", column)
-
-
-def refuse_what_ignores(
-    weights: EdgeWeights | None, config: FitConfig, *, has_features: bool, decodes: bool = False
-) -> None:
-    """Raise where the options name something that would pass the weights over.
-
-    Args:
-        weights: of the graph.
-        config: of the fit.
-        has_features: whether nodes have features: signed-gae sends those along edges, and nothing else.
-        decodes: whether a user's encoder has a decoder of its own, which learns from single pairs.
-    Raises:
-        OptionError: such a model, objective or calibrator; it says which take them.
-    """
-    if weights is None:
-        return
-    option, name = f"--weight-as {weights.role}", config.model
-    takes = USED_BY[weights.role] + (TABLES if weights.role == "strength" and has_features else ())
-    of_confidence = (*BASELINES, OWN_SCORER, *(() if decodes else (OWN_ENCODER,)))  # calibration weighs at least
-    if name not in ("auto", *takes) and not (weights.role == "confidence" and name in of_confidence):
-        why = _WHY_NOT[weights.role]
-        if name in ON_HIDDEN_EDGES or name in BASELINES:
-            why = "it counts every edge the same"
-        elif weights.role == "strength" and name in (OWN_ENCODER, OWN_SCORER):
-            why = "what you bring is given edges without numbers"
-        raise OptionError(f"{option} is not for {name}: {why}. Take {', '.join(takes)} or auto, or leave --weight out.")
-    if weights.role == "confidence" and config.objective == "subgraph":
-        raise OptionError(f"{option} is not for --objective subgraph; take all-pairs or sampled.")
-    if weights.role == "confidence" and config.calibrator == "venn-abers":
-        raise OptionError(
-            f"{option} is not for --calibrator venn-abers, which counts edges; take platt, bias, beta or isotonic."
-        )
-
-
-def tried_by_auto(ladder: tuple[str, ...], weights: EdgeWeights | None) -> tuple[str, ...]:
-    """The models of the ladder whose training looks at the weights; all of them without any.
-
-    Example:
-        >>> weights = EdgeWeights(np.ones(1), np.arange(1), "strength", "count")
-        >>> tried_by_auto(("stack", "signed-gae", "vgae"), weights), tried_by_auto(("stack",), None)
-        (('vgae',), ('stack',))
-    """
-    return ladder if weights is None else tuple(name for name in ladder if name in USED_BY[weights.role])
-
-
-def about_weights(weights: EdgeWeights, model: str) -> Finding:
-    """What the weights did, and what counted every edge the same.
-
-    Args:
-        weights: of the graph.
-        model: the one in use.
-    """
-    low, mean, high = weights.values.min(), weights.values.mean(), weights.values.max()
-    message = f"Weights: column {weights.column!r} is the {weights.role} of edges ({low:.3g} to {high:.3g}, mean {mean:.3g}). "
-    if weights.role == "strength":
-        message += "It weighs the messages that a model passes along edges. The loss, calibration,"
-    elif model in BASELINES or model == OWN_SCORER:
-        why = "your scorer was not trained here" if model == OWN_SCORER else f"{model} is a count, of certain edges"
-        message += f"It weighs the calibration alone, for {why}. Validation,"
-    else:
-        message += (
-            "It weighs the loss (an edge of confidence c is c of an edge and 1 - c of a non-edge) and the calibration. "
-        )
-        message += "Messages,"
-    message += " baselines, decisions and the evaluation count every recorded edge the same."
-    return Finding("reading", "info", message, "Leave --weight out to count all edges the same.", float(mean))

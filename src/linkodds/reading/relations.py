@@ -9,14 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linkodds.config import OWN_ENCODER, FitConfig
-from linkodds.errors import BrokenRun, DataError, MalformedFile, OptionError
+from linkodds.errors import BrokenRun, DataError, MalformedFile
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading.times import EdgeTimes
 
-PROPAGATING = ("gae", "vgae", "linear-gae", "linear-vgae")
-"""Models that pass messages along edges of other kinds; of auto they are the ones that it tries."""
 LEAK, MUCH, LEAST = 0.8, 0.3, 0.01
 """Shares of overlap from which a kind is refused, from which it is a warning, and below which a part tells too little."""
 _LISTED = 8
@@ -196,24 +193,6 @@ def joined_kinds(rows: RowsOfKinds, pairs: Pairs, edges: Pairs, space: PairSpace
         times = values[first]
         np.minimum.at(times, np.searchsorted(distinct, keys), values)
     return OtherEdges(pairs[first], rows.column, rows.predicted, counts, times), findings
-
-
-def refuse_what_ignores_kinds(others: OtherEdges | None, config: FitConfig, *, decodes: bool = False) -> None:
-    """Raise where the model would pass the edges of other kinds over.
-
-    Args:
-        others: of the graph.
-        config: of the fit.
-        decodes: whether a user's encoder has a decoder of its own, which is trained with single edges hidden.
-    Raises:
-        OptionError: such a model; it says which take them.
-    """
-    if others is None or config.model in ("auto", *PROPAGATING) or (config.model == OWN_ENCODER and not decodes):
-        return
-    raise OptionError(
-        f"--relation is not for {config.model}: it takes no messages along edges of other kinds. Take "
-        f"{', '.join(PROPAGATING)} or auto; or leave --relation out and give the edges of {others.predicted!r} alone."
-    )
 
 
 def about_kinds(others: OtherEdges) -> Finding:

@@ -13,10 +13,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from linkodds.config import TABLES, VARIATIONAL
 from linkodds.errors import BadFeatures, DataError, OptionError, UnknownNode
 from linkodds.graph.features import Features, FeatureTable, input_scale, read_features, scaled_like
 from linkodds.graph.split import Split
+from linkodds.models.families import AUTO, family_of
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading.reading import read_nodes, read_pairs
 from linkodds.runs.record import Run
@@ -31,8 +31,6 @@ from linkodds.scorers.scoring import (
 )
 from linkodds.search.pair_search import FoundPairs
 
-INDUCTIVE = ("gae", "vgae", "linear-gae", "linear-vgae", "feature-cosine")
-"""Models that know a node by its features alone."""
 NOT_GUARANTEED = (
     "Pairs with a new node: probabilities and decisions were calibrated on pairs of known nodes, so nothing is guaranteed "
     "for them."
@@ -175,14 +173,13 @@ def refuse_unless_inductive(run: Run) -> None:
     Raises:
         OptionError: why it does not, and what to do.
     """
-    members = [str(each["model"]) for each in run.config["members"]] if run.model == "auto" else [run.model]
+    is_mean = run.model == AUTO
+    members = [str(each["model"]) for each in run.config["members"]] if is_mean else [run.model]
     cure = "Fit again with the new nodes in the graph, or fit --model vgae with --features."
     for name in members:
-        whose = f"the mean of this run has {name} in it, and " if run.model == "auto" else f"{name}: "
-        if name in TABLES:
-            raise OptionError(f"{whose}it learns a vector of its own for each node, and has none for a new one. {cure}")
-        if name not in INDUCTIVE:
-            raise OptionError(f"{whose}it looks at the recorded graph alone, where a new node is not. {cure}")
+        whose = f"the mean of this run has {name} in it, and " if is_mean else f"{name}: "
+        if reason := family_of(name).why_no_new_nodes():
+            raise OptionError(f"{whose}{reason} {cure}")
     if run.features is None:
         raise OptionError(
             f"{run.model}: this run was fitted without node features (or by an earlier version, which did not keep them), so "
@@ -283,7 +280,7 @@ def _scorer(run: Run, scorer: Scorer, model: str, weights: Mapping[str, NDArray[
         prefix = f"fold-{k}." if len(folds) > 1 else ""
         own = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
         num_outputs = own["encoder.second" if "encoder.second" in own else "encoder.first"].shape[1]
-        width = num_outputs // (2 if model in VARIATIONAL else 1)
+        width = num_outputs // (2 if family_of(model).architecture.variational else 1)
         dim = width // (2 if directed else 1)
         rows = appended.embeddings(split, own, width)
         scale, bias = float(np.exp(own["decoder.log_scale"])), float(own["decoder.bias"])

@@ -17,7 +17,6 @@ import scipy.sparse as sp
 import yaml
 from numpy.typing import NDArray
 
-from linkodds.config import AUTOENCODERS, BASELINES, ON_HIDDEN_EDGES, OWN_ENCODER, OWN_SCORER, STACK, STRUCTURAL
 from linkodds.errors import BrokenRun, LinkoddsError
 from linkodds.evaluation.curves import Curves, curves
 from linkodds.evaluation.evaluation import Evaluation
@@ -25,9 +24,10 @@ from linkodds.graph.features import Features
 from linkodds.graph.split import PARTS, Split
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edges import degrees_of
+from linkodds.models.families import AUTO, families, family_of, model_names
+from linkodds.models.families.family import SavedModel
 from linkodds.models.structural.stack import StackScorer
-from linkodds.models.structural.structural_gae import StructuralScorer
-from linkodds.models.structural.trees import MAX_BYTES, forests_text, read_forests
+from linkodds.models.structural.trees import MAX_BYTES, forests_text
 from linkodds.models.training.history import history_csv
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.probability.calibration import Calibrator
@@ -38,10 +38,9 @@ from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.relations import OtherEdges
 from linkodds.reading.times import SplitTimes
 from linkodds.runs.run_directory import COSINES, FEATURES, LINK_RATE, TREES, TRIALS, WEIGHTS, PartialRun, verify
-from linkodds.scorers.baselines import CosineScorer, baseline_scorer
-from linkodds.scorers.function_scoring import LostScorer
-from linkodds.scorers.pair_scoring import embeddings_of, mean_pair_scorer
-from linkodds.scorers.scoring import Embeddings, InnerProductScorer, MeanOddsScorer, MeanScorer, Scorer, base_of
+from linkodds.scorers.baselines import CosineScorer
+from linkodds.scorers.pair_scoring import embeddings_of
+from linkodds.scorers.scoring import Embeddings, MeanOddsScorer, Scorer, base_of
 
 MOST_MEMBERS = 8
 """Of a mean that is read."""
@@ -118,8 +117,7 @@ class Run:
     @property
     def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
         """Source and target embeddings, shape (nodes, dim) each; None for a baseline."""
-        scorer = base_of(self.scorer)
-        return embeddings_of(scorer.table if isinstance(scorer, StructuralScorer) else scorer)
+        return embeddings_of(base_of(self.scorer))
 
 
 def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.object_], split: Split) -> None:
@@ -199,15 +197,21 @@ def _read(path: Path) -> Run:
     model = config["model"]
     is_stored = (path / WEIGHTS).is_file()
     weights = safetensors.numpy.load_file(path / WEIGHTS) if is_stored else {}
-    scorer: Scorer
-    if model == "auto":
-        scorer = _mean_scorer(config["members"], split, weights, path)
-    elif model in BASELINES or model in ON_HIDDEN_EDGES:
-        scorer = _scorer_of(model, split, weights, path)
-    elif model == OWN_SCORER or (model == OWN_ENCODER and config["decoder"].get("kind") == "own"):
-        scorer = _lost_scorer(config["own"]["name"], path / "embeddings.parquet")
-    else:
-        scorer = _scorer(pl.read_parquet(path / "embeddings.parquet"), config["decoder"], weights, split)
+    saved = SavedModel(
+        split,
+        weights,
+        embeddings=_read_embeddings(path / "embeddings.parquet"),
+        decoder=config.get("decoder", {}),
+        own_name=str(config.get("own", {}).get("name", "")),
+        forests=_read_trees(path / TREES),
+    )
+    is_mean = model == AUTO
+    if model not in model_names():
+        raise BrokenRun(
+            f"this run is of {model!r}, a model that this linkodds does not have: add it as docs/add-a-model.md says, or "
+            "open it inside `with linkodds.models.families.registered(...)`."
+        )
+    scorer: Scorer = _mean_scorer(config["members"], saved) if is_mean else family_of(model).load(saved)
     if (term := DegreeTerm.from_json(config["degree_term"])).is_used:
         scorer = term.applied(scorer, degrees_of(split.train, space))
     return Run(
@@ -233,40 +237,21 @@ def _read(path: Path) -> Run:
     )
 
 
-def _lost_scorer(name: str, embeddings: Path) -> LostScorer:
-    """In the place of a model that is code of its author's, with the embeddings that it left, if any."""
-    return LostScorer(str(name), _sides(pl.read_parquet(embeddings)) if embeddings.is_file() else None)
+def _read_embeddings(path: Path) -> tuple[Embeddings, Embeddings] | None:
+    return _sides(pl.read_parquet(path)) if path.is_file() else None
 
 
-def _scorer_of(model: str, split: Split, weights: Mapping[str, NDArray[Any]], path: Path) -> Scorer:
-    """The scorer of a model or baseline from its arrays; of an autoencoder in a mean, embeddings among them."""
-    if model == "feature-cosine":
-        return CosineScorer.from_arrays(weights)
-    if model in BASELINES:
-        counts = [baseline_scorer(model, rotation) for rotation in split.rotations()]
-        return counts[0] if len(counts) == 1 else MeanScorer(tuple(counts))
-    if model == STRUCTURAL:
-        return StructuralScorer.from_arrays(split, weights)
-    if model == STACK:
-        return StackScorer.from_arrays(split, weights, read_forests(_read_trees(path / TREES)))
-    prefix = "embeddings."
-    embeddings = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
-    return InnerProductScorer.from_arrays(embeddings, split.space.num_nodes)
-
-
-def _mean_scorer(
-    members: list[dict[str, Any]], split: Split, weights: Mapping[str, NDArray[Any]], path: Path
-) -> MeanOddsScorer:
+def _mean_scorer(members: list[dict[str, Any]], saved: SavedModel) -> MeanOddsScorer:
     """The mean that auto took; each member's arrays stand behind its number."""
     if len(members) > MOST_MEMBERS:
         raise BrokenRun(f"config.yaml names {len(members)} members of a mean of at most {MOST_MEMBERS}.")
     scorers = []
     for k, member in enumerate(members, start=1):
-        if member["model"] not in (*AUTOENCODERS, *ON_HIDDEN_EDGES, *BASELINES):
+        if member["model"] not in [each.name for each in families() if each.is_in_comparisons]:
             raise BrokenRun(f"config.yaml names a member {member['model']!r}, which is no model.")
         prefix = f"member-{k}."
-        own = {name.removeprefix(prefix): array for name, array in weights.items() if name.startswith(prefix)}
-        scorers.append(_scorer_of(member["model"], split, own, path))
+        own = {name.removeprefix(prefix): array for name, array in saved.weights.items() if name.startswith(prefix)}
+        scorers.append(family_of(member["model"]).load(replace(saved, weights=own, embeddings=None)))
     lines = [(float(member["slope"]), float(member["intercept"])) for member in members]
     return MeanOddsScorer(tuple(scorers), tuple(slope for slope, _ in lines), tuple(each for _, each in lines))
 
@@ -290,7 +275,9 @@ def _read_cosines(path: Path, num_nodes: int) -> CosineScorer | None:
     return features
 
 
-def _read_trees(path: Path) -> str:
+def _read_trees(path: Path) -> str | None:
+    if not path.is_file():
+        return None
     if path.stat().st_size > MAX_BYTES:
         raise BrokenRun(f"{path.name} has more than {MAX_BYTES:,} bytes.")
     return path.read_text(encoding="ascii")
@@ -389,14 +376,6 @@ def _sides(table: pl.DataFrame) -> tuple[Embeddings, Embeddings]:
 
     source = side("source_") if "source_0" in table.columns else side("")
     return source, side("target_") if "target_0" in table.columns else source
-
-
-def _scorer(table: pl.DataFrame, decoder: dict[str, Any], weights: Mapping[str, NDArray[Any]], split: Split) -> Scorer:
-    source, target = _sides(table)
-    if decoder.get("kind") == "hadamard":
-        return mean_pair_scorer(source, target, weights, [each.message_graph() for each in split.rotations()])
-    num_negative = int(decoder.get("num_negative_dimensions", 0))
-    return InnerProductScorer(source, target, float(decoder["scale"]), float(decoder["bias"]), num_negative)
 
 
 def _read_history(path: Path) -> dict[str, list[Any]]:

@@ -13,7 +13,6 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from linkodds.config import BASELINES
 from linkodds.errors import OptionError
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split
@@ -311,14 +310,19 @@ def baseline_scorer(name: str, split: Split, features: Features | None = None) -
         {'degree': [2.0, 1.0], 'common-neighbors': [1.0, 0.0], 'adamic-adar': [1.443, 0.0],
          'resource-allocation': [0.5, 0.0], 'l3': [0.0, 0.5], 'katz': [1.0, 0.309], 'ppr': [2.054, 1.32]}
     """
-    if name == "feature-cosine":
-        if features is None:
-            raise OptionError("--model feature-cosine: the graph has no node features; give --features FILE.")
-        return CosineScorer.of(features)
-    if name not in BASELINE_SCORERS:
-        raise OptionError(f"no baseline is called {name!r}; there are {', '.join(BASELINES)}.")
-    a: sp.csr_array = split.message_graph().astype(np.float64)
-    return BASELINE_SCORERS[name](a)
+    if name not in _BY_NAME:
+        raise OptionError(f"no baseline is called {name!r}; there are {', '.join(_BY_NAME)}.")
+    return _BY_NAME[name](split, features)
+
+
+def _cosine(split: Split, features: Features | None) -> Scorer:  # noqa: ARG001
+    if features is None:
+        raise OptionError("--model feature-cosine: the graph has no node features; give --features FILE.")
+    return CosineScorer.of(features)
+
+
+def _on_message_graph(count: Callable[[sp.csr_array], Scorer]) -> Callable[[Split, Features | None], Scorer]:
+    return lambda split, _: count(split.message_graph().astype(np.float64))
 
 
 def _degree(a: sp.csr_array) -> Scorer:
@@ -394,3 +398,8 @@ BASELINE_SCORERS: dict[str, Callable[[sp.csr_array], Scorer]] = {
     "ppr": _ppr,
 }
 """All that look at nothing but the message graph."""
+
+_BY_NAME: dict[str, Callable[[Split, Features | None], Scorer]] = {
+    **{name: _on_message_graph(count) for name, count in BASELINE_SCORERS.items()},
+    "feature-cosine": _cosine,
+}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from linkodds.errors import BrokenRun
 from linkodds.pairs import Pairs
-from linkodds.scorers.function_scoring import FunctionScorer, LostScorer
+from linkodds.scorers.function_scoring import FunctionScorer
 from linkodds.scorers.scoring import Embeddings, InnerProductScorer, MeanScorer, Scorer
 
 NORM_EPSILON = 1e-5
@@ -239,6 +239,16 @@ def neighbors_of(message_graph: sp.csr_array) -> sp.csr_array:
     return either
 
 
+@runtime_checkable
+class HasEmbeddings(Protocol):
+    """A scorer that says what its embeddings are; None where it has none."""
+
+    @property
+    def embeddings(self) -> tuple[Embeddings, Embeddings] | None:
+        """Of sources and targets, shape (nodes, dim) each."""
+        ...
+
+
 def embeddings_of(scorer: Scorer) -> tuple[Embeddings, Embeddings] | None:
     """Source and target embeddings, shape (nodes, dim) each; those of a mean stand side by side. None without any.
 
@@ -249,7 +259,7 @@ def embeddings_of(scorer: Scorer) -> tuple[Embeddings, Embeddings] | None:
     """
     if isinstance(scorer, InnerProductScorer | PairScorer):
         return scorer.source, scorer.target
-    if isinstance(scorer, FunctionScorer | LostScorer):
+    if isinstance(scorer, HasEmbeddings):
         return scorer.embeddings
     if isinstance(scorer, MeanScorer):
         pairs = [each for each in scorer.scorers if isinstance(each, PairScorer)]

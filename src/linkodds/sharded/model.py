@@ -11,9 +11,6 @@ from linkodds.models.autoencoders.decoder import half_negative
 from linkodds.models.autoencoders.encoder import Pace
 from linkodds.models.autoencoders.pair_decoder import ROW_LENGTH, HadamardDecoder, WeightedProduct
 
-MODELS = ("linear-gae", "refined-gae")
-"""Models that have a decoupled form."""
-
 _NO_LENGTH = 1e-12
 _SHORT = 1e-3  # added to a length before its logarithm: there are rows of zeros
 
@@ -93,7 +90,7 @@ class DecoupledAutoencoder(nn.Module):
     """`HopEncoder` and the decoder of the model in memory.
 
     Args:
-        name: one of `MODELS`.
+        name: of a model that has a decoupled form.
         width: columns of each hop.
         num_features: see `HopEncoder`.
         hops: K.

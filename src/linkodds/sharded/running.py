@@ -7,12 +7,14 @@ from pathlib import Path
 
 from linkodds.config import FitConfig
 from linkodds.errors import DataError, OptionError
-from linkodds.fitting.fit import OnStart, Say
-from linkodds.fitting.fitted_model import Trainer
+from linkodds.fitting.fit import Say
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.fitting.resuming import find_interrupted
 from linkodds.graph.assembling import dropped_findings
 from linkodds.graph.graph import Graph
+from linkodds.models.families import AUTO, families, family_of
+from linkodds.models.families.fitted_model import Trainer
+from linkodds.models.families.task import OnStart
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.timings import Costs
 from linkodds.pairs import PairSpace
@@ -21,7 +23,6 @@ from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import Run
 from linkodds.runs.run_directory import PartialRun
 from linkodds.sharded.engine import LocalEngine
-from linkodds.sharded.model import MODELS
 from linkodds.sharded.prepare import Preparation, PreparedStore, prepare
 from linkodds.sharded.ray_engine import ENGINES, started
 from linkodds.sharded.ray_training import RayTrainer
@@ -33,6 +34,8 @@ from linkodds.sharded.torchrun import TorchCrew, is_restarted, is_started_by_tor
 from linkodds.sharded.training import DecoupledTrainer, OnlyTrained
 from linkodds.sharded.worker_group import LocalCrew
 
+FOR_AUTO = "refined-gae"
+"""What auto is here: there is no memory to try several."""
 DEFAULT_MEMORY = "4GB"
 WIDTH, HOPS = 128, 3
 """Columns of the random table, and K. With 64 columns wordnet30_large lost a third of its average precision."""
@@ -106,8 +109,7 @@ def fit_sharded(
             store, prepared = prepare(_preparation(edges, reading, config), folder, maker, blocks, say)
         if crew is not None and is_first:
             crew.wait()
-        dim = config.of_model(config.model).dim
-        assert dim is not None
+        dim = family_of(config.model).options(config).dim
         if (needed := held(prepared.nodes, prepared.num_edges, dim)) > blocks.memory:
             say(f"--memory bounds the preparation; from here on edges, ids and embeddings take about {needed:,} bytes")
         with costs.stage("reading"):
@@ -217,11 +219,13 @@ def _taken(config: FitConfig, reading: ReadingOptions, say: Say) -> FitConfig:
     for option, is_given in refused.items():
         if is_given:
             raise OptionError(f"{option}: not for sharded fits (--engine, --memory, or a folder of edge lists).")
-    if config.model == "auto":
-        say("model: refined-gae, which sharded fits take for auto")
-    elif config.model not in MODELS:
-        raise OptionError(f"--model {config.model}: sharded fits take {' or '.join(MODELS)}.")
-    model = "refined-gae" if config.model == "auto" else config.model
+    model = config.model
+    if model == AUTO:
+        say(f"model: {FOR_AUTO}, which sharded fits take for auto")
+        model = FOR_AUTO
+    if not family_of(model).has_decoupled_form:
+        able = [each.name for each in families() if each.has_decoupled_form]
+        raise OptionError(f"--model {model}: sharded fits take {' or '.join(able)}.")
     return config.model_copy(update={"model": model, "folds": 1, "device": "cpu"})
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, OptionError
-from linkodds.fitting import model_fitting
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_edges
+from linkodds.models.families import stack as stack_family
 from linkodds.models.structural.masked_edges import (
     PRIOR_EDGES,
     HiddenEdges,
@@ -136,7 +136,7 @@ def test_too_few_edges_to_hide_are_refused():
 
 
 def test_a_saved_run_gives_the_same_logits_and_a_spoilt_one_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(model_fitting, "fit_stack", partial(fit_stack, options=SMALL))
+    monkeypatch.setattr(stack_family, "fit_stack", partial(fit_stack, options=SMALL))
     config = FitConfig(model="stack", folds=1, threads=1)
     run = fit_graph(blocks(False, None), config, partial=PartialRun(tmp_path / "run", force=False))
     loaded = load_run(tmp_path / "run")

@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits
 
 from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, OptionError
-from linkodds.fitting import model_fitting
 from linkodds.fitting.pipeline import fit_graph, fit_run
 from linkodds.graph.split import Split, split_edges
+from linkodds.models.families import structural_gae as structural_family
 from linkodds.models.structural.masked_edges import StackOptions, training_rows
 from linkodds.models.structural.structural_gae import SHARES, StructuralModel, StructuralScorer, fit_structural
 from linkodds.models.training.history import Epoch
@@ -136,7 +136,7 @@ def test_too_few_edges_to_hide_and_folds_are_refused():
 
 
 def test_an_interrupted_table_goes_on_and_ends_in_the_same_bytes(tmp_path, monkeypatch):
-    monkeypatch.setattr(model_fitting, "fit_structural", partial(fit_structural, options=SMALL))
+    monkeypatch.setattr(structural_family, "fit_structural", partial(fit_structural, options=SMALL))
     graph = blocks(False, None)
     ids = graph.ids[graph.edges]
     edges = tmp_path / "edges.csv"
@@ -159,7 +159,7 @@ def test_an_interrupted_table_goes_on_and_ends_in_the_same_bytes(tmp_path, monke
 
 
 def test_a_saved_run_gives_the_same_logits_and_embeddings(tmp_path, monkeypatch):
-    monkeypatch.setattr(model_fitting, "fit_structural", partial(fit_structural, options=SMALL))
+    monkeypatch.setattr(structural_family, "fit_structural", partial(fit_structural, options=SMALL))
     config = FitConfig(model="structural-gae", epochs=20, dim=6, threads=1)
     run = fit_graph(blocks(False, None), config, partial=PartialRun(tmp_path / "run", force=False))
     loaded = load_run(tmp_path / "run")

@@ -8,7 +8,6 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.config import RESERVED_NAMES
 from linkodds.errors import ModelError, OptionError
 from linkodds.findings import Finding
 from linkodds.graph.graph import Graph
@@ -134,7 +133,7 @@ def called(name: str | None, given: Any) -> str:
     """The name of a user's model: as said, else that of its function or class.
 
     Raises:
-        OptionError: it is the name of a model or baseline of linkodds.
+        OptionError: it is empty.
     Example:
         >>> called(None, np.dot), called(None, lambda pairs: pairs)
         ('dot', 'own function')
@@ -143,8 +142,8 @@ def called(name: str | None, given: Any) -> str:
         own = given if inspect.isroutine(given) or inspect.isclass(given) else type(given)
         name = str(getattr(own, "__name__", "own model"))
         name = "own function" if name == "<lambda>" else name
-    if not name.strip() or name in RESERVED_NAMES:
-        raise OptionError(f"name={name!r}: that is a model of linkodds, or empty; give yours a name of its own.")
+    if not name.strip():
+        raise OptionError(f"name={name!r}: that is empty; give your model a name.")
     return name
 
 

@@ -146,6 +146,7 @@ class StackScorer:
         return total / len(self.close)
 
     num_screens: ClassVar[int] = 2
+    is_same_in_company: ClassVar[bool] = True
 
     def screened(self, pairs: Pairs, least: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """What the broad trees and the first close ones say, and logits of the pairs of which both say enough.

@@ -28,7 +28,7 @@ from linkodds.models.structural.stack import MAX_NODES, cut_of_close_pairs
 from linkodds.models.structural.structural_counts import StructuralCounts, Tile, check_of_nodes
 from linkodds.models.training.history import Epoch
 from linkodds.pairs import Pairs
-from linkodds.scorers.scoring import InnerProductScorer, below_float32
+from linkodds.scorers.scoring import Embeddings, InnerProductScorer, below_float32
 
 SHARES = (0.1, 0.2, 0.3, 0.4)
 """Shares of the table in the logit that are tried; the smallest is the first among equals."""
@@ -65,6 +65,11 @@ class StructuralScorer:
     offset: float
     train_logits: TrainLogits
 
+    @property
+    def embeddings(self) -> tuple[Embeddings, Embeddings]:
+        """Of the table, shape (nodes, dim) each."""
+        return self.table.source, self.table.target
+
     def block(self, rows: slice, columns: slice) -> NDArray[np.float32]:
         """Shape (rows, columns), float32; see `Scorer.block`."""
         num_columns = columns.stop - columns.start
@@ -95,6 +100,7 @@ class StructuralScorer:
         return result
 
     num_screens: ClassVar[int] = 1
+    is_same_in_company: ClassVar[bool] = False  # a product of matrices may round otherwise in other company
 
     def screened(self, pairs: Pairs, least: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Logits with the small network alone, and those of the pairs of which these say enough.

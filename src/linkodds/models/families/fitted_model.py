@@ -1,14 +1,16 @@
 """Fitted model: what all stages after it need of one, and what a way to train one is."""
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
 from linkodds.findings import Finding
 from linkodds.models.training.history import Epoch
-from linkodds.models.training.training_task import TrainedModel, TrainingTask
 from linkodds.scorers.scoring import Scorer
+
+if TYPE_CHECKING:
+    from linkodds.models.training.training_task import TrainedModel, TrainingTask
 
 
 class FittedModel(Protocol):
@@ -60,21 +62,9 @@ class FittedModel(Protocol):
         ...
 
 
-class TrialPruned(Exception):
-    """Raised by `on_start` or `on_epoch` to end a training that is not worth going on.
-
-    Args:
-        epochs: that it had.
-    """
-
-    def __init__(self, epochs: int) -> None:
-        super().__init__(epochs)
-        self.epochs = epochs
-
-
 class Trainer(Protocol):
     """Trains an autoencoder in another way than in memory."""
 
-    def __call__(self, task: TrainingTask) -> TrainedModel:
+    def __call__(self, task: "TrainingTask") -> "TrainedModel":
         """See `train`."""
         ...
