@@ -206,7 +206,7 @@ BLIND = (
         "probability/degree_term.py",
         "rise < -max(TOLERATED_FALL, Z95 * error)",
         "rise < -min(TOLERATED_FALL, Z95 * error)",
-        ("probability/test_degree_term.py",),
+        ("probability/test_degree_term.py::test_auto_takes_the_best_term_that_costs_no_order",),
     ),
     Mutation(
         "a gain without sampling error",
@@ -234,14 +234,14 @@ BLIND = (
         "probability/deployment.py",
         "num_edges * (1 - value) / value",
         "num_edges * (1 - value)",
-        ("probability/test_deployment.py",),
+        ("probability/test_deployment.py::test_three_ways_to_say_the_same_number",),
     ),
     Mutation(
         "the middle of an interval",
         "probability/deployment.py",
         "else sqrt(ends[0] * ends[1])",
         "else (ends[0] + ends[1]) / 2",
-        ("probability/test_deployment.py",),
+        ("probability/test_deployment.py::test_an_interval_is_its_two_ends_and_their_geometric_mean",),
     ),
     Mutation(
         "p-values without the one",
@@ -292,14 +292,14 @@ BLIND = (
         "search/candidates.py",
         "1.0)) for axis in (1, 0)]",
         "1.0)) for axis in (0, 1)]",
-        ("search/test_candidates.py",),
+        ("search/test_candidates.py::test_candidates_hold_the_best_pairs_by_each_quantity_and_no_recorded_edge",),
     ),
     Mutation(
         "hubs at one end may stay",
         "search/candidates.py",
         "stays = np.maximum(first, last) <= most",
         "stays = np.minimum(first, last) <= most",
-        ("search/test_candidates.py",),
+        ("search/test_candidates.py::test_walks_through_nodes_of_few_edges_are_counted_one_by_one",),
     ),
     Mutation(
         "near pairs from one end alone",
@@ -327,7 +327,7 @@ BLIND = (
         "search/top_per_node.py",
         "_rank_in_group(cells.source[order]) < per_node]",
         "_rank_in_group(cells.source[order]) <= per_node]",
-        ("search/test_pair_search.py", "search/test_candidates.py"),
+        ("search/test_pair_search.py::test_the_partners_of_each_node_equal_brute_force",),
     ),
     Mutation(
         "a rectangle of nodes forgotten",
@@ -342,14 +342,14 @@ BLIND = (
         "links/error_control.py",
         "np.log(1000)) / (2 * num_unobserved)",
         "np.log(1000)) / num_unobserved",
-        ("links/test_error_control.py",),
+        ("links/test_error_control.py::TestOnARun::test_few_unobserved_pairs_have_other_degrees_by_chance",),
     ),
     Mutation(
         "pairs that move count twice",
         "links/error_control.py",
         "nulls_by_class / nulls_by_class.sum()).sum() / 2",
         "nulls_by_class / nulls_by_class.sum()).sum()",
-        ("links/test_error_control.py",),
+        ("links/test_error_control.py::TestOnARun::test_unobserved_pairs_of_other_degrees_are_called_out",),
     ),
     # models
     Mutation(

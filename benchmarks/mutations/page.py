@@ -49,13 +49,14 @@ def write_page(found: dict[str, dict[str, dict]]) -> None:
 
 def _share(found: dict[str, dict]) -> str:
     killed = sum(bool(each["killed_by"]) for each in found.values())
-    return f"{killed} of {len(found)} fail a test now."
+    return f"{killed} of the {len(found)} that were tried to the end fail a test now."
 
 
 def _table(mutations: tuple[Mutation, ...], found: dict[str, dict]) -> list[str]:
     rows = ["| error | where | noticed by |", "|---|---|---|"]
     for each in mutations:
         if each.name not in found:
+            rows.append(f"| {each.name} | `{each.file}` | not tried to the end yet |")
             continue
         killed_by = found[each.name]["killed_by"]
         rows.append(f"| {each.name} | `{each.file}` | {f'`{killed_by}`' if killed_by else 'nothing, see below'} |")

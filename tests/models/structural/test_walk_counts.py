@@ -66,3 +66,12 @@ def test_wanted_columns_have_the_same_bits(walks: WalkCounts) -> None:
         elsewhere = np.setdiff1d(np.arange(columns.stop - columns.start), wanted)
         assert not few["w3"][elsewhere].any()  # the control: they were not counted
         assert whole["w3"][elsewhere].any()
+
+
+def test_walks_of_more_steps_have_one_degree_more_each() -> None:
+    """A ring in which everyone knows the next two on both sides: k steps are A^k, by 1/4 for each node between."""
+    dense = sum(np.roll(np.eye(11), shift, axis=1) for shift in (-2, -1, 1, 2))
+    walks = WalkCounts(sp.csr_array(dense), PairSpace(11)).between(np.arange(11), slice(0, 11))
+    for steps in (3, 4, 5):
+        expected = np.linalg.matrix_power(dense, steps) / 4 ** (steps - 1)
+        np.testing.assert_allclose(walks[f"s{steps}"], expected, rtol=1e-12)
