@@ -77,6 +77,14 @@ import anndata
 predictor.export("run.h5ad", top=3)
 assert anndata.read_h5ad("run.h5ad").obsm["X_linkodds"].shape[0] == 120'"""
     ],
+    "formats": [
+        """python -c '
+import zstandard
+from pathlib import Path
+from linkodds import Graph
+Path("edges.csv.zst").write_bytes(zstandard.compress(b"source,target\\na,b\\nb,c\\n"))
+assert Graph.from_edges("edges.csv.zst").num_edges == 2'"""
+    ],
     "faiss": [
         f"""python -c '{FIT}
 import faiss

@@ -13,7 +13,7 @@ _STEERING = frozenset(
 )  # re-order or break a line
 
 
-class Measured(Protocol):
+class HasInterval(Protocol):
     """What is shown of a measured quantity: its value with both ends of its interval, or the reason why there is none."""
 
     @property
@@ -53,7 +53,7 @@ def number_text(value: float | None) -> str:
     return f"{value:#.3g}".rstrip(".")
 
 
-def quantity_text(quantity: Measured | None) -> str:
+def quantity_text(quantity: HasInterval | None) -> str:
     """A measured quantity with its 95 % interval, or why there is none.
 
     Example:
@@ -69,7 +69,7 @@ def quantity_text(quantity: Measured | None) -> str:
     return f"n/a{bounds}: {plain_text(quantity.reason)}" if quantity.reason else f"n/a{bounds}"
 
 
-def bounds_text(quantity: Measured) -> str:
+def bounds_text(quantity: HasInterval) -> str:
     """The interval of a measured quantity alone; why there is no value; or nothing.
 
     Example:
@@ -83,7 +83,7 @@ def bounds_text(quantity: Measured) -> str:
     return plain_text(quantity.reason or "", 120)
 
 
-def number_of(quantity: Measured | float | None) -> float | None:
+def number_of(quantity: HasInterval | float | None) -> float | None:
     """The value of a measured quantity, or of a bare number; None where there is none.
 
     Example:
@@ -114,7 +114,7 @@ def plain_text(value: Any, limit: int = 400) -> str:
     return shown if length <= limit else f"{shown}… ({length} characters)"
 
 
-def interval_of(quantity: Measured | None) -> tuple[float, float] | None:
+def interval_of(quantity: HasInterval | None) -> tuple[float, float] | None:
     """Both ends of the 95 % interval of a measured quantity; None where it has none.
 
     Example:

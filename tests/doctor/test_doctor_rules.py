@@ -170,8 +170,8 @@ def nulls(num: int) -> list[Finding]:
     try:
         control.require_nulls(0.1, 20)
     except InsufficientCalibration as error:
-        return conclude([audited({"audit": [{"alpha": 0.1, "reason": str(error), "num_nulls": num}]})])
-    return conclude([audited({"audit": [{"alpha": 0.1, "num_nulls": num}]})])
+        return conclude([audited([{"alpha": 0.1, "reason": str(error), "num_nulls": num}])])
+    return conclude([audited([{"alpha": 0.1, "num_nulls": num}])])
 
 
 def missing(num: float) -> list[Finding]:

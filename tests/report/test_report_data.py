@@ -1,4 +1,4 @@
-"""ReportData of a report: a map that keeps planted groups, links that are those of the search, and reasons instead."""
+"""The data of a report: a map that keeps planted groups, links that are those of the search, and reasons instead."""
 
 from collections.abc import Callable
 from dataclasses import asdict

@@ -275,7 +275,7 @@ def diagnose_run(
             *_unstable(History.from_columns(numbers)),
             *run_rules.calibrated(evaluation),
             *run_rules.half(evaluation, decision),
-            run_rules.audited(evaluation),
+            run_rules.audited(evaluation.audit),
             run_rules.base_rate(evaluation),
             *(run_rules.modelled(evaluation, scores) if scores else []),
             *diagnose_split(parts, directed=split.space.directed),

@@ -1,5 +1,8 @@
 """Rules on a run of linkodds itself: what the others look at, found in its files."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from linkodds.doctor import model_rules, score_rules
 from linkodds.doctor.model_rules import ModelScores
 from linkodds.doctor.weighted import CoxFit
@@ -48,9 +51,9 @@ def half(evaluation: Evaluation, decision: str) -> list[Finding | None]:
     return found
 
 
-def audited(evaluation: Evaluation) -> Finding | None:
+def audited(audit: Sequence[Mapping[str, Any]]) -> Finding | None:
     """D26 where the audit could select nothing for lack of calibration nulls; no error, since nobody asked for a list."""
-    short = [entry for entry in evaluation.audit if str(entry.get("reason")).startswith("D26: ")]
+    short = [entry for entry in audit if str(entry.get("reason")).startswith("D26: ")]
     if not short:
         return None
     worst = max(short, key=lambda entry: float(entry["alpha"]))

@@ -212,7 +212,7 @@ class SearchSummary:
     def sentence(self) -> str:
         """What to tell the user."""
         if self.recall is None:
-            return f"SearchSummary exhaustively: no pair among {self.num_pairs:,} is missing."
+            return f"Searched exhaustively: no pair among {self.num_pairs:,} is missing."
         share = self.recall.sentence()
         return f"Not searched exhaustively: {self.num_candidates:,} candidates of {self.num_pairs:,} pairs got a logit; {share}."
 

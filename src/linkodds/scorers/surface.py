@@ -47,8 +47,8 @@ class Surface:
         target: of b; the same as `source` where edges have no direction.
         product: of x; it holds the intercept.
     Example:
-        >>> flat = Broken((0.0, 3.0), (0.0, 0.0))
-        >>> surface = Surface((1.0,), (1.0, 2.0), (1.0, 4.0), (0.0, 6.0), flat, flat, Broken((0.0, 6.0), (-1.0, 5.0)))
+        >>> flat = PiecewiseLinear((0.0, 3.0), (0.0, 0.0))
+        >>> surface = Surface((1.0,), (1.0, 2.0), (1.0, 4.0), (0.0, 6.0), flat, flat, PiecewiseLinear((0.0, 6.0), (-1.0, 5.0)))
         >>> surface.log_odds(np.array([3.0, 3.0]), np.array([0.0, 3.0]), np.array([0.0, 3.0])).tolist()
         [4.0, 14.0]
         >>> Surface.from_json(surface.to_json()) == surface
@@ -89,8 +89,8 @@ class Surface:
         """The logit at which `of_parts` is about `log_odds`, for each x and level; within rounding.
 
         Example:
-            >>> flat = Broken((0.0, 3.0), (0.0, 0.0))
-            >>> surface = Surface((1.0,), (1.0, 2.0), (1.0, 4.0), (0.0, 6.0), flat, flat, Broken((0.0, 6.0), (-1.0, 5.0)))
+            >>> flat = PiecewiseLinear((0.0, 3.0), (0.0, 0.0))
+            >>> surface = Surface((1.0,), (1.0, 2.0), (1.0, 4.0), (0.0, 6.0), flat, flat, PiecewiseLinear((0.0, 6.0), (-1.0, 5.0)))
             >>> surface.inverse_of_parts(4.0, np.array([0.0, 0.0]), np.array([-1.0, 7.0])).tolist()
             [3.0, -3.0]
         """
