@@ -90,7 +90,8 @@ class Surface:
 
         Example:
             >>> flat = PiecewiseLinear((0.0, 3.0), (0.0, 0.0))
-            >>> surface = Surface((1.0,), (1.0, 2.0), (1.0, 4.0), (0.0, 6.0), flat, flat, PiecewiseLinear((0.0, 6.0), (-1.0, 5.0)))
+            >>> rising = PiecewiseLinear((0.0, 6.0), (-1.0, 5.0))
+            >>> surface = Surface((1.0,), (1.0, 2.0), (1.0, 4.0), (0.0, 6.0), flat, flat, rising)
             >>> surface.inverse_of_parts(4.0, np.array([0.0, 0.0]), np.array([-1.0, 7.0])).tolist()
             [3.0, -3.0]
         """
