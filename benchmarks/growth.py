@@ -28,7 +28,7 @@ from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.models.training.cost_model import Sizes, epoch_work, peak_bytes
 from linkodds.models.training.training import train
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import PairSpace
 
 HERE = Path(__file__).parent

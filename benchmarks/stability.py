@@ -18,7 +18,7 @@ from typing import Any
 from linkodds.config import FitConfig
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.graph import Graph
-from linkodds.metrics.strata import CHOSEN_BY
+from linkodds.metrics.held_out import CHOSEN_BY
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from linkodds.evaluation.curves import Curves, ReliabilityCurve
+from linkodds.evaluation.curves import Curves, PrecisionBand, ReliabilityCurve, threshold_json
 from linkodds.evaluation.evaluation import Evaluation
-from linkodds.evaluation.operating_points import PrecisionBand, threshold_json
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import DegreeBins
 from linkodds.probability.calibration import Calibrator

@@ -33,7 +33,6 @@ LIGHT = (
     "models.training.cost_model",
     "models.training.pair_cost_model",
     "models.training.history",
-    "models.training.timings",
 )
 
 

@@ -17,7 +17,7 @@ from linkodds.graph.split import Split, split_edges
 from linkodds.models.autoencoders.objective import AllPairs
 from linkodds.models.training.cost_model import Sizes, Work, epoch_work
 from linkodds.models.training.training import train
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import KnownPairs
 
 

@@ -16,7 +16,7 @@ from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.models.training.training import train
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import PairSpace
 
 NUM_NODES = 3163

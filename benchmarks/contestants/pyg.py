@@ -16,8 +16,7 @@ from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_edges
 from linkodds.models.training.training import train
-from linkodds.models.training.training_loop import Validator
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask, Validator
 from linkodds.scorers.scoring import InnerProductScorer
 
 

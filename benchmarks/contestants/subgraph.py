@@ -12,8 +12,7 @@ from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.models.training.training import train
-from linkodds.models.training.training_loop import Validator
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask, Validator
 
 SUBGRAPH_NODES = 3000
 SETTINGS = {

@@ -26,14 +26,14 @@ from pyg_recipe import pyg_scorer
 from linkodds.comparison.protocols import PROTOCOLS, ProtocolSplit, deal, read_heart
 from linkodds.comparison.trials import baselines_for, try_models
 from linkodds.config import RESERVED_NAMES, FitConfig
+from linkodds.fitting.evaluation_setup import Seeds
 from linkodds.fitting.pipeline import fit_graph
-from linkodds.fitting.seeds import Seeds
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_edges
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision, roc_auc
 from linkodds.metrics.non_edges import NonEdges
-from linkodds.models.training.timings import peak_bytes
+from linkodds.models.training.history import peak_bytes
 from linkodds.scorers.baselines import baseline_scorer
 from linkodds.scorers.scoring import Scorer
 

@@ -48,14 +48,14 @@ BLIND = (
     ),
     Mutation(
         "last of the tied in a row",
-        "metrics/ranks.py",
+        "metrics/ranking.py",
         "ranks[place] = 1 + higher + tied / 2",
         "ranks[place] = 1 + higher + tied",
         ("metrics/test_ranks.py",),
     ),
     Mutation(
         "a node competes with its partners",
-        "metrics/ranks.py",
+        "metrics/ranking.py",
         "[recorded[start:stop, 1], [source]] if loops",
         "[recorded[start:stop, 1]] if loops",
         ("metrics/test_ranks.py",),
@@ -118,7 +118,7 @@ BLIND = (
     ),
     Mutation(
         "a tied non-edge takes all",
-        "metrics/ranking_intervals.py",
+        "metrics/ranking.py",
         "below + ladder.edges / 2",
         "below + ladder.edges",
         ("metrics/test_intervals.py", "metrics/test_designs.py"),
@@ -281,7 +281,7 @@ BLIND = (
     ),
     Mutation(
         "the cost of the other error",
-        "evaluation/operating_points.py",
+        "evaluation/curves.py",
         "ratio * self.fp + self.fn",
         "self.fp + ratio * self.fn",
         ("evaluation/test_operating_points.py",),
@@ -296,7 +296,7 @@ BLIND = (
     ),
     Mutation(
         "hubs at one end may stay",
-        "search/candidates.py",
+        "search/walks.py",
         "stays = np.maximum(first, last) <= most",
         "stays = np.minimum(first, last) <= most",
         ("search/test_candidates.py::test_walks_through_nodes_of_few_edges_are_counted_one_by_one",),

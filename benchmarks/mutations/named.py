@@ -40,7 +40,7 @@ NAMED = (
     ),
     Mutation(
         "1.96 for t",
-        "metrics/ranking_intervals.py",
+        "metrics/ranking.py",
         "return float(stdtrit(counts.sum() - 1, 0.975))",
         "return Z95",
         ("metrics/test_intervals.py::test_the_interval_of_the_auc_takes_the_quantile_of_as_few_edges_as_there_are",),

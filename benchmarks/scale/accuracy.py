@@ -26,7 +26,7 @@ from linkodds.metrics.non_edges import NonEdges
 from linkodds.metrics.strata import draw_strata
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.pair_training import train_pair_model
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import KnownPairs
 from linkodds.sharded.engine import LocalEngine
 from linkodds.sharded.prepare import Preparation, prepare

@@ -34,7 +34,7 @@ from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import Kind, clopper_pearson, confusion_interval
 from linkodds.metrics.logit_bins import LogitBins
 from linkodds.metrics.non_edge_scores import NonEdgeScores, StratumScores
-from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.metrics.ranking import average_precision_interval, roc_auc_interval
 
 HERE = Path(__file__).parents[1]
 RESULTS, PAGE = HERE / "results" / "statistics" / "intervals", HERE.parent / "docs" / "intervals.md"

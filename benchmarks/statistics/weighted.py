@@ -30,7 +30,7 @@ from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import confusion_interval
 from linkodds.metrics.non_edge_scores import NonEdgeScores
 from linkodds.metrics.non_edges import NonEdges, draw_non_edges
-from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.metrics.ranking import average_precision_interval, roc_auc_interval
 from linkodds.metrics.strata import draw_strata
 from linkodds.search.pair_search import find_pairs
 

@@ -23,9 +23,8 @@ from linkodds.doctor import (
     diagnose_split,
     diagnose_table,
 )
-from linkodds.doctor.diagnosis import CAUSES, EXPLAINED_BY
+from linkodds.doctor.diagnosis import CAUSES, EXPLAINED_BY, audited, impossible_prior
 from linkodds.doctor.model_rules import base_rate_of_the_graph, embedding_collapse, hub_dominance, too_good
-from linkodds.doctor.run_rules import audited, impossible_prior
 from linkodds.errors import InsufficientCalibration
 from linkodds.findings import Finding
 from linkodds.probability.selection import ErrorControl, PairCounts, Treatment

@@ -17,7 +17,7 @@ from linkodds.graph.split import Split
 from linkodds.metrics import metrics
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edges import DegreeClasses, NonEdges, draw_non_edges
-from linkodds.metrics.ranks import reciprocal_ranks
+from linkodds.metrics.ranking import reciprocal_ranks
 from linkodds.pairs import PairSpace
 from linkodds.probability.calibration import Calibrator
 from linkodds.probability.decision import Decision

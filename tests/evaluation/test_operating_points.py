@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, matthews_corrcoef, precision_score, recall_score
 
-from linkodds.evaluation.operating_points import MAX_POINTS, OperatingPoints, threshold_json
+from linkodds.evaluation.curves import MAX_POINTS, OperatingPoints, threshold_json
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edge_scores import NonEdgeScores
 from linkodds.probability.calibration import Calibrator

@@ -31,7 +31,7 @@ from linkodds.models.structural.stack import fit_stack
 from linkodds.models.structural.structural_costs import StackSizes, stack_work
 from linkodds.models.training.cost_model import nominal_seconds
 from linkodds.models.training.history import Epoch
-from linkodds.models.training.training_task import TrainedModel
+from linkodds.models.training.training_loop import TrainedModel
 from linkodds.pairs import PairSpace
 from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.runs.record import load_run

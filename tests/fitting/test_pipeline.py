@@ -21,7 +21,7 @@ from linkodds.metrics.metrics import roc_auc
 from linkodds.metrics.non_edges import NonEdges
 from linkodds.models.autoencoders.objective import AllPairs
 from linkodds.models.training.training import train
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import PairSpace
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import load_run

@@ -19,7 +19,7 @@ from linkodds.metrics.intervals import confusion_interval, non_edges_interval, n
 from linkodds.metrics.logit_bins import Floats
 from linkodds.metrics.non_edge_scores import NonEdgeScores
 from linkodds.metrics.non_edges import NonEdges
-from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.metrics.ranking import average_precision_interval, roc_auc_interval
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.probability.calibration import Calibrator, fit_calibrator
 from linkodds.probability.decision import decide, parse_rule

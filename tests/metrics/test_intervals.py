@@ -17,7 +17,7 @@ from linkodds.metrics.intervals import (
     wilson,
 )
 from linkodds.metrics.non_edge_scores import NonEdgeScores
-from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.metrics.ranking import average_precision_interval, roc_auc_interval
 
 
 @pytest.mark.parametrize(("count", "total"), [(0, 10), (3, 10), (10, 10), (411, 5000)])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from linkodds.metrics.ranks import reciprocal_ranks
+from linkodds.metrics.ranking import reciprocal_ranks
 from linkodds.pairs import KnownPairs, PairSpace
 from table_scorer import TableScorer
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.held_out import HeldOut, draw_to_choose_by, num_chosen_by
 from linkodds.metrics.metrics import roc_auc
 from linkodds.metrics.non_edges import NonEdges, Stratum
-from linkodds.metrics.strata import HIGH, NEAR, REST, TOP, Strata, draw_strata, draw_to_choose_by, num_chosen_by
+from linkodds.metrics.strata import HIGH, NEAR, REST, TOP, Strata, draw_strata
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.search.pair_search import find_pairs
 from table_scorer import TableScorer
@@ -141,8 +141,8 @@ def test_strata_that_miss_a_non_edge_are_refused() -> None:
 
 def test_choices_are_made_by_strata_where_a_uniform_sample_is_coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 7,140 - 200 non-edges 100 are drawn: each stands for 69 of them, which is a tenth of 694 edges; else twice what were."""
-    monkeypatch.setattr("linkodds.metrics.strata.CHOSEN_BY", 100)
-    monkeypatch.setattr("linkodds.metrics.strata.CHOSEN_BY_IN_STRATA", 400)
+    monkeypatch.setattr("linkodds.metrics.held_out.CHOSEN_BY", 100)
+    monkeypatch.setattr("linkodds.metrics.held_out.CHOSEN_BY_IN_STRATA", 400)
     space = PairSpace(120)
     edges = skewed_edges(space, 200)
     known, rng = KnownPairs(space, edges), np.random.default_rng(0)

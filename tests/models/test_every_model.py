@@ -16,7 +16,7 @@ from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_ad
 from linkodds.models.training.cost_model import Sizes
 from linkodds.models.training.pair_training import train_pair_model
 from linkodds.models.training.training import train
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 from linkodds.scorers.baselines import baseline_scorer
 from linkodds.testing import check_batches, check_blocks, check_finds_groups, check_order_of_ends
 

@@ -16,7 +16,7 @@ from linkodds.models.autoencoders.message_graph import MessageGraph
 from linkodds.models.autoencoders.pair_decoder import MixingEncoder, PairAutoencoder, scaled_inputs
 from linkodds.models.autoencoders.propagation import normalized_adjacency
 from linkodds.models.training.pair_training import train_pair_model
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import KnownPairs
 from linkodds.runs.record import load_run
 from linkodds.runs.run_directory import PartialRun

@@ -493,7 +493,7 @@ def test_what_is_not_read_says_what_turns_it_into_what_is(tmp_path: Path) -> Non
 
 
 def test_bombs_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("linkodds.reading.compression._LEAST_BOUND", 1 << 16)
+    monkeypatch.setattr("linkodds.reading.tables._LEAST_BOUND", 1 << 16)
     for suffix, pack in ((".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)):
         with pytest.raises(MalformedFile, match="unpack to more than"):
             read_edges(made(tmp_path, f"a.csv{suffix}", pack(b"a,b\n" * 1_000_000)))

@@ -13,9 +13,8 @@ from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import adjacency, split_edges
-from linkodds.links.baseline_ranks import HighestLogits, is_counted, num_at_or_above
 from linkodds.links.error_control import expected_list, list_links
-from linkodds.links.evidence import attribution
+from linkodds.links.evidence import HighestLogits, attribution, is_counted, num_at_or_above
 from linkodds.links.inference import find_links, find_run
 from linkodds.links.link_files import partial_path
 from linkodds.links.link_request import LinkRequest
@@ -32,10 +31,11 @@ from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.scorers.baselines import BASELINE_SCORERS
 from linkodds.scorers.scoring import DegreeAwareScorer, InnerProductScorer
 from linkodds.scorers.surface import PiecewiseLinear, Surface
-from linkodds.search.candidates import candidate_pairs, measure_recall, num_walks, sampled_rows
+from linkodds.search.candidates import candidate_pairs, measure_recall, sampled_rows
 from linkodds.search.nearby import GivenPairs
 from linkodds.search.pair_search import ALL, Ends, PairSearch, find_pairs
 from linkodds.search.top_per_node import find_partners
+from linkodds.search.walks import num_walks
 
 SPACES = (PairSpace(40), PairSpace(40, directed=True), PairSpace(40, sides=(15, 22)))
 

@@ -1,6 +1,7 @@
 """The typer app, `--version`, and the one place where an exception becomes a message and an exit code."""
 
 import errno
+import os
 import shlex
 import sys
 import traceback
@@ -157,3 +158,18 @@ def root(
     ] = False,
 ) -> None:
     """Options that stand before the command."""
+
+
+def main() -> None:
+    """Run the command line on `sys.argv` and leave with its exit code: 0 done, 1 bad data, 2 wrong usage."""
+    try:
+        app()
+    except OSError as error:  # of --help and --version, which run outside any command
+        message, exit_code = explain(error)
+        say(f"error: {message}")
+        sys.exit(exit_code)
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:  # it has been said; Python would say it again while shutting down, and change the exit code
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

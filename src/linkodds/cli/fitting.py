@@ -66,8 +66,8 @@ def fit(
 
     from linkodds.fitting.pipeline import fit_run
     from linkodds.reading.reading_options import ReadingOptions
+    from linkodds.reading.tables import is_pattern
     from linkodds.report.summary import print_summary
-    from linkodds.sharded.batches import is_pattern
 
     fit_it: Callable[..., Run | None] = fit_run
     if engine is not None or memory is not None or (isinstance(edges, Path) and (edges.is_dir() or is_pattern(edges))):

@@ -21,7 +21,7 @@ from linkodds.graph.split import Split
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision, hits_at, roc_auc
 from linkodds.metrics.non_edges import draw_non_edges
-from linkodds.metrics.ranks import ranks_among
+from linkodds.metrics.ranking import ranks_among
 from linkodds.pairs import KnownPairs, Pairs
 from linkodds.scorers.scoring import Scorer
 

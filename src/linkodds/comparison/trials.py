@@ -14,19 +14,17 @@ from linkodds.comparison.protocols import ProtocolSplit
 from linkodds.config import FitConfig
 from linkodds.fitting.auto import LADDER, choose
 from linkodds.fitting.averaging import MeanModel
-from linkodds.fitting.evaluation_setup import EvaluationSetup, judging_non_edges
+from linkodds.fitting.evaluation_setup import EvaluationSetup, Seeds, judging_non_edges
 from linkodds.fitting.fit import Say, informative_features
 from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
 from linkodds.fitting.pipeline import torch_threads
-from linkodds.fitting.seeds import Seeds
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
 from linkodds.metrics.metrics import average_precision
 from linkodds.metrics.non_edges import DegreeClasses
 from linkodds.models.families import AUTO, baseline_families, family_of
 from linkodds.models.families.task import OnStart
-from linkodds.models.training.history import Epoch
-from linkodds.models.training.timings import Costs
+from linkodds.models.training.history import Costs, Epoch
 from linkodds.models.training.training import choose_device
 from linkodds.probability.degree_term import Choice
 from linkodds.scorers.scoring import Scorer

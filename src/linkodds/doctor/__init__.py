@@ -31,10 +31,10 @@ from linkodds.doctor.diagnosis import (
     order,
 )
 from linkodds.doctor.graph_rules import constant_features
-from linkodds.doctor.history_rules import is_spike
-from linkodds.doctor.inputs import History, ScoreTable, read_history, read_table
+from linkodds.doctor.history_rules import History, is_spike
+from linkodds.doctor.inputs import ScoreTable, read_table
 from linkodds.doctor.model_rules import ModelScores, scores_rng
-from linkodds.doctor.targets import SavedRun, examine
+from linkodds.doctor.targets import SavedRun, examine, read_history
 
 __all__ = [
     "RULES",

@@ -1,17 +1,134 @@
-"""Rules on a training history and on latent variables: D01 from the loss, D13, D16, D17, D18, D25."""
+"""A training history, and the rules on it and on latent variables: D01 from the loss, D13, D16, D17, D18, D25."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from linkodds.doctor.inputs import Curve, History
 from linkodds.doctor.model_rules import train_test_gap
 from linkodds.doctor.score_rules import OVERFLOW, OVERFLOW_CURE
 from linkodds.findings import Finding
 from linkodds.metrics.logit_bins import Floats
 
+HELD_OUT = {"val", "valid", "validation", "test", "eval", "dev"}
+"""Words that say that a column of a history is of edges that were not trained on."""
 SOFTPLUS = {-1: float(np.log1p(np.exp(-1))), 0: float(np.log(2)), 1: float(np.log1p(np.exp(1)))}
 """log(1 + e^x): what an edge scored p costs is SOFTPLUS at -p, a non-edge at p, when p goes into a loss on logits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One column of a history: the epochs it was written at, and its values (NaN and infinity stay, blanks do not)."""
+
+    name: str
+    epochs: Floats
+    values: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """The columns of a training history, found by what they are and not by how they are spelled.
+
+    Args:
+        curves: one a column, in the file's order.
+        loss_shares: weight of the edges and of the non-edges in the reconstruction loss, which is
+            shares[0] * mean over edges + shares[1] * mean over non-edges. Balanced by default; (prevalence,
+            1 - prevalence) for a plain mean over all pairs.
+    Example:
+        >>> history = History.from_columns({"epoch": [1, 2], "train_loss": [0.9, 0.7], "kld": [0.1, None]})
+        >>> history.kl.values.tolist(), history.loss.name, history.roc_auc is None
+        ([0.1], 'train_loss', True)
+    """
+
+    curves: tuple[Curve, ...]
+    loss_shares: tuple[float, float] = (0.5, 0.5)
+
+    @staticmethod
+    def from_columns(
+        columns: Mapping[str, Sequence[float | None] | Floats], *, loss_shares: tuple[float, float] = (0.5, 0.5)
+    ) -> "History":
+        """A history from columns of equal length; None is a blank cell (a value that was not written at that epoch)."""
+        num_rows = max((len(column) for column in columns.values()), default=0)
+        epochs = np.arange(1, num_rows + 1, dtype=np.float64)
+        for name, column in columns.items():
+            if name.strip().lower() in ("epoch", "epochs", "step") and all(value is not None for value in column):
+                epochs = np.asarray(column, dtype=np.float64)
+        curves = []
+        for name, column in columns.items():
+            kept = np.array([value is not None for value in column], dtype=np.bool_)
+            values = np.array([np.nan if value is None else value for value in column], dtype=np.float64)
+            curves.append(Curve(name, epochs[: len(kept)][kept], values[kept]))
+        return History(tuple(curves), loss_shares)
+
+    @property
+    def loss(self) -> Curve | None:
+        """The training loss as a whole."""
+        return self._find({"loss", "cost", "elbo"})
+
+    @property
+    def kl(self) -> Curve | None:
+        """The KL term as a whole."""
+        return self._find({"kl", "kld"})
+
+    @property
+    def reconstruction(self) -> Curve | None:
+        """The reconstruction term, or loss minus KL where only those were written, or the loss."""
+        own = self._find({"reconstruction", "recon", "rec", "bce", "nll"})
+        loss, kl = self.loss, self.kl
+        if own is None and loss is not None and kl is not None and np.array_equal(loss.epochs, kl.epochs):
+            with np.errstate(invalid="ignore"):  # where both overflowed
+                return Curve(f"{loss.name} - {kl.name}", loss.epochs, loss.values - kl.values)
+        return own or loss
+
+    @property
+    def roc_auc(self) -> Curve | None:
+        """Area under the ROC curve: of held-out edges where a name says so, else of whatever pairs it was measured on."""
+        held_out = self.roc_aucs[1]
+        return held_out or next((c for c in self.curves if words(c.name) & {"auc", "roc", "auroc"}), None)
+
+    @property
+    def roc_aucs(self) -> tuple[Curve | None, Curve | None]:
+        """The columns of the ROC AUC on train edges and on held-out edges, each None where no name says which it is."""
+        train, held_out = (
+            next((c for c in self.curves if words(c.name) & {"auc", "roc", "auroc"} and words(c.name) & sample), None)
+            for sample in ({"train", "training"}, HELD_OUT)
+        )
+        return train, held_out
+
+    @property
+    def log_deviations(self) -> list[Curve]:
+        """Columns of log variances or log deviations."""
+        return [
+            c
+            for c in self.curves
+            if re.sub(r"[^a-z]", "", c.name.lower()).endswith(("logvar", "logstd", "logdeviation"))
+        ]
+
+    @property
+    def logits(self) -> list[Curve]:
+        """Columns of logits, such as the largest one of an epoch."""
+        return [curve for curve in self.curves if words(curve.name) & {"logit", "logits"}]
+
+    @property
+    def kl_per_dimension(self) -> Floats | None:
+        """Shape (dim,): last KL of each dimension where the columns are kl_0, kl_1, ..., None otherwise."""
+        each = [c for c in self.curves if re.fullmatch(r"kld?(_dim(ension)?)?_?\d+", c.name.lower()) and len(c.values)]
+        return np.array([curve.values[-1] for curve in each]) if len(each) > 1 else None
+
+    def _find(self, names: set[str]) -> Curve | None:
+        # A training term: "kl" is the term, "kl_3" a dimension of it, "val_loss" another sample, "bce_loss" no total.
+        parts = {"kl", "kld", "reconstruction", "recon", "rec", "bce", "nll"}
+        for curve in self.curves:
+            found = words(curve.name)
+            if (
+                found & names
+                and not found & HELD_OUT
+                and not (found & parts) - names
+                and not re.search(r"\d$", curve.name)
+            ):
+                return curve if len(curve.values) else None
+        return None
 
 
 def sigmoid_band(loss_shares: tuple[float, float]) -> tuple[float, float]:
@@ -268,3 +385,13 @@ def nonfinite_latents(mean: Floats, log_deviation: Floats | None = None) -> Find
         message = f"The largest log deviation is {largest:.4g} in size: its exponential is about to overflow."
         return Finding("D13", "error", message, OVERFLOW_CURE, largest)
     return None
+
+
+def words(name: str) -> set[str]:
+    """The lower-case words of a column name.
+
+    Example:
+        >>> sorted(words("val_ROC-AUC"))
+        ['auc', 'roc', 'val']
+    """
+    return set(re.split(r"[^a-z0-9]+", name.strip().lower()))

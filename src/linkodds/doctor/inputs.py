@@ -1,7 +1,5 @@
-"""What the doctor looks at: a table of labels and scores, and the history of a training."""
+"""What the doctor looks at: a table of labels and scores."""
 
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -19,9 +17,6 @@ from linkodds.reading.tables import Table
 
 VALUE_COLUMNS = ("probability", "logit", "score")
 """What a table may hold beside its labels; the first one found is read."""
-
-HELD_OUT = {"val", "valid", "validation", "test", "eval", "dev"}
-"""Words that say that a column of a history is of edges that were not trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,130 +141,6 @@ class ScoreTable:
         return replace(self, labels=self.labels[keep], values=self.values[keep], weights=weights, pairs=pairs)
 
 
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """One column of a history: the epochs it was written at, and its values (NaN and infinity stay, blanks do not)."""
-
-    name: str
-    epochs: Floats
-    values: Floats
-
-
-@dataclass(frozen=True, eq=False)
-class History:
-    """The columns of a training history, found by what they are and not by how they are spelled.
-
-    Args:
-        curves: one a column, in the file's order.
-        loss_shares: weight of the edges and of the non-edges in the reconstruction loss, which is
-            shares[0] * mean over edges + shares[1] * mean over non-edges. Balanced by default; (prevalence,
-            1 - prevalence) for a plain mean over all pairs.
-    Example:
-        >>> history = History.from_columns({"epoch": [1, 2], "train_loss": [0.9, 0.7], "kld": [0.1, None]})
-        >>> history.kl.values.tolist(), history.loss.name, history.roc_auc is None
-        ([0.1], 'train_loss', True)
-    """
-
-    curves: tuple[Curve, ...]
-    loss_shares: tuple[float, float] = (0.5, 0.5)
-
-    @staticmethod
-    def from_columns(
-        columns: Mapping[str, Sequence[float | None] | Floats], *, loss_shares: tuple[float, float] = (0.5, 0.5)
-    ) -> "History":
-        """A history from columns of equal length; None is a blank cell (a value that was not written at that epoch)."""
-        num_rows = max((len(column) for column in columns.values()), default=0)
-        epochs = np.arange(1, num_rows + 1, dtype=np.float64)
-        for name, column in columns.items():
-            if name.strip().lower() in ("epoch", "epochs", "step") and all(value is not None for value in column):
-                epochs = np.asarray(column, dtype=np.float64)
-        curves = []
-        for name, column in columns.items():
-            kept = np.array([value is not None for value in column], dtype=np.bool_)
-            values = np.array([np.nan if value is None else value for value in column], dtype=np.float64)
-            curves.append(Curve(name, epochs[: len(kept)][kept], values[kept]))
-        return History(tuple(curves), loss_shares)
-
-    @property
-    def loss(self) -> Curve | None:
-        """The training loss as a whole."""
-        return self._find({"loss", "cost", "elbo"})
-
-    @property
-    def kl(self) -> Curve | None:
-        """The KL term as a whole."""
-        return self._find({"kl", "kld"})
-
-    @property
-    def reconstruction(self) -> Curve | None:
-        """The reconstruction term, or loss minus KL where only those were written, or the loss."""
-        own = self._find({"reconstruction", "recon", "rec", "bce", "nll"})
-        loss, kl = self.loss, self.kl
-        if own is None and loss is not None and kl is not None and np.array_equal(loss.epochs, kl.epochs):
-            with np.errstate(invalid="ignore"):  # where both overflowed
-                return Curve(f"{loss.name} - {kl.name}", loss.epochs, loss.values - kl.values)
-        return own or loss
-
-    @property
-    def roc_auc(self) -> Curve | None:
-        """Area under the ROC curve: of held-out edges where a name says so, else of whatever pairs it was measured on."""
-        held_out = self.roc_aucs[1]
-        return held_out or next((c for c in self.curves if words(c.name) & {"auc", "roc", "auroc"}), None)
-
-    @property
-    def roc_aucs(self) -> tuple[Curve | None, Curve | None]:
-        """The columns of the ROC AUC on train edges and on held-out edges, each None where no name says which it is."""
-        train, held_out = (
-            next((c for c in self.curves if words(c.name) & {"auc", "roc", "auroc"} and words(c.name) & sample), None)
-            for sample in ({"train", "training"}, HELD_OUT)
-        )
-        return train, held_out
-
-    @property
-    def log_deviations(self) -> list[Curve]:
-        """Columns of log variances or log deviations."""
-        return [
-            c
-            for c in self.curves
-            if re.sub(r"[^a-z]", "", c.name.lower()).endswith(("logvar", "logstd", "logdeviation"))
-        ]
-
-    @property
-    def logits(self) -> list[Curve]:
-        """Columns of logits, such as the largest one of an epoch."""
-        return [curve for curve in self.curves if words(curve.name) & {"logit", "logits"}]
-
-    @property
-    def kl_per_dimension(self) -> Floats | None:
-        """Shape (dim,): last KL of each dimension where the columns are kl_0, kl_1, ..., None otherwise."""
-        each = [c for c in self.curves if re.fullmatch(r"kld?(_dim(ension)?)?_?\d+", c.name.lower()) and len(c.values)]
-        return np.array([curve.values[-1] for curve in each]) if len(each) > 1 else None
-
-    def _find(self, names: set[str]) -> Curve | None:
-        # A training term: "kl" is the term, "kl_3" a dimension of it, "val_loss" another sample, "bce_loss" no total.
-        parts = {"kl", "kld", "reconstruction", "recon", "rec", "bce", "nll"}
-        for curve in self.curves:
-            found = words(curve.name)
-            if (
-                found & names
-                and not found & HELD_OUT
-                and not (found & parts) - names
-                and not re.search(r"\d$", curve.name)
-            ):
-                return curve if len(curve.values) else None
-        return None
-
-
-def words(name: str) -> set[str]:
-    """The lower-case words of a column name.
-
-    Example:
-        >>> sorted(words("val_ROC-AUC"))
-        ['auc', 'roc', 'val']
-    """
-    return set(re.split(r"[^a-z0-9]+", name.strip().lower()))
-
-
 def read_table(
     path: str | Path,
     *,
@@ -336,27 +207,6 @@ def read_labels(path: Path) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
     if len(ends) < 2:
         raise MalformedFile(f"{table.place} has a label and no two columns of ids beside it.")
     return table.load(ends).to_numpy(), _labels(table, place)
-
-
-def read_history(path: str | Path) -> History:
-    """The numeric columns of a training history; blank cells are values that were not written at that epoch.
-
-    Raises:
-        MalformedFile: no column that is a loss.
-    """
-    table = read_columns(Path(path))
-    columns: dict[str, list[float | None]] = {}
-    for position, name in enumerate(table.names):
-        text = table.load([position]).to_series()
-        values = text.cast(pl.Float64, strict=False)
-        if bool((values.is_not_null() | (text == "")).all()):  # a column with words in it ("event") is not a curve
-            columns[name] = values.to_list()
-    history = History.from_columns(columns)
-    if history.reconstruction is None:
-        raise MalformedFile(
-            f"{table.place} has the columns {', '.join(table.names)}, none of which is a training loss in numbers."
-        )
-    return history
 
 
 def _labels(table: Table, position: int) -> NDArray[np.bool_]:

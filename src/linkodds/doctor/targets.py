@@ -22,7 +22,8 @@ from linkodds.doctor.diagnosis import (
     diagnose_table,
     diagnose_table_on_graph,
 )
-from linkodds.doctor.inputs import VALUE_COLUMNS, ScoreTable, read_history, read_labels, read_table, words
+from linkodds.doctor.history_rules import History, words
+from linkodds.doctor.inputs import VALUE_COLUMNS, ScoreTable, read_labels, read_table
 from linkodds.doctor.model_rules import ModelScores, scores_rng
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.evaluation.evaluation import Evaluation
@@ -308,3 +309,24 @@ def _refuse(
     if any(option is not None for option in given) and not fitting:
         path, kind = next(iter(kinds.items()))
         raise OptionError(f"{path} is {_CALLED[kind]}. {options} belong to {belong_to}.")
+
+
+def read_history(path: str | Path) -> History:
+    """The numeric columns of a training history; blank cells are values that were not written at that epoch.
+
+    Raises:
+        MalformedFile: no column that is a loss.
+    """
+    table = read_columns(Path(path))
+    columns: dict[str, list[float | None]] = {}
+    for position, name in enumerate(table.names):
+        text = table.load([position]).to_series()
+        values = text.cast(pl.Float64, strict=False)
+        if bool((values.is_not_null() | (text == "")).all()):  # a column with words in it ("event") is not a curve
+            columns[name] = values.to_list()
+    history = History.from_columns(columns)
+    if history.reconstruction is None:
+        raise MalformedFile(
+            f"{table.place} has the columns {', '.join(table.names)}, none of which is a training loss in numbers."
+        )
+    return history

@@ -23,7 +23,7 @@ from linkodds.metrics.intervals import (
     wilson,
 )
 from linkodds.metrics.logit_bins import Floats
-from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.metrics.ranking import average_precision_interval, roc_auc_interval
 from linkodds.probability.calibration import Calibrator
 from linkodds.probability.decision import Decision
 
@@ -55,7 +55,7 @@ def evaluate(
         test: scored with the thresholds of the decisions among its anchors; restated by `at_prevalence` if wanted.
         calibrator: at the prevalence of `test`.
         decisions: fixed on the calibration edges.
-        reciprocal_ranks: shape (edges,), from `linkodds.metrics.ranks`; None leaves the mean reciprocal rank out.
+        reciprocal_ranks: shape (edges,), from `linkodds.metrics.ranking`; None leaves the mean reciprocal rank out.
         split: the parts, for the base rates and the message graph.
         model: name, num_parameters, epochs and what else is to be said of it.
         baselines: each measured on the same candidates.

@@ -12,7 +12,7 @@ from linkodds.graph.split import PARTS, TIES, Split
 from linkodds.metrics import metrics
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import Quantity, wilson
-from linkodds.metrics.ranking_intervals import average_precision_interval, roc_auc_interval
+from linkodds.metrics.ranking import average_precision_interval, roc_auc_interval
 
 MOST_ROWS, LEAST_EDGES = 4, 25
 STATEMENT = "Claims about the future rest on this split by time alone; a random split says nothing about it."

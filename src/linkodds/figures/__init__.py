@@ -1,8 +1,14 @@
 """Figures: draw_* functions draw values that were computed elsewhere and return a plotly figure; they compute nothing."""
 
+from linkodds.figures.evaluation import (
+    MarkedThreshold,
+    draw_degree_calibration,
+    draw_gains,
+    draw_precision_recall,
+    draw_reliability,
+    draw_roc,
+)
 from linkodds.figures.model import draw_embedding_map, draw_history
-from linkodds.figures.probability import draw_degree_calibration, draw_reliability
-from linkodds.figures.ranking import MarkedThreshold, draw_gains, draw_precision_recall, draw_roc
 from linkodds.figures.style import HEADER, Figure, figure_json, figure_rows, plotly_js
 
 __all__ = [

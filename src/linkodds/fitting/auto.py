@@ -13,10 +13,10 @@ import numpy as np
 
 from linkodds.findings import Finding
 from linkodds.fitting.averaging import MeanModel, best_mean
-from linkodds.fitting.model_selection import ModelCandidate, ModelSelection
+from linkodds.fitting.model_selection import FOR_FOLDS, ModelCandidate, ModelSelection
 from linkodds.metrics.intervals import Z95
 from linkodds.metrics.metrics import precisions_of_edges
-from linkodds.models.families import AUTO, is_baseline
+from linkodds.models.families import is_baseline
 
 LADDER = ("structural-gae", "stack", "signed-gae", "vgae", "gae")
 """Models that auto tries, those first that were best most often: `docs/auto.md`."""
@@ -24,8 +24,6 @@ FEWEST_EPOCHS = 20
 """A training with fewer is left out."""
 FEWEST_EDGES = 100
 """Train edges that are needed to hide some."""
-FOR_FOLDS = 0.5
-"""Share of the budget that is kept for the trainings of the winner on the other folds, where there are any."""
 LOOKED_AT_TWICE = 3
 """So many of the best get a degree term before auto takes one: it moves some models further than others."""
 
@@ -81,14 +79,6 @@ def choose(contest: ModelSelection) -> Outcome:
         remedy = "A larger --time-budget tries more, and --model NAME has one whatever it takes."
         findings.append(Finding("model", "info", message, remedy, budget))
     return Outcome(contenders, winner, (*findings, *winner.findings))
-
-
-def seconds_for_folds(contest: ModelSelection) -> float | None:
-    """What each training of the winner on another fold may take; None where no budget bounds it."""
-    config, others = contest.fitting.config, contest.rehearsal.split.folds - 1
-    if config.model != AUTO or not others:
-        return None
-    return FOR_FOLDS * contest.fitting.budget / others
 
 
 def learnt_first(ranked: Sequence[ModelCandidate]) -> tuple[list[ModelCandidate], frozenset[str]]:

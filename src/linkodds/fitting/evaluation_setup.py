@@ -1,4 +1,4 @@
-"""Rehearsal: the split, and the non-edges that every contender is measured against, drawn once a fit.
+"""Rehearsal: the split, and the non-edges that every contender is measured against, drawn once a fit from its seeds.
 
 Test edges are hidden as missing links are; what is not train, validation or calibration edge is a candidate.
 """
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from linkodds.config import FitConfig
 from linkodds.errors import OptionError
-from linkodds.fitting.seeds import Seeds
 from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_by_time, split_edges
@@ -25,13 +24,57 @@ from linkodds.models.families.family import ModelFamily
 from linkodds.models.families.fitted_model import Trainer
 from linkodds.models.families.task import ModelFitting, OnStart
 from linkodds.models.training.checkpoint import Checkpoints
-from linkodds.models.training.history import Epoch
-from linkodds.models.training.timings import Costs
+from linkodds.models.training.history import Costs, Epoch
 from linkodds.pairs import Pairs
 from linkodds.probability.calibration import choose_folds
 from linkodds.probability.decision import Decision
 from linkodds.scorers.scoring import Scorer
 from linkodds.search.pair_search import MAX_LINKS, find_pairs
+
+
+@dataclass(frozen=True, eq=False)
+class Seeds:
+    """Streams that are spawned from the seed of a fit; reading one changes none of the others.
+
+    Args:
+        split: deals the edges into the parts; on a split by time, the random split that it is held against.
+        training: weights, dropout and sampled pairs of every model; each fold and model spawns its own from it.
+        non_edges: draws the non-edges that models are measured against.
+        results: repetitions of the bootstrap, and the non-edges of predictions.parquet.
+    """
+
+    split: np.random.SeedSequence
+    training: np.random.SeedSequence
+    non_edges: np.random.SeedSequence
+    results: np.random.SeedSequence
+
+    @staticmethod
+    def of(seed: int) -> "Seeds":
+        """The streams of a fit.
+
+        Args:
+            seed: as `FitConfig.seed`.
+        Example:
+            >>> seeds = Seeds.of(0)
+            >>> [each.spawn_key for each in (seeds.split, seeds.training, seeds.non_edges, seeds.results)]
+            [(0,), (1,), (2,), (3,)]
+        """
+        return Seeds(*np.random.SeedSequence(seed).spawn(4))
+
+    @staticmethod
+    def of_protocol(seed: int) -> "Seeds":
+        """The streams of models on the split of a protocol: it is dealt elsewhere, so training has the first.
+
+        Args:
+            seed: as `FitConfig.seed`.
+        Example:
+            >>> seeds = Seeds.of_protocol(0)
+            >>> seeds.training.spawn_key, seeds.non_edges.spawn_key
+            ((0,), (1,))
+        """
+        training, non_edges, split, results = np.random.SeedSequence(seed).spawn(4)
+        return Seeds(split, training, non_edges, results)
+
 
 SAMPLE_SHARE = 20
 SEARCHED = 20

@@ -15,14 +15,21 @@ from linkodds.evaluation.evaluation import BaselineResult, Evaluation
 from linkodds.evaluation.measure import evaluate
 from linkodds.evaluation.temporal_metrics import time_findings, time_section
 from linkodds.findings import Finding
-from linkodds.fitting.auto import LADDER, Outcome, choose, seconds_for_folds
+from linkodds.fitting.auto import LADDER, Outcome, choose
 from linkodds.fitting.averaging import MeanModel
 from linkodds.fitting.edge_support import about_weights, models_to_try
-from linkodds.fitting.evaluation_setup import EvaluationSetup, as_in_blocks
-from linkodds.fitting.mean_of_folds import about_folds, calibration_samples, mean_baseline, mean_of_folds
-from linkodds.fitting.model_selection import ModelCandidate, ModelSelection, entries
+from linkodds.fitting.evaluation_setup import EvaluationSetup, Seeds, as_in_blocks
+from linkodds.fitting.model_selection import (
+    ModelCandidate,
+    ModelSelection,
+    about_folds,
+    calibration_samples,
+    entries,
+    mean_baseline,
+    mean_of_folds,
+    seconds_for_folds,
+)
 from linkodds.fitting.run_config import settings_of_fit, settings_of_winner
-from linkodds.fitting.seeds import Seeds
 from linkodds.fitting.tuning import TuningResult, tune
 from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
@@ -31,15 +38,14 @@ from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision, roc_auc
 from linkodds.metrics.non_edge_scores import TallyRunner
 from linkodds.metrics.non_edges import draw_non_edges
-from linkodds.metrics.ranks import reciprocal_ranks
+from linkodds.metrics.ranking import reciprocal_ranks
 from linkodds.models.families import AUTO, asked_family, baseline_families
 from linkodds.models.families.family import ModelFamily
 from linkodds.models.families.fitted_model import Trainer
 from linkodds.models.families.task import OnStart
 from linkodds.models.training.checkpoint import Checkpoints
-from linkodds.models.training.history import Epoch, history_columns
-from linkodds.models.training.timings import Costs
-from linkodds.models.training.training_task import TrainedModel
+from linkodds.models.training.history import Costs, Epoch, history_columns
+from linkodds.models.training.training_loop import TrainedModel
 from linkodds.probability.calibration import Calibrator, fit_calibrator
 from linkodds.probability.decision import STANDARD_RULES, Decision, decide, parse_rule
 from linkodds.probability.deployment import fit_link_rate

@@ -29,8 +29,7 @@ from linkodds.models.families.fitted_model import Trainer
 from linkodds.models.families.own_models import family_of_own
 from linkodds.models.families.task import OnStart
 from linkodds.models.training.checkpoint import Checkpoints, checkpoint_interval
-from linkodds.models.training.history import Epoch, history_columns, history_csv
-from linkodds.models.training.timings import Costs
+from linkodds.models.training.history import Costs, Epoch, history_columns, history_csv
 from linkodds.models.training.training import choose_device
 from linkodds.probability.decision import parse_rule
 from linkodds.reading.database_urls import Database

@@ -8,7 +8,7 @@ import sklearn
 import torch
 
 from linkodds import __version__
-from linkodds.config import FitConfig
+from linkodds.config import TWO_LAYERS, USUAL_DEFAULTS, FitConfig, ModelOptions
 from linkodds.fitting.averaging import MeanModel
 from linkodds.fitting.model_selection import ModelCandidate
 from linkodds.fitting.resuming import hash_of_features
@@ -18,8 +18,7 @@ from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
 from linkodds.models.autoencoders.propagation import choose_kernel
 from linkodds.models.families import AUTO, family_of
-from linkodds.models.options import TWO_LAYERS, USUAL_DEFAULTS, ModelOptions
-from linkodds.models.training.training_task import TrainedModel
+from linkodds.models.training.training_loop import TrainedModel
 from linkodds.reading.times import facts_of_times
 from linkodds.scorers.pair_scoring import decoder_facts
 
@@ -58,7 +57,7 @@ def settings_of_fit(
             "directed": graph.space.directed,
             "sides": list(graph.space.sides) if graph.space.sides else None,
             "feature_scaling": features.scaling if features else None,
-            "features_hash": hash_of_features(features),
+            "features_hash": None if features is None else hash_of_features(features),
             **({} if graph.times is None else {"time": facts_of_times(graph.times)}),
             **({} if graph.weights is None else {"weights": graph.weights.facts()}),
             **({} if graph.others is None else {"relation": graph.others.facts()}),

@@ -27,7 +27,7 @@ from linkodds.models.families.family import Domain, ModelFamily, Range
 from linkodds.models.families.task import ModelFitting, TrialPruned
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.training import PENALTIES, choose_objective, noise_decay
-from linkodds.models.training.training_task import TrainedModel
+from linkodds.models.training.training_loop import TrainedModel
 from linkodds.pairs import KnownPairs
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from linkodds.graph.features import Scaling, read_features
 from linkodds.graph.graph_objects import adjacency_of, edge_table_of, networkx_of, pyg_arrays_of, with_what_is_ours
 from linkodds.options import FeatureOptions
 from linkodds.pairs import Pairs, PairSpace
+from linkodds.reading.database_urls import Database
 from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.graph_options import EdgeListOptions
 from linkodds.reading.reading import read_edges, read_nodes
@@ -123,7 +125,9 @@ class Graph:
             options: how to read them.
             feature_scaling: see `linkodds.graph.features.scale_features`.
         """
-        read = with_what_is_ours(read_edges(edges, options), edges)
+        read = read_edges(edges, options)
+        if not isinstance(edges, str | Path | Database):  # a file knows nothing that we wrote into an object
+            read = with_what_is_ours(read, edges)
         given = options.features if options.features is not None else read.features
         if isinstance(given, Features) and feature_scaling not in ("auto", given.scaling):
             raise OptionError(

@@ -12,11 +12,20 @@ from numpy.typing import NDArray
 from linkodds.errors import DegenerateGraph, NonFiniteScores
 from linkodds.metrics.logit_bins import Floats, LogitBins
 from linkodds.metrics.non_edge_scores import NonEdgeScores, StratumScores, TallyRunner, score_non_edges
-from linkodds.metrics.non_edges import DegreeClasses, Design, NonEdges
-from linkodds.pairs import Pairs
+from linkodds.metrics.non_edges import DegreeClasses, Design, NonEdges, draw_non_edges
+from linkodds.metrics.strata import draw_strata
+from linkodds.pairs import KnownPairs, Pairs
 from linkodds.scorers.scoring import Scorer
 
 _STRATUM = "stratum-"
+
+
+CHOSEN_BY = 500_000
+"""Non-edges that are drawn uniformly to choose an epoch or an option by; all of them where there are fewer."""
+CHOSEN_BY_IN_STRATA = 10_000_000
+"""And at most in strata, where a uniform sample would be too coarse."""
+COARSE = 0.1
+"""It is where a non-edge stands for more than this share of the held-out edges: one of them at the head of the list decides."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -333,3 +342,36 @@ def _strata(arrays: Mapping[str, NDArray[Any]]) -> Iterator[StratumScores]:
             above=own["above"],
             bins=_bins(own),
         )
+
+
+def num_chosen_by(num_non_edges: float, num_edges: int) -> int:
+    """How many non-edges choices are made by: in strata so many that half of them would not be too coarse for the rest.
+
+    On wordnet30_large, where a uniform one would stand for 14,000, three uniform samples gave 0.0021, 0.0067 and 0.0071
+    for an average precision of 0.0004, and two million in strata 0.0004 to 0.0005.
+
+    Args:
+        num_non_edges: of the graph.
+        num_edges: held-out edges beside them.
+    Example:
+        >>> num_chosen_by(3_000_000, 500), num_chosen_by(2_000_000_000, 20_000), num_chosen_by(7_000_000_000, 9_000)
+        (500000, 2000000, 10000000)
+    """
+    enough = num_non_edges / (COARSE * num_edges)
+    count = CHOSEN_BY if enough <= CHOSEN_BY else min(2 * enough, CHOSEN_BY_IN_STRATA)
+    return int(min(count, num_non_edges))
+
+
+def draw_to_choose_by(known: KnownPairs, train: Pairs, num_edges: int, rng: np.random.Generator) -> NonEdges:
+    """Non-edges to choose an epoch or an option by: a uniform sample, or strata where that would be too coarse.
+
+    Args:
+        known: the recorded edges.
+        train: see `draw_strata`.
+        num_edges: held-out edges beside them.
+        rng: source of the draws.
+    """
+    count = num_chosen_by(known.num_absent, num_edges)
+    if count > CHOSEN_BY:
+        return draw_strata(known, train, count, rng).non_edges
+    return draw_non_edges(known, count, rng)

@@ -12,8 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from linkodds.errors import MalformedFile, OptionError
-from linkodds.reading.compression import unpacked_name
-from linkodds.reading.tables import Table, read_bytes, read_parquet
+from linkodds.reading.tables import Table, read_bytes, read_parquet, unpacked_name
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".tab2", ".tab3", ".edges", ".edgelist", ".el", ".links", ".dat")
 """Of delimited text; .gz, .bz2, .xz or .zst may stand behind."""

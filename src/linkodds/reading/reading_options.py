@@ -53,7 +53,7 @@ class ReadingOptions(EdgeListOptions, CheckedOptions):
         """Name -> value of the options that are not at their defaults, paths as text, for config.yaml."""
         return {
             name: str(value) if isinstance(value, Path) else value
-            for name, each in options_of(type(self)).items()
+            for name, each in type(self).model_fields.items()
             if (value := getattr(self, name)) is not None and value is not each.default
         }
 

@@ -11,8 +11,7 @@ from linkodds import figures
 from linkodds.evaluation.curves import Curves
 from linkodds.evaluation.evaluation import Evaluation
 from linkodds.figures import MarkedThreshold
-from linkodds.formatting import interval_of, number_of, number_text, plain_text, quantity_text
-from linkodds.links.spreadsheets import csv_text, data_url
+from linkodds.formatting import csv_text, data_url, interval_of, number_of, number_text, plain_text, quantity_text
 from linkodds.report.report_data import ReportData
 
 MAX_EPOCHS = 500

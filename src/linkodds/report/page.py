@@ -20,8 +20,17 @@ from linkodds import figures
 from linkodds.config import FitConfig
 from linkodds.evaluation.curves import ReliabilityCurve
 from linkodds.evaluation.evaluation import STATEMENT, Evaluation
-from linkodds.formatting import SEVERITIES, bounds_text, number_of, number_text, plain_text, quantity_text, ratio_text
-from linkodds.links.spreadsheets import csv_text, data_url
+from linkodds.formatting import (
+    SEVERITIES,
+    bounds_text,
+    csv_text,
+    data_url,
+    number_of,
+    number_text,
+    plain_text,
+    quantity_text,
+    ratio_text,
+)
 from linkodds.probability.decision import parse_rule
 from linkodds.report.drawing import ReportSource, draw_all, threshold_csv
 from linkodds.report.report_data import ReportData, TopLinks, report_data_of

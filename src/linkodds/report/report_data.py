@@ -13,11 +13,11 @@ from sklearn.manifold import TSNE, trustworthiness
 from threadpoolctl import threadpool_limits
 
 from linkodds.errors import LinkoddsError
-from linkodds.evaluation.operating_points import PrecisionBand, precision_band, threshold_json
+from linkodds.evaluation.curves import PrecisionBand, precision_band, threshold_json
 from linkodds.links.inference import find_links
 from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.runs.record import Run
-from linkodds.search.nearby import neighbor_matrix
+from linkodds.search.walks import neighbor_matrix
 
 NUM_LINKS = 25
 MAX_SECONDS = 8.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from linkodds.doctor.run_rules import impossible_prior
+from linkodds.doctor.diagnosis import impossible_prior
 from linkodds.errors import UnkeptPromise
 from linkodds.evaluation.evaluation import Evaluation
 from linkodds.evaluation.measure import evaluate

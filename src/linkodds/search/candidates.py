@@ -6,7 +6,7 @@ take all places), and inner products of vectors of nodes, searched in tiles. Wha
 this graph: a few rows of the pair matrix are scored whole.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -21,6 +21,7 @@ from linkodds.scorers.baselines import BASELINE_SCORERS, PathScorer
 from linkodds.scorers.scoring import Embeddings, Scorer
 from linkodds.search.pair_search import ALL, CandidateFilter, Ends
 from linkodds.search.tiles import Survivors
+from linkodds.search.walks import PRODUCTS_AT_A_TIME, num_walks, walks, walks_through
 
 WALKS = ("resource-allocation", "l3")
 EACH, FEWEST_EACH, SHARE_EACH = 10, 10_000, 0.0015
@@ -30,7 +31,6 @@ MOST_EACH = 2_000_000
 MAX_WALKS = 1_000_000_000
 """Walks that one count may take: beyond, those through the nodes of the highest degrees are left out."""
 SAMPLED_ROWS, FEWEST_ROWS = 0.02, 50
-_PRODUCTS_AT_A_TIME = 1 << 22
 _SAMPLED = 20_000
 """Pairs from which it is guessed how large the best products are."""
 
@@ -222,7 +222,7 @@ def _best_by_products(
     sampled = np.einsum("pd,pd->p", source[u], target[v])[(u != v) & chosen.between(u, v)]
     share = min(2 * num_each / max(len(rows) * (space.num_nodes - first_column) / 2, 1), 1.0)
     guess = float(np.quantile(sampled, 1 - share)) if len(sampled) else -np.inf
-    step = max(1, _PRODUCTS_AT_A_TIME // 4 // space.num_nodes)
+    step = max(1, PRODUCTS_AT_A_TIME // 4 // space.num_nodes)
     found = np.empty(0, dtype=np.int64)
     for floor in (guess, -np.inf):
         best = _Best(num_each, floor)
@@ -272,43 +272,9 @@ class _Best:
             self._keys, self._values = self._keys[best], self._values[best]
 
 
-def walks(
-    counts: PathScorer, rows: NDArray[np.int64]
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]]:
-    """Some rows of the counts, a few at a time: row, column and weighted number of walks where there is any."""
-    steps = [each for each in (counts.middle, counts.right) if each is not None]
-    work: NDArray[np.float64] = np.ones(counts.left.shape[0])
-    for step in reversed((counts.left, *steps)):
-        work = np.asarray(_pattern(step) @ work).ravel()
-    chunk = (np.cumsum(work[rows]) // _PRODUCTS_AT_A_TIME).astype(np.int64)
-    for some in np.split(rows, np.flatnonzero(np.diff(chunk)) + 1):
-        if not len(some):
-            continue
-        found = counts.left[some]
-        for step in steps:
-            found = found @ step
-        row, column = found.nonzero()
-        yield some[row], column.astype(np.int64), found.data
-
-
-def num_walks(counts: PathScorer, most: float = np.inf) -> float:
-    """How many walks there are, those through nodes of a degree above `most` left out."""
-    first, last, middle = _walks_through(counts)
-    stays = np.maximum(first, last) <= most
-    if middle is None:
-        return float((first * last * stays).sum())
-    return float((first * stays) @ (middle @ (last * stays)))
-
-
-def _walks_through(counts: PathScorer) -> tuple[NDArray[np.float64], NDArray[np.float64], sp.csr_array | None]:
-    first = np.asarray(_pattern(counts.left).sum(axis=0), dtype=np.float64).ravel()
-    last = np.diff(counts.right.indptr).astype(np.float64)
-    return first, last, None if counts.middle is None else _pattern(counts.middle)
-
-
 def _without_hubs(counts: PathScorer) -> PathScorer:
     """The same without walks through the nodes of the highest degrees, where there are too many walks."""
-    first, last, _ = _walks_through(counts)
+    first, last, _ = walks_through(counts)
     size = np.maximum(first, last)
     sizes = np.unique(size)[::-1]
     most = next((float(each) for each in sizes if num_walks(counts, float(each)) <= MAX_WALKS), 0.0)
@@ -321,7 +287,3 @@ def _without_hubs(counts: PathScorer) -> PathScorer:
         middle = sp.csr_array(stays @ counts.middle)
         middle.eliminate_zeros()
     return PathScorer(counts.left, middle, right)
-
-
-def _pattern(matrix: sp.csr_array) -> sp.csr_array:
-    return sp.csr_array((np.ones(matrix.nnz), matrix.indices, matrix.indptr), shape=matrix.shape)

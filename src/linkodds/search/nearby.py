@@ -1,27 +1,13 @@
-"""Nearby pairs: those that a few recorded edges lead from one end to the other, or that are given; and distances."""
+"""Nearby pairs: those that a few recorded edges lead from one end to the other, or that are given."""
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import NonFiniteScores, OptionError
-from linkodds.graph.split import adjacency
 from linkodds.pairs import KnownPairs, Pairs
 from linkodds.scorers.scoring import Scorer
 from linkodds.search.tiles import Survivors
-
-
-def neighbor_matrix(recorded: KnownPairs) -> sp.csr_array:
-    """Recorded edges without their direction, shape (nodes, nodes), 0/1.
-
-    Example:
-        >>> from linkodds.pairs import PairSpace
-        >>> neighbor_matrix(KnownPairs(PairSpace(2, directed=True), np.array([[1, 0]]))).toarray()
-        array([[0., 1.],
-               [1., 0.]], dtype=float32)
-    """
-    graph = adjacency(recorded.pairs, recorded.space)
-    return sp.csr_array(graph.maximum(graph.T))
+from linkodds.search.walks import neighbor_matrix
 
 
 class NearPairs:
@@ -116,29 +102,3 @@ class GivenPairs:
     def _scored(self, some: slice) -> tuple[Pairs, NDArray[np.float64]]:
         """Some of the pairs and their logits: all of them, or those that are worth one."""
         return self._pairs[some], self._scorer.logits(self._pairs[some])
-
-
-def distances(neighbors: sp.csr_array, pairs: Pairs, *, most: int) -> NDArray[np.int64]:
-    """Shape (pairs,): how many edges lead from one end to the other at least; 0 where it is more than `most`, or no way.
-
-    Example:
-        >>> from linkodds.pairs import PairSpace
-        >>> chain = neighbor_matrix(KnownPairs(PairSpace(4), np.array([[0, 1], [1, 2], [2, 3]])))
-        >>> distances(chain, np.array([[0, 2], [0, 3]]), most=2).tolist()
-        [2, 0]
-    """
-    result = np.zeros(len(pairs), dtype=np.int64)
-    for start in range(0, len(pairs), 1024):
-        sources, row = np.unique(pairs[start : start + 1024, 0], return_inverse=True)
-        targets = pairs[start : start + 1024, 1]
-        frontier = neighbors[sources]
-        found = np.zeros(len(targets), dtype=np.int64)
-        for hops in range(1, most + 1):
-            at = np.asarray(frontier[row, targets]).ravel() > 0
-            found[at & (found == 0)] = hops
-            if hops == most or (found > 0).all():
-                break
-            frontier = frontier @ neighbors
-            frontier.data[:] = 1.0
-        result[start : start + 1024] = found
-    return result

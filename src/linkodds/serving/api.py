@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp
 
 from linkodds.errors import LinkoddsError
-from linkodds.links.spreadsheets import safe_csv
+from linkodds.formatting import safe_csv
 from linkodds.serving import schema
 from linkodds.serving.guard import REPORT_POLICY, Access, Guard, error_json
 from linkodds.serving.limits import LIMITS, Limits

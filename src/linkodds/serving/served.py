@@ -23,9 +23,9 @@ from linkodds.report.report_data import report_data_of, threshold_of
 from linkodds.report.verdict import METRICS, base_rates, best_baseline, verdict
 from linkodds.runs.missing_links import MissingLinksAssumption, decision_of, evaluate_run
 from linkodds.runs.record import Run, load_run
-from linkodds.search.nearby import neighbor_matrix
 from linkodds.search.pair_search import Ends
 from linkodds.search.top_per_node import find_partners
+from linkodds.search.walks import neighbor_matrix
 
 FIGURES = (
     "average_precision",

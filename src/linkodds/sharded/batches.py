@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 
 from linkodds.errors import DataError, MalformedFile, OptionError
-from linkodds.reading.compression import open_unpacked
 from linkodds.reading.delimited import has_rows, is_text_file, table_of_text
 from linkodds.reading.edge_columns import id_columns
-from linkodds.reading.tables import Table, read_parquet, require_file, table_of_frame
+from linkodds.reading.tables import Table, is_pattern, open_unpacked, read_parquet, require_file, table_of_frame
 from linkodds.sharded.store import FinishedBlock, WorkBlock, text_bytes
 
 _HEAD = 1 << 20  # bytes that settle delimiter, header and columns
@@ -143,16 +142,6 @@ def find_files(edges: Path) -> list[Path]:
         if not is_text_file(each) and each.suffix.lower() != ".parquet":
             raise OptionError(f"{each.name}: sharded fits read {_SUFFIXES}; save the graph as one of those.")
     return found
-
-
-def is_pattern(edges: Path) -> bool:
-    """Whether a path that is no file has * or ? or [ in it.
-
-    Example:
-        >>> is_pattern(Path("parts/*.parquet")), is_pattern(Path("edges.csv"))
-        (True, False)
-    """
-    return not edges.exists() and any(mark in str(edges) for mark in "*?[")
 
 
 @dataclass(frozen=True)

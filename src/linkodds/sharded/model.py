@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from linkodds.config import FitConfig
-from linkodds.models.autoencoders.decoder import half_negative
+from linkodds.models.autoencoders.autoencoder import half_negative
 from linkodds.models.autoencoders.encoder import Pace
 from linkodds.models.autoencoders.pair_decoder import ROW_LENGTH, HadamardDecoder, WeightedProduct
 

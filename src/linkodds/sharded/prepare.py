@@ -14,12 +14,12 @@ from scipy.sparse import csgraph
 
 from linkodds import __version__
 from linkodds.errors import DegenerateGraph, OptionError
-from linkodds.fitting.seeds import Seeds
+from linkodds.fitting.evaluation_setup import Seeds
 from linkodds.graph.assembling import align_features
 from linkodds.graph.features import Features, Scaling, read_features, scale_features
 from linkodds.pairs import Pairs
-from linkodds.reading.compression import PACKED_SUFFIXES
 from linkodds.reading.delimited import is_text_file
+from linkodds.reading.tables import PACKED_SUFFIXES
 from linkodds.sharded.batches import Batch, Layout, Unpack, find_files, layout_of, plan_batches
 from linkodds.sharded.engine import Engine
 from linkodds.sharded.hops import Columns, Hop, JoinHops, MakeTable, row_columns

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from linkodds.errors import RunError
 from linkodds.models.training.checkpoint import Checkpoint, Checkpoints, TrainingState
-from linkodds.models.training.training_task import TrainedModel, TrainingTask
+from linkodds.models.training.training_loop import TrainedModel, TrainingTask
 from linkodds.sharded.prepare import PreparedStore
 from linkodds.sharded.torchrun import TorchCrew
 from linkodds.sharded.training import DecoupledTrainer, OnlyTrained

@@ -15,8 +15,7 @@ from linkodds.graph.graph import Graph
 from linkodds.models.families import AUTO, families, family_of
 from linkodds.models.families.fitted_model import Trainer
 from linkodds.models.families.task import OnStart
-from linkodds.models.training.history import Epoch
-from linkodds.models.training.timings import Costs
+from linkodds.models.training.history import Costs, Epoch
 from linkodds.pairs import PairSpace
 from linkodds.reading.database_urls import Database
 from linkodds.reading.reading_options import ReadingOptions

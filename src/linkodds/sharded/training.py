@@ -27,8 +27,14 @@ from torch import Tensor
 from linkodds.graph.split import adjacency
 from linkodds.models.autoencoders.pair_decoder import WeightedProduct
 from linkodds.models.training.checkpoint import Checkpoints
-from linkodds.models.training.training_loop import StepLoss, run_epochs, trained_model
-from linkodds.models.training.training_task import TrainedModel, TrainingTask, torch_rng
+from linkodds.models.training.training_loop import (
+    StepLoss,
+    TrainedModel,
+    TrainingTask,
+    run_epochs,
+    torch_rng,
+    trained_model,
+)
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.scorers.pair_scoring import PairScorer
 from linkodds.scorers.scoring import InnerProductScorer

@@ -6,7 +6,7 @@ from linkodds.config import FitConfig
 from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.autoencoder import kl_divergence, log_deviation
 from linkodds.models.training.training import train
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 
 
 def test_kl_equals_torch_distributions():

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import expit, logit
 
-from linkodds.models.autoencoders.decoder import InnerProduct
+from linkodds.models.autoencoders.autoencoder import InnerProduct
 from linkodds.models.autoencoders.objective import (
     AllPairs,
     Sampled,

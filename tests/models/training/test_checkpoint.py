@@ -15,8 +15,7 @@ from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.objective import AllPairs
 from linkodds.models.training.checkpoint import Checkpoints
 from linkodds.models.training.training import train
-from linkodds.models.training.training_loop import Validator
-from linkodds.models.training.training_task import TrainedModel, TrainingTask
+from linkodds.models.training.training_loop import TrainedModel, TrainingTask, Validator
 
 QUICK = {"hidden": 16, "dim": 8, "threads": 1}
 OUT_OF_PATIENCE = {"objective": "sampled", "warm_up": 9, "patience": 6, "validate_every": 3, "learning_rate": 0.1}

@@ -10,7 +10,7 @@ from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.autoencoder import Autoencoder
 from linkodds.models.training.divergence_guard import MAX_ROLLBACKS, DivergenceGuard
 from linkodds.models.training.training import train
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 
 
 def new_guard(schedule: str = "constant") -> DivergenceGuard:

@@ -13,7 +13,7 @@ from linkodds.metrics.non_edges import NonEdges
 from linkodds.models.autoencoders.autoencoder import Autoencoder
 from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
 from linkodds.models.training.training import choose_device, choose_objective, train
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import PairSpace
 
 CPU = torch.device("cpu")

@@ -6,8 +6,7 @@ import torch
 from linkodds.config import FitConfig
 from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.autoencoder import Autoencoder
-from linkodds.models.training.training_loop import StepLoss, run_epochs
-from linkodds.models.training.training_task import TrainingTask
+from linkodds.models.training.training_loop import StepLoss, TrainingTask, run_epochs
 from linkodds.scorers.scoring import InnerProductScorer
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from linkodds.config import NUM_LAYERS, NUM_PROPAGATIONS, FitConfig
-from linkodds.models.autoencoders.decoder import half_negative
+from linkodds.models.autoencoders.autoencoder import half_negative
 from linkodds.models.autoencoders.encoder import Pace, first_product
 from linkodds.models.autoencoders.propagation import SparseMatrix, drop
 from linkodds.pairs import Pairs

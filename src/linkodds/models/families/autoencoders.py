@@ -7,23 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from linkodds.config import FitConfig
+from linkodds.config import Architecture, Defaults, FitConfig
 from linkodds.findings import Finding
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split
-from linkodds.metrics.strata import num_chosen_by
+from linkodds.metrics.held_out import num_chosen_by
 from linkodds.models.families.family import Domain, ModelFamily, Range, SavedModel
 from linkodds.models.families.task import FitTask, ModelFitting, TrialPruned
-from linkodds.models.options import Architecture, Defaults
-from linkodds.models.training.cost_model import Sizes, nominal_seconds
-from linkodds.models.training.estimates import Clock, Memory, TimeBudget, announcement, shortened
-from linkodds.models.training.pair_cost_model import epoch_work
+from linkodds.models.training.cost_model import Sizes
+from linkodds.models.training.estimates import Clock, Memory, TimeBudget, announcement, epoch_seconds, shortened
 from linkodds.scorers.pair_scoring import mean_pair_scorer
 from linkodds.scorers.scoring import InnerProductScorer, Scorer
 
 if TYPE_CHECKING:
     from linkodds.models.families.fitted_model import Trainer
-    from linkodds.models.training.training_task import TrainedModel
+    from linkodds.models.training.training_loop import TrainedModel
 
 PENALTY, WITH_FEATURES = "penalty", "with_features"
 """Searched, and not options of their own: the weight decay in units of the noise of the edges, and whether features are used."""
@@ -65,7 +63,7 @@ class AutoencoderFamily(ModelFamily):
 
     def epoch_seconds(self, fitting: ModelFitting) -> float:
         """Nominal seconds of an epoch."""
-        return nominal_seconds(epoch_work(self.sizes(fitting)))
+        return epoch_seconds(self.sizes(fitting))
 
     def num_trainings(self, fitting: ModelFitting) -> int:
         """Trainings on the first rotation: several where the weight decay is left open."""
@@ -103,7 +101,7 @@ class AutoencoderFamily(ModelFamily):
         A search tries each penalty and, where there are features, the best of them once more without features. Of given
         seconds each training gets an even share of what those before it left.
         """
-        from linkodds.models.training.training_task import TrainedModel
+        from linkodds.models.training.training_loop import TrainedModel
 
         fitting, ledger, name = task.fitting, task.fitting.ledger, self.name
         like = task.like if isinstance(task.like, TrainedModel) else None
@@ -206,7 +204,7 @@ class AutoencoderFamily(ModelFamily):
             payer: the model that the seconds are counted for; None: this one.
         """
         from linkodds.models.training.training import choose_objective
-        from linkodds.models.training.training_task import TrainingTask
+        from linkodds.models.training.training_loop import TrainingTask
 
         fitting, split, fold = task.fitting, task.split, task.fold
         label = f"{key}-fold-{fold + 1}" if fold else key

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from linkodds.config import FitConfig
+from linkodds.config import TWO_LAYERS, USUAL_DEFAULTS, Architecture, Defaults, FitConfig, ModelOptions
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.findings import Finding
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split
-from linkodds.models.options import TWO_LAYERS, USUAL_DEFAULTS, Architecture, Defaults, ModelOptions
 from linkodds.scorers.scoring import DegreeAwareScorer, Embeddings, InnerProductScorer, MeanScorer, Scorer
 
 if TYPE_CHECKING:  # families are imported by whoever needs a name: nothing that trains is loaded with them

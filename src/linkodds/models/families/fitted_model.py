@@ -10,7 +10,7 @@ from linkodds.models.training.history import Epoch
 from linkodds.scorers.scoring import Scorer
 
 if TYPE_CHECKING:
-    from linkodds.models.training.training_task import TrainedModel, TrainingTask
+    from linkodds.models.training.training_loop import TrainedModel, TrainingTask
 
 
 class FittedModel(Protocol):

@@ -18,7 +18,7 @@ from linkodds.scorers.function_scoring import FunctionScorer, LostScorer
 from linkodds.scorers.scoring import DegreeAwareScorer, Scorer
 
 if TYPE_CHECKING:
-    from linkodds.models.training.training_task import TrainedModel
+    from linkodds.models.training.training_loop import TrainedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class OwnEncoderFamily(OwnFamily):
         """Trained as ours are; what an epoch of it takes nobody can count beforehand."""
         from linkodds.models.training.pair_training import train_pair_model
         from linkodds.models.training.training import train
-        from linkodds.models.training.training_task import TrainingTask
+        from linkodds.models.training.training_loop import TrainingTask
 
         fitting, split, fold = task.fitting, task.split, task.fold
         label = f"{self.own.name}-fold-{fold + 1}" if fold else str(self.own.name)

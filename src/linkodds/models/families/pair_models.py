@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from linkodds.config import FitConfig
+from linkodds.config import Architecture, Defaults, FitConfig
 from linkodds.errors import OptionError
 from linkodds.models.families.autoencoders import AutoencoderFamily
-from linkodds.models.options import Architecture, Defaults
 
 if TYPE_CHECKING:
     from linkodds.models.families.fitted_model import Trainer

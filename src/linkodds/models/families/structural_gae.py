@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from linkodds.config import Architecture, Defaults
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split
 from linkodds.models.families import autoencoders
 from linkodds.models.families.family import SavedModel
 from linkodds.models.families.stack import MaskedEdgesFamily, masked_edges, say_unbounded
 from linkodds.models.families.task import FitTask, ModelFitting
-from linkodds.models.options import Architecture, Defaults
 from linkodds.models.structural.stack import node_vectors
 from linkodds.models.structural.structural_costs import StackSizes, hiding_work, structural_work
 from linkodds.models.structural.structural_gae import StructuralModel, StructuralScorer, check_size, fit_structural

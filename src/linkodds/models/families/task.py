@@ -13,8 +13,7 @@ from linkodds.graph.features import Features
 from linkodds.graph.split import Split
 from linkodds.models.families import AUTO
 from linkodds.models.families.family import ModelFamily
-from linkodds.models.training.history import Epoch
-from linkodds.models.training.timings import Costs
+from linkodds.models.training.history import Costs, Epoch
 from linkodds.scorers.scoring import Scorer
 
 if TYPE_CHECKING:

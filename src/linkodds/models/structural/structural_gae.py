@@ -19,8 +19,8 @@ from linkodds.errors import BrokenRun, OptionError
 from linkodds.findings import Finding
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split
+from linkodds.metrics.held_out import draw_to_choose_by
 from linkodds.metrics.metrics import precision_at_each_edge
-from linkodds.metrics.strata import draw_to_choose_by
 from linkodds.models.structural.masked_edges import HiddenEdges, StackOptions, cut_off_offset
 from linkodds.models.structural.numpy_mlp import NumpyMLP, fit_network
 from linkodds.models.structural.out_of_fold_logits import TrainLogits

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from linkodds.errors import OptionError
 from linkodds.findings import Finding
+from linkodds.models.training import cost_model, pair_cost_model
 from linkodds.models.training.cost_model import Sizes, nominal_seconds, peak_bytes
-from linkodds.models.training.pair_cost_model import epoch_work
 
 IMPOSSIBLE = 4
 """A training whose estimate is beyond this many times the machine's memory is refused; the estimate is not that far off."""
@@ -58,6 +58,12 @@ class Memory:
         return Memory(min(total or most, most), min(available or most, most))
 
 
+def epoch_seconds(sizes: Sizes) -> float:
+    """Nominal seconds of an epoch of any model, counted as its encoder works: in batches, or on all train edges at once."""
+    counted_by = pair_cost_model if sizes.encoder == "mixing" else cost_model
+    return nominal_seconds(counted_by.epoch_work(sizes))
+
+
 def announcement(name: str, epochs: int, sizes: Sizes, memory: Memory) -> list[str]:
     """What to tell the user before a training: how long it may take, and whether it fits the memory.
 
@@ -75,7 +81,7 @@ def announcement(name: str, epochs: int, sizes: Sizes, memory: Memory) -> list[s
         >>> announcement("gae", 300, sizes, Memory(None, None))[0].startswith("gae: up to 300 epochs of about 0.0")
         True
     """
-    seconds = nominal_seconds(epoch_work(sizes))
+    seconds = epoch_seconds(sizes)
     parts = peak_bytes(sizes)
     needed = sum(parts.values())
     cure = _CURES[max(parts, key=lambda part: parts[part])]
@@ -155,7 +161,7 @@ class TimeBudget:
         """How many epochs a training may take: what its share pays for, at least one validation, at most `most`."""
         if self.share is None:
             return most
-        paid = int(min(self.share / nominal_seconds(epoch_work(sizes)), most))
+        paid = int(min(self.share / epoch_seconds(sizes), most))
         return min(most, max(paid, sizes.validate_every))
 
 

@@ -8,7 +8,7 @@ _FLOAT, _PASS = 4, 8  # bytes: a float32; one read and one written
 
 
 def epoch_work(sizes: Sizes) -> Work:
-    """An epoch of any model: what `cost_model.epoch_work` counts, or for the mixing encoder batches and a validation.
+    """An epoch of a model with a mixing encoder: its batches, and a validation.
 
     Example:
         >>> small = Sizes(1000, 5000, 499_500, 1000, "table", 256_000, 64, 256, False, False, True, "sampled", 5, 500_000, 5,
@@ -16,8 +16,6 @@ def epoch_work(sizes: Sizes) -> Work:
         >>> 0.1 < cost_model.nominal_seconds(epoch_work(small)) < 10
         True
     """
-    if sizes.encoder != "mixing":
-        return cost_model.epoch_work(sizes)
     pairs = sizes.edges * (1 + sizes.zeros_per_edge)
     batch = encoder_work(sizes, passes=2) + masking_work(sizes) + cost_model.optimizer_work(sizes)
     validation = encoder_work(sizes, passes=1) + decoder_work(sizes, sizes.validation_pairs, passes=1)

@@ -17,8 +17,7 @@ from linkodds.models.autoencoders.encoder import input_matrix
 from linkodds.models.autoencoders.message_graph import MessageGraph
 from linkodds.models.autoencoders.pair_decoder import PairAutoencoder, scaled_inputs
 from linkodds.models.training.cost_model import choose_batches
-from linkodds.models.training.training_loop import StepLoss, run_epochs, trained_model
-from linkodds.models.training.training_task import TrainedModel, TrainingTask
+from linkodds.models.training.training_loop import StepLoss, TrainedModel, TrainingTask, run_epochs, trained_model
 from linkodds.pairs import KnownPairs, Pairs
 
 

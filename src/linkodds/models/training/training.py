@@ -13,8 +13,7 @@ from linkodds.models.autoencoders.autoencoder import Autoencoder, encoder_inputs
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder
 from linkodds.models.autoencoders.objective import Objective, objective_for
 from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
-from linkodds.models.training.training_loop import StepLoss, run_epochs, trained_model
-from linkodds.models.training.training_task import TrainedModel, TrainingTask
+from linkodds.models.training.training_loop import StepLoss, TrainedModel, TrainingTask, run_epochs, trained_model
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.scorers.scoring import InnerProductScorer
 

@@ -9,25 +9,10 @@ from linkodds.findings import Finding
 from linkodds.reading.formats.parsed import ParsedGraph, built
 from linkodds.reading.formats.sources import Source
 
-_LEAST = 15
+LEAST_COLUMNS = 15
 _CELL = re.compile(r'[\w.\- /]+:("(?:[^"\\]|\\.)*"|[^|\t]+)(\|.*)?')
 _PART = re.compile(r'([^:|"]+):("(?:[^"\\]|\\.)*"|[^|(]*)(?:\(((?:"(?:[^"\\]|\\.)*"|[^)]*))\))?')
 _EMPTY = ("-", "")
-
-
-def is_mitab(lines: Sequence[str]) -> bool:
-    """Whether these first lines are MITAB: fifteen columns or more, the first two `database:id`, or its header.
-
-    Example:
-        >>> is_mitab(["#ID(s) interactor A\\tID(s) interactor B\\t..."]), is_mitab(["a\\tb"])
-        (True, False)
-    """
-    rows = [line for line in lines if line.strip()]
-    if rows and re.match(r"#\s*(ID\(s\)|unique identifier|uidA|ID) ?(interactor )?A", rows[0], re.IGNORECASE):
-        return "\t" in rows[0]
-    rows = [row for row in rows if not row.startswith("#")]
-    cells = [row.split("\t") for row in rows]
-    return bool(cells) and all(len(row) >= _LEAST and all(map(_is_reference, row[:2])) for row in cells)
 
 
 def read_mitab(source: Source) -> ParsedGraph:
@@ -43,14 +28,14 @@ def read_mitab(source: Source) -> ParsedGraph:
     rows: list[tuple[str, str, int, dict[str, str]]] = []
     for number, line in source.lines(comment="#"):
         cells = line.split("\t")
-        if len(cells) < _LEAST:
-            source.refuse(number, f"{len(cells)} tab-separated columns; MITAB has {_LEAST} at least.")
+        if len(cells) < LEAST_COLUMNS:
+            source.refuse(number, f"{len(cells)} tab-separated columns; MITAB has {LEAST_COLUMNS} at least.")
         ends = []
         for column in (0, 1):
             if cells[column].strip() in _EMPTY:
                 ends.append("")
                 continue
-            if not _is_reference(cells[column]):
+            if not is_reference(cells[column]):
                 source.refuse(
                     number, f"column {column + 1}, {cells[column][:40]!r}: no identifier such as uniprotkb:P12345."
                 )
@@ -103,7 +88,8 @@ def _word(cell: str) -> str:
     return (found[3] or found[2]).strip('"')
 
 
-def _is_reference(cell: str) -> bool:
+def is_reference(cell: str) -> bool:
+    """Whether a cell is `database:id`, or several of these."""
     return _CELL.fullmatch(cell.strip()) is not None
 
 

@@ -1,12 +1,11 @@
 """Which file is which: the reader of a suffix or of the first lines, and what turns the other formats into one of these."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from linkodds.errors import OptionError
-from linkodds.reading.compression import first_bytes, unpacked_name
 from linkodds.reading.formats.annotated import read_annotated
 from linkodds.reading.formats.gdf import read_gdf
 from linkodds.reading.formats.gexf import read_gexf
@@ -15,7 +14,7 @@ from linkodds.reading.formats.graphml import read_graphml
 from linkodds.reading.formats.json_graphs import read_json
 from linkodds.reading.formats.konect import KONECT_HEADER, read_konect, read_percent_table
 from linkodds.reading.formats.matrices import read_matrix_market, read_metis
-from linkodds.reading.formats.mitab import is_mitab, read_mitab
+from linkodds.reading.formats.mitab import LEAST_COLUMNS, is_reference, read_mitab
 from linkodds.reading.formats.pajek import read_pajek
 from linkodds.reading.formats.parsed import ParsedGraph
 from linkodds.reading.formats.plain_text import (
@@ -30,7 +29,7 @@ from linkodds.reading.formats.rdf import read_ntriples
 from linkodds.reading.formats.sources import Source
 from linkodds.reading.formats.tables_of_files import read_arrow, read_json_lines, read_spreadsheet
 from linkodds.reading.formats.ucinet import read_ucinet
-from linkodds.reading.tables import Table, read_bytes, require_file
+from linkodds.reading.tables import Table, first_bytes, read_bytes, require_file, unpacked_name
 
 Reader = Callable[[Source], ParsedGraph | Table]
 _HEAD = 1 << 14
@@ -226,3 +225,18 @@ def refuse_unknown(path: Path, known: str) -> OptionError:
     return OptionError(
         f"{path.name}: the name ends in {suffix or 'no suffix'}, an unknown format; edges are read from {known}."
     )
+
+
+def is_mitab(lines: Sequence[str]) -> bool:
+    """Whether these first lines are MITAB: fifteen columns or more, the first two `database:id`, or its header.
+
+    Example:
+        >>> is_mitab(["#ID(s) interactor A\\tID(s) interactor B\\t..."]), is_mitab(["a\\tb"])
+        (True, False)
+    """
+    rows = [line for line in lines if line.strip()]
+    if rows and re.match(r"#\s*(ID\(s\)|unique identifier|uidA|ID) ?(interactor )?A", rows[0], re.IGNORECASE):
+        return "\t" in rows[0]
+    rows = [row for row in rows if not row.startswith("#")]
+    cells = [row.split("\t") for row in rows]
+    return bool(cells) and all(len(row) >= LEAST_COLUMNS and all(map(is_reference, row[:2])) for row in cells)
