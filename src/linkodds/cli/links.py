@@ -194,7 +194,7 @@ def find(
     loaded = load_run(run)
     place = _place_to_write(out, to, append, loaded)
     if request.kind not in ("best", "of new nodes"):
-        writer = table_writer(place)
+        writer = table_writer(place, directed=loaded.split.space.directed)
         with share_shown("searching") as on_block:
             controlled = list_links(loaded, request, assumption=assumption, search=search, on_block=on_block)
         with notes_beside(place, controlled.to_json()):

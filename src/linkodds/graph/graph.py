@@ -235,7 +235,7 @@ class Graph:
         return pyg_data(pyg_arrays_of(self.ids, self.edges, self.space, self.features))
 
     def to_scipy(self) -> sp.csr_array:
-        """Adjacency, shape (nodes, nodes), int8, rows in the order of `ids`; symmetric unless the graph is directed.
+        """Adjacency, shape (nodes, nodes), int32, rows in the order of `ids`; symmetric unless the graph is directed.
 
         It holds edges alone: `Graph.from_edges(matrix, nodes=graph.ids, features=graph.features,
         directed=graph.space.directed, bipartite=graph.space.bipartite)` is this graph again.

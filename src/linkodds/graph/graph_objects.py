@@ -46,7 +46,7 @@ def networkx_of(ids: NDArray[np.object_], edges: Pairs, space: PairSpace, featur
 
 
 def adjacency_of(edges: Pairs, space: PairSpace) -> sp.csr_array:
-    """Shape (nodes, nodes), int8: 1 at every edge, in both places unless the graph is directed.
+    """Shape (nodes, nodes), int32, so that products count: 1 at every edge, in both places unless the graph is directed.
 
     Example:
         >>> adjacency_of(np.array([[0, 1]]), PairSpace(2)).toarray().tolist()
@@ -54,7 +54,7 @@ def adjacency_of(edges: Pairs, space: PairSpace) -> sp.csr_array:
     """
     arcs = edges if space.directed else np.concatenate([edges, edges[:, ::-1]])
     shape = (space.num_nodes, space.num_nodes)
-    return sp.csr_array((np.ones(len(arcs), dtype=np.int8), (arcs[:, 0], arcs[:, 1])), shape=shape)
+    return sp.csr_array((np.ones(len(arcs), dtype=np.int32), (arcs[:, 0], arcs[:, 1])), shape=shape)
 
 
 def edge_table_of(ids: NDArray[np.object_], edges: Pairs) -> pl.DataFrame:

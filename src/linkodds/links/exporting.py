@@ -19,6 +19,7 @@ from linkodds.links.link_search import NotExhaustive
 from linkodds.links.network_files import NETWORK_FORMATS, Network
 from linkodds.probability.deployment import Deployment
 from linkodds.reading.database_urls import shows_a_url
+from linkodds.reading.formats.own_files import KIND, MARKER, PREDICTED, RECORDED
 from linkodds.runs.record import Run
 from linkodds.scorers.scoring import InnerProductScorer, base_of
 
@@ -107,13 +108,14 @@ def network_of(run: Run, links: pl.DataFrame | None, assumption: str) -> Network
         {
             "source": pl.Series(ends[:, 0].tolist(), dtype=pl.String),
             "target": pl.Series(ends[:, 1].tolist(), dtype=pl.String),
-            "interaction": pl.Series(["recorded"] * len(ends), dtype=pl.String),
+            KIND: pl.Series([RECORDED] * len(ends), dtype=pl.String),
         }
     )
     if links is not None:
-        edges = pl.concat([edges, links.with_columns(interaction=pl.lit("new"))], how="diagonal")
+        edges = pl.concat([edges, links.with_columns(pl.lit(PREDICTED).alias(KIND))], how="diagonal")
     name = "linkodds" if run.path is None else run.path.name
-    facts: dict[str, str | float] = {"name": name, "model": run.model, "assumption": assumption}
+    version = str(run.config["versions"]["linkodds"])
+    facts: dict[str, str | float] = {"name": name, MARKER: version, "model": run.model, "assumption": assumption}
     return Network(_node_table(run, recorded), edges, run.split.space.directed, facts)
 
 
@@ -122,8 +124,9 @@ def anndata_of(run: Run, links: pl.DataFrame | None, assumption: str) -> "anndat
 
     - `obs`: degree; in a bipartite graph side, "A", "B" or "".
     - `obsm`: X_linkodds, the embeddings, shape (nodes, dim), of the source in a directed graph; X_linkodds_target.
-    - `obsp`: recorded, 1 at every edge; probability and logit of the best new links. CSR, symmetric unless directed.
-    - `uns["linkodds"]`: version, model, assumption, num_links.
+    - `obsp`: recorded, 1 at every edge, int32, so that products of it count; probability and logit of the best new links,
+      and nothing at other pairs. CSR, symmetric unless directed.
+    - `uns["linkodds"]`: version, model, assumption, num_links, directed.
     - `X`: the features that the run keeps, scaled; none otherwise.
 
     Args:
@@ -146,6 +149,7 @@ def anndata_of(run: Run, links: pl.DataFrame | None, assumption: str) -> "anndat
         "model": run.model,
         "assumption": assumption,
         "num_links": len(links),
+        "directed": space.directed,
     }
     # Text as objects: what pandas makes of text by itself, AnnData does not write.
     obs = pd.DataFrame({"degree": nodes["degree"].to_numpy()}, index=pd.Index(nodes["id"].to_list(), dtype=object))

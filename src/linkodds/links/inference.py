@@ -192,7 +192,7 @@ def predict_run(
         new: nodes that pairs may name beside those of the run; a column `new` then says which pairs do.
         query: the SELECT that gives the pairs, where they are in a database.
     """
-    writer = table_writer(out)
+    writer = table_writer(out, directed=run.split.space.directed)
     deployment = assumption.deployment(run)
     rule = decision_of(run, decision)
     source, target = read_pairs(pairs, ReadingOptions(query=query))
@@ -276,7 +276,7 @@ def find_run_of_new_nodes(
     per_node: int | None = None,
 ) -> LinkSummary:
     """Write the best links of new nodes; see `links_of_new_nodes`."""
-    writer = table_writer(out)
+    writer = table_writer(out, directed=run.split.space.directed)
     frame = links_of_new_nodes(run, new, assumption, top=top, decision=decision, per_node=per_node)
     writer(frame)
     said = f"{assumption.deployment(run).assumption} {about_new_nodes(run, assumption)}"
@@ -313,7 +313,7 @@ def find_run(
         on_start: called with what the search will take at most.
         on_block: called with the share of the search done.
     """
-    writer = table_writer(out)
+    writer = table_writer(out, directed=run.split.space.directed)
     partial = partial_path(out) if isinstance(out, Path) else None
     if resume and partial is None:
         raise OptionError("--resume goes on from a FILE.partial; a search for a table starts anew, so leave it out.")

@@ -19,11 +19,14 @@ from linkodds.runs.record import parquet_bytes
 _STATE = "# state: "
 
 
-def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
+def table_writer(out: Path | DatabaseTable, *, directed: bool = False) -> Callable[[pl.DataFrame], None]:
     """What writes a table to `out`; what cannot work is refused at once.
 
     A file is written by its suffix, aside first and then renamed; a table of a database in one transaction.
 
+    Args:
+        out: where to.
+        directed: whether the order of the two ends means something, which a network says.
     Raises:
         OptionError: a suffix that is no format.
         RunError: a directory of that name, or no directory to put the file in.
@@ -39,7 +42,7 @@ def table_writer(out: Path | DatabaseTable) -> Callable[[pl.DataFrame], None]:
         ".tsv": lambda table: _csv(table, "\t"),
         ".parquet": parquet_bytes,
         ".jsonl": _json_lines,
-        **{suffix: partial(_network, to_bytes=write) for suffix, write in NETWORK_FORMATS.items()},
+        **{suffix: partial(_network, to_bytes=write, directed=directed) for suffix, write in NETWORK_FORMATS.items()},
     }
     if out.suffix.lower() not in formats:
         *most, last = formats
@@ -165,5 +168,5 @@ def _json_lines(table: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def _network(table: pl.DataFrame, to_bytes: Callable[[Network], bytes]) -> bytes:
-    return to_bytes(network_of_links(table))
+def _network(table: pl.DataFrame, to_bytes: Callable[[Network], bytes], directed: bool) -> bytes:
+    return to_bytes(network_of_links(table, directed=directed))

@@ -10,6 +10,10 @@ from typing import Any
 import networkx as nx
 import polars as pl
 
+from linkodds import __version__
+from linkodds.errors import DataError
+from linkodds.reading.formats.own_files import MARKER, PREDICTED
+
 
 @dataclass(frozen=True, eq=False)
 class Network:
@@ -28,26 +32,38 @@ class Network:
     facts: Mapping[str, str | float] = field(default_factory=dict)
 
 
-def network_of_links(table: pl.DataFrame) -> Network:
-    """The network of a list of links: its nodes are their ends, in order of first appearance.
+def network_of_links(table: pl.DataFrame, *, directed: bool = False) -> Network:
+    """The network of a list of predicted links: its nodes are their ends, in order of first appearance.
+
+    The column `interaction` says that the links are new, so that nobody takes them for recorded edges.
 
     Example:
-        >>> network_of_links(pl.DataFrame({"source": ["b"], "target": ["a"], "logit": [1.0]})).nodes["id"].to_list()
-        ['b', 'a']
+        >>> network = network_of_links(pl.DataFrame({"source": ["b"], "target": ["a"], "logit": [1.0]}))
+        >>> network.nodes["id"].to_list(), network.edges["interaction"].to_list()
+        (['b', 'a'], ['new'])
     """
     ends = dict.fromkeys(end for row in table.select("source", "target").rows() for end in row)
-    return Network(pl.DataFrame({"id": pl.Series(list(ends), dtype=pl.String)}), table, directed=True)
+    nodes = pl.DataFrame({"id": pl.Series(list(ends), dtype=pl.String)})
+    return Network(nodes, table.with_columns(interaction=pl.lit(PREDICTED)), directed, {MARKER: __version__})
 
 
 def graphml_bytes(network: Network) -> bytes:
-    """GraphML; empty cells are left out, and a character that XML forbids is replaced."""
+    """GraphML; empty cells are left out, each edge has an id of its own, a character that XML forbids is replaced.
+
+    Raises:
+        DataError: two ids that only such characters tell apart.
+    """
     graph: Any = nx.MultiDiGraph() if network.directed else nx.MultiGraph()
     graph.graph.update({name: for_xml(value) for name, value in network.facts.items()})
     for row in network.nodes.to_dicts():
         graph.add_node(for_xml(row.pop("id")), **_for_graphml(row))
-    for row in network.edges.to_dicts():
+    if len(graph) < len(network.nodes):
+        raise DataError(
+            "two ids differ only by characters that XML forbids, so GraphML cannot hold both; write .cx2 or .cyjs."
+        )
+    for i, row in enumerate(network.edges.to_dicts()):
         source, target = (for_xml(row.pop(end)) for end in ("source", "target"))
-        graph.add_edge(source, target, **_for_graphml(row))
+        graph.add_edge(source, target, key=f"e{i}", **_for_graphml(row))
     buffer = io.BytesIO()
     nx.write_graphml(graph, buffer)
     return buffer.getvalue()
@@ -59,7 +75,7 @@ def cyjs_bytes(network: Network) -> bytes:
     Example:
         >>> links = pl.DataFrame({"source": ["p53"], "target": ["mdm2"], "logit": [1.5]})
         >>> json.loads(cyjs_bytes(network_of_links(links)))["elements"]["edges"][0]["data"]
-        {'id': 'e0', 'source': '0', 'target': '1', 'logit': 1.5}
+        {'id': 'e0', 'source': '0', 'target': '1', 'logit': 1.5, 'interaction': 'new'}
     """
     place = _places(network)
     nodes = [
@@ -78,6 +94,8 @@ def cyjs_bytes(network: Network) -> bytes:
             "format_version": "1.0",
             "generated_by": "linkodds",
             "target_cytoscapejs_version": "~2.1",
+            "directed": network.directed,
+            "multigraph": True,
             "data": dict(network.facts),
             "elements": {"nodes": nodes, "edges": edges},
         }
@@ -91,7 +109,7 @@ def cx2_bytes(network: Network) -> bytes:
         >>> links = pl.DataFrame({"source": ["p53"], "target": ["mdm2"], "logit": [1.5]})
         >>> aspects = {name: value for each in json.loads(cx2_bytes(network_of_links(links))) for name, value in each.items()}
         >>> aspects["edges"], aspects["nodes"][1]
-        ([{'id': 0, 's': 0, 't': 1, 'v': {'logit': 1.5}}], {'id': 1, 'v': {'name': 'mdm2'}})
+        ([{'id': 0, 's': 0, 't': 1, 'v': {'logit': 1.5, 'interaction': 'new'}}], {'id': 1, 'v': {'name': 'mdm2'}})
     """
     place = _places(network)
     nodes = [{"id": i, "v": {"name": row.pop("id")} | _present(row)} for i, row in enumerate(network.nodes.to_dicts())]
@@ -99,16 +117,16 @@ def cx2_bytes(network: Network) -> bytes:
         {"id": i, "s": place[row.pop("source")], "t": place[row.pop("target")], "v": _present(row)}
         for i, row in enumerate(network.edges.to_dicts())
     ]
+    facts: dict[str, Any] = dict(network.facts) | {"directed": network.directed}
+    kinds = {str: "string", bool: "boolean"}
     declared = {
-        "networkAttributes": {
-            name: {"d": "string" if isinstance(value, str) else "double"} for name, value in network.facts.items()
-        },
+        "networkAttributes": {name: {"d": kinds.get(type(value), "double")} for name, value in facts.items()},
         "nodes": {"name": {"d": "string"}} | _declared(network.nodes.drop("id")),
         "edges": _declared(network.edges.drop("source", "target")),
     }
     aspects: dict[str, list[Any]] = {
         "attributeDeclarations": [declared],
-        "networkAttributes": [dict(network.facts)],
+        "networkAttributes": [facts],
         "nodes": nodes,
         "edges": edges,
     }

@@ -55,7 +55,7 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
     if times is None and warns_of_times:
         findings += unused_times(table, (*ends, *taken))
     layout = f"{table.layout or 'table'}, columns {table.names[ends[0]]!r} and {table.names[ends[1]]!r}"
-    read = EdgeList(ids, pairs, columns.directed, table.where, layout=layout, times=times, weights=weights)
+    read = EdgeList(ids, pairs, bool(columns.directed), table.where, layout=layout, times=times, weights=weights)
     if of_kinds is not None:
         kinds, of = frame.get_column(str(of_kinds)), table.names[of_kinds]
         predicted, names, codes, said = read_kinds(kinds, of, columns.predict_kind, table.where)

@@ -23,7 +23,15 @@ class GraphOptions:
         str | None,
         Option("Text between columns: one character, or its name, such as tab", GRAPH, "TEXT", "detected"),
     ] = None
-    directed: Annotated[bool, Option("Treat (u, v) and (v, u) as two pairs", GRAPH)] = False
+    directed: Annotated[
+        bool | None,
+        Option(
+            "Treat (u, v) and (v, u) as two pairs",
+            GRAPH,
+            default="what the format says, else undirected",
+            flags=("--directed/--undirected",),
+        ),
+    ] = None
     bipartite: Annotated[
         bool | None,
         Option("Edges join two sides only", GRAPH, default="detected", flags=("--bipartite/--no-bipartite",)),

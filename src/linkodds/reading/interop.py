@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from linkodds.errors import DataError, OptionError
+from linkodds.errors import DataError
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs
 from linkodds.reading.edge_weights import EdgeWeights
@@ -73,45 +73,6 @@ def as_array(value: Any) -> NDArray[Any]:
     return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
 
 
-def edges_of_networkx(graph: Any, *, directed: bool = False, place: str = "the NetworkX graph") -> EdgeList:
-    """Edges of a NetworkX graph; ids are `str(node)`, direction is the graph's own, attributes are ignored and named.
-
-    Raises:
-        OptionError: directed=True for a graph without directions.
-        DataError: two nodes with the same text, such as 7 and "7".
-    Example:
-        >>> import networkx as nx
-        >>> edges = edges_of_networkx(nx.path_graph(3))
-        >>> edges.ids.tolist(), edges.pairs.tolist(), edges.directed
-        (['0', '1', '2'], [[0, 1], [1, 2]], False)
-    """
-    if directed and not graph.is_directed():
-        raise OptionError(f"directed: {place} has no directions. Leave directed out, or pass a directed graph.")
-    nodes = list(graph.nodes)
-    ids = np.array([str(node) for node in nodes], dtype=object)
-    if len(set(ids)) < len(ids):
-        names, counts = np.unique(ids, return_counts=True)
-        raise DataError(
-            f"{place}: {counts.max()} nodes have the id {names[counts.argmax()]!r} as text; "
-            "give every node an id of its own."
-        )
-    place_of = {node: i for i, node in enumerate(nodes)}
-    pairs = np.array([(place_of[u], place_of[v]) for u, v in graph.edges()], dtype=np.int64).reshape(-1, 2)
-    ignored = sorted({str(name) for *_, attributes in graph.edges(data=True) for name in attributes})
-    findings = [ignored_columns(ignored, "edge attributes")] if ignored else []
-    if graph.is_directed() and not directed:
-        message = f"{place} is directed, so its {len(pairs)} edges are read with their direction."
-        findings.append(Finding("reading", "info", message, "Pass an undirected graph if the direction means nothing."))
-    return EdgeList(
-        ids,
-        pairs,
-        graph.is_directed(),
-        lambda row: f"{place}, edge {row + 1}",
-        own_order=True,
-        findings=tuple(findings),
-    )
-
-
 def edges_of_adjacency(matrix: Any, *, directed: bool = False, place: str = "the adjacency matrix") -> EdgeList:
     """Edges of a square SciPy sparse matrix: its entries that are not zero; values are ignored, and that is reported.
 
@@ -158,7 +119,7 @@ def edges_of_adjacency(matrix: Any, *, directed: bool = False, place: str = "the
 
 
 def edges_of_pyg(data: Any, *, directed: bool = False, place: str = "the PyG data") -> EdgeList:
-    """Edges of a PyG `Data`: `edge_index`, `num_nodes` and, when there is one, `x` as features.
+    """Edges of a PyG `Data`: `edge_index` or `adj_t`, `num_nodes` and, when there is one, `x` as features.
 
     PyG stores an undirected edge in both directions. Where it does so throughout, each edge is read once; where it does
     not, the edges are read as undirected all the same, and a finding says how many have one direction only.
@@ -171,11 +132,14 @@ def edges_of_pyg(data: Any, *, directed: bool = False, place: str = "the PyG dat
         >>> edges_of_pyg(data).pairs.tolist(), edges_of_pyg(data).ids.tolist()
         ([[0, 1]], ['0', '1', '2'])
     """
-    if not hasattr(data, "edge_index") or getattr(data, "edge_index", None) is None:
+    given = getattr(data, "edge_index", None)
+    if given is None and getattr(data, "adj_t", None) is not None:
+        given = _index_of_transposed(data.adj_t)
+    if given is None:
         raise DataError(
             f"{place} has no edge_index; turn heterogeneous data into one graph with data.to_homogeneous()."
         )
-    index = as_array(data.edge_index)
+    index = as_array(given)
     if index.ndim != 2 or len(index) != 2 or index.dtype.kind not in "iu":
         raise DataError(
             f"{place}: edge_index holds integers of shape (2, edges), not {index.dtype} of shape {index.shape}."
@@ -210,7 +174,7 @@ def ignored_columns(names: list[str], kind: str = "columns") -> Finding:
         "Ignored columns: 'weight'; every edge counts the same."
     """
     listed = ", ".join(repr(name) if name else "the one without a name" for name in names)
-    say = "Say with --time, --weight or --relation what they are; or drop" if kind == "columns" else "Drop"
+    say = "Drop" if kind == "entries" else "Say with --time, --weight or --relation what they are; or drop"
     return Finding(
         "reading",
         "info",
@@ -218,6 +182,15 @@ def ignored_columns(names: list[str], kind: str = "columns") -> Finding:
         f"{say} the rows that are no edges (low weights, say) before the fit.",
         float(len(names)),
     )
+
+
+def _index_of_transposed(adjacency: Any) -> NDArray[Any]:
+    """The edge_index of `adj_t`, whose rows are targets: a SparseTensor of torch_sparse, or a sparse tensor of torch."""
+    if hasattr(adjacency, "coo"):
+        target, source, _ = adjacency.coo()
+    else:
+        target, source = adjacency.to_sparse_coo().coalesce().indices()
+    return np.stack([as_array(source), as_array(target)])
 
 
 def _one_way(pairs: Pairs, num_nodes: int) -> NDArray[np.bool_]:

@@ -1,5 +1,6 @@
 """Reading: files, databases and in-memory tables become edges, a list of nodes or a list of pairs, always with text ids."""
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,24 +11,24 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import DataError, MalformedFile, OptionError
+from linkodds.reading.compression import unpacked
 from linkodds.reading.database_urls import Database, place_of
 from linkodds.reading.databases import read_database
-from linkodds.reading.delimited import is_text_file, read_table
+from linkodds.reading.delimited import is_text_file, read_table, table_of_text
 from linkodds.reading.edge_columns import edges_of_table, in_order_of_ids
 from linkodds.reading.formats.own_files import recorded_alone
 from linkodds.reading.formats.parsed import ParsedGraph, edges_of_parsed
-from linkodds.reading.formats.registry import FORMATS, format_of, read_file, refuse_unknown
+from linkodds.reading.formats.registry import FORMATS, format_of, format_of_content, read_file, refuse_unknown
+from linkodds.reading.formats.sources import Source
 from linkodds.reading.interop import (
     EdgeList,
-    as_array,
     edges_of_adjacency,
-    edges_of_networkx,
     edges_of_pyg,
-    is_networkx,
     is_pyg,
 )
+from linkodds.reading.objects import array_of, frame_of_object, parsed_of_array, parsed_of_object, text_of_open_file
 from linkodds.reading.reading_options import ReadingOptions
-from linkodds.reading.tables import NOISE, is_frame, load_sparse, read_bytes, require_file, table_of_frame
+from linkodds.reading.tables import NOISE, Table, is_frame, load_sparse, read_bytes, require_file, table_of_frame
 
 EDGE_FORMATS = (
     ".csv .tsv .txt .edges, .parquet, .npz (SciPy adjacency), "
@@ -67,7 +68,7 @@ def _place_of(edges: Any) -> Any:
 def _read(edges: Any, options: ReadingOptions, *, warns_of_times: bool = False) -> EdgeList:
     of_text = {"--no-header": options.header, "--delimiter": options.delimiter}
     of_tables = {"--source": options.source, "--target": options.target, **of_text, **dict(options.beside_ends)}
-    directed, edges = options.directed, _place_of(edges)
+    directed, edges = bool(options.directed), _place_of(edges)
     if isinstance(edges, Database):
         _refuse(of_text, "a database")
         return edges_of_table(read_database(edges, options.query), options, warns_of_times=warns_of_times)
@@ -77,22 +78,32 @@ def _read(edges: Any, options: ReadingOptions, *, warns_of_times: bool = False) 
         )
     if isinstance(edges, Path):
         return _read_file(edges, options, warns_of_times=warns_of_times)
-    _refuse({"--key": options.key}, f"a {type(edges).__name__}")
+    opened = text_of_open_file(edges)
+    if opened is not None:
+        return _read_opened(*opened, options, warns_of_times=warns_of_times)
+    edges = frame_of_object(edges)
     if is_frame(edges):
-        _refuse(of_text, "a data frame")
+        _refuse({**of_text, "--key": options.key}, "a data frame")
         return edges_of_table(table_of_frame(edges), options, warns_of_times=warns_of_times)
-    _refuse(of_tables, f"a {type(edges).__name__}")
+    parsed = parsed_of_object(edges, options.key)
+    if parsed is not None:
+        _refuse(of_text, f"a {type(edges).__name__}")
+        return edges_of_parsed(parsed, options, directed=options.directed, warns_of_times=warns_of_times)
+    _refuse({**of_tables, "--key": options.key}, f"a {type(edges).__name__}")
     if is_pyg(edges):
         return edges_of_pyg(edges, directed=directed)
     if sp.issparse(edges):
         return edges_of_adjacency(edges, directed=directed)
-    if is_networkx(edges):
-        return edges_of_networkx(edges, directed=directed)
-    pairs = np.asarray(edges, dtype=object) if isinstance(edges, list | tuple) else as_array(edges)
-    if pairs.ndim != 2 or pairs.shape[1] != 2:
+    pairs = array_of(edges)
+    as_index = None if pairs is None else parsed_of_array(pairs)
+    if as_index is not None:
+        return edges_of_parsed(as_index, options, directed=options.directed)
+    if pairs is None or pairs.ndim != 2 or pairs.shape[1] != 2:
+        of_shape = "" if pairs is None else f" of shape {pairs.shape}"
         raise DataError(
-            f"edges: a {type(edges).__name__} of shape {pairs.shape} is none of: a path ({EDGE_FORMATS}), "
-            "a pandas or polars table, a NetworkX graph, a SciPy sparse matrix, PyG data, pairs of shape (edges, 2)."
+            f"edges: a {type(edges).__name__}{of_shape} is none of: a path ({EDGE_FORMATS}), a table, a graph of NetworkX, "
+            "igraph, rustworkx, NetworKit, scikit-network or PyG, AnnData, a sparse matrix, pairs of shape (edges, 2). "
+            "Pass list(...) of something that runs over pairs."
         )
     text = pl.DataFrame({"source": [_text(u) for u in pairs[:, 0]], "target": [_text(v) for v in pairs[:, 1]]})
     return edges_of_table(table_of_frame(text), ReadingOptions(directed=directed))
@@ -165,16 +176,12 @@ def read_nodes(nodes: Any) -> NDArray[np.object_]:
 
 
 def _read_file(path: Path, options: ReadingOptions, *, warns_of_times: bool) -> EdgeList:
-    """Edges of a file; predicted links of a file that linkodds wrote are edges where they are read as pairs."""
+    """Edges of a file, whose name or first lines say what it is."""
     of_tables = {"--no-header": options.header, "--delimiter": options.delimiter}
     form = None if is_text_file(path) and any(given is not None for given in of_tables.values()) else format_of(path)
     if form is not None:
         _refuse(of_tables, f"{path.name} ({form.name})")
-        found = read_file(path, form, options.key)
-        if isinstance(found, ParsedGraph):
-            found = recorded_alone(found) if warns_of_times else found
-            return edges_of_parsed(found, options, directed=options.directed or None, warns_of_times=warns_of_times)
-        return edges_of_table(found, options, warns_of_times=warns_of_times)
+        return _edges_of_found(read_file(path, form, options.key), options, warns_of_times=warns_of_times)
     _refuse({"--key": options.key}, path.name)
     if is_text_file(path) or path.suffix.lower() == ".parquet":
         ids, named = (options.source, options.target), [name for _, name in options.beside_ends]
@@ -192,7 +199,39 @@ def _read_file(path: Path, options: ReadingOptions, *, warns_of_times: bool) -> 
         raise MalformedFile(
             f"{path.name}: not readable as a matrix saved by scipy.sparse.save_npz ({type(error).__name__}: {error})."
         ) from error
-    return edges_of_adjacency(matrix, directed=options.directed, place=path.name)
+    return edges_of_adjacency(matrix, directed=bool(options.directed), place=path.name)
+
+
+def _read_opened(path: Path, data: bytes, options: ReadingOptions, *, warns_of_times: bool) -> EdgeList:
+    """Edges of an open file: its name and its first bytes say what it is."""
+    of_text = {"--no-header": options.header, "--delimiter": options.delimiter}
+    data = unpacked(path, data)
+    if not data.strip():
+        raise MalformedFile(f"{path.name}: the open file has nothing left to read; pass its path, or seek(0) first.")
+    if data.startswith(b"PAR1"):
+        frame = pl.read_parquet(io.BytesIO(data))
+        return edges_of_table(table_of_frame(frame), options, warns_of_times=warns_of_times)
+    if path.suffix.lower() == ".npz":
+        return edges_of_adjacency(load_sparse(data), directed=bool(options.directed), place=path.name)
+    form = format_of_content(path, data)
+    if form is None:
+        _refuse({"--key": options.key}, path.name)
+        ids, named = (options.source, options.target), [name for _, name in options.beside_ends]
+        return edges_of_table(
+            table_of_text(path, data, header=options.header, delimiter=options.delimiter, ids=ids, named=named),
+            options,
+            warns_of_times=warns_of_times,
+        )
+    _refuse(of_text, f"{path.name} ({form.name})")
+    return _edges_of_found(form.read(Source(path, data, options.key)), options, warns_of_times=warns_of_times)
+
+
+def _edges_of_found(found: ParsedGraph | Table, options: ReadingOptions, *, warns_of_times: bool) -> EdgeList:
+    """Edges of a graph format; predicted links of a file that linkodds wrote are edges where they are read as pairs."""
+    if isinstance(found, ParsedGraph):
+        found = recorded_alone(found) if warns_of_times else found
+        return edges_of_parsed(found, options, directed=options.directed, warns_of_times=warns_of_times)
+    return edges_of_table(found, options, warns_of_times=warns_of_times)
 
 
 def _text(name: Any) -> str:

@@ -8,12 +8,11 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import OptionError
+from linkodds.reading.formats.own_files import MARKER, RECORDED, is_ours
 from linkodds.reading.formats.parsed import ParsedGraph
 from linkodds.reading.formats.sources import Source
 from linkodds.reading.formats.square import parsed_of_square
 from linkodds.reading.tables import NOISE
-
-OURS = "recorded"
 
 
 def read_annotated(source: Source) -> ParsedGraph:
@@ -35,11 +34,22 @@ def read_annotated(source: Source) -> ParsedGraph:
     try:
         with h5py.File(io.BytesIO(source.data), "r") as file:
             graphs = _graphs(source, file)
-            key = _chosen(source, sorted(graphs), is_ours="uns" in file and "linkodds" in file["uns"])
+            ours = file["uns"][MARKER] if MARKER in file.get("uns", ()) else None
+            key = _chosen(source, sorted(graphs), is_our_file=ours is not None)
             group, obs = graphs[key]
-            return parsed_of_square(
-                _matrix(source, group), place=f"{source.place}, obsp {key!r}", layout="AnnData", ids=_names(source, obs)
+            graph = parsed_of_square(
+                _matrix(source, group),
+                place=f"{source.place}, obsp {key!r}",
+                layout="AnnData",
+                ids=_names(source, obs),
+                directed=True
+                if ours is not None and bool(ours["directed"][()] if "directed" in ours else False)
+                else None,
             )
+            if ours is None or key != RECORDED:
+                return graph
+            sides = obs["side"]["categories"].asstr()[:][obs["side"]["codes"][:]].tolist() if "side" in obs else ()
+            return is_ours(graph, {MARKER: ""}, sides)
     except NOISE as error:
         source.refuse(None, f"not readable as an AnnData file ({error}).")
 
@@ -66,15 +76,15 @@ def _inner(source: Source, group: Any, name: str) -> Any:
     return inner
 
 
-def _chosen(source: Source, keys: list[str], *, is_ours: bool) -> str:
+def _chosen(source: Source, keys: list[str], *, is_our_file: bool) -> str:
     if not keys:
         source.refuse(None, "no matrix in obsp; scanpy.pp.neighbors(adata) makes one, or give the edges as a table.")
     if source.key is not None:
         if source.key not in keys:
             source.refuse(None, f"no matrix {source.key!r} for --key; obsp has {', '.join(map(repr, keys))}.")
         return source.key
-    if is_ours and OURS in keys:
-        return OURS
+    if is_our_file and RECORDED in keys:
+        return RECORDED
     if len(keys) > 1:
         source.refuse(
             None, f"obsp has {len(keys)} matrices, {', '.join(map(repr, keys))}; say with --key (key=) which one."

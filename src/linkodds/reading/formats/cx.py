@@ -118,6 +118,5 @@ def _parsed(
         {name: value for name, value in of_edges[key].items() if not isinstance(value, list | dict)} for key in edges
     ]
     directed = {"true": True, "false": False}.get(text_of_value(facts.get("directed")))
-    return is_ours(
-        built(ids, pairs, about, place=source.place, layout=layout, directed=directed, findings=tuple(findings)), facts
-    )
+    graph = built(ids, pairs, about, place=source.place, layout=layout, directed=directed, findings=tuple(findings))
+    return is_ours(graph, facts, attributes.get("side", ()))

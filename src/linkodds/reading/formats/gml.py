@@ -81,7 +81,7 @@ def _graph(source: Source, items: _Items) -> ParsedGraph:
         numbers=np.array([line for *_, line in edges], dtype=np.int64),
         findings=tuple(findings),
     )
-    return is_ours(graph, facts)
+    return is_ours(graph, facts, attributes.get("side", ()))
 
 
 def _flat(items: _Items) -> dict[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from linkodds.findings import Finding
 from linkodds.reading.formats.names import ids_by_names
-from linkodds.reading.formats.own_files import is_ours
+from linkodds.reading.formats.own_files import MARKER, is_ours
 from linkodds.reading.formats.parsed import ParsedGraph, both_directions, built, chosen
 from linkodds.reading.formats.sources import Source
 from linkodds.reading.formats.xml_elements import walk_xml
@@ -140,6 +140,8 @@ def _parsed(source: Source, reader: _Reader) -> ParsedGraph:
     columns = dict.fromkeys(name for about in reader.nodes.values() for name in about)
     attributes = {name: [about.get(name, "") for about in reader.nodes.values()] for name in columns}
     ids, about_ids = ids_by_names(numbers, attributes, source.place, "node attribute")
+    if MARKER in reader.facts:  # we write ids as they are
+        ids, about_ids = numbers, []
     place = {node: i for i, node in enumerate(numbers)}
     pairs = [(place[u], place[v]) for u, v, *_ in reader.edges]
     rows, both, directed, said = both_directions(pairs, [arc for _, _, arc, _, _ in reader.edges], source.place)
@@ -164,4 +166,4 @@ def _parsed(source: Source, reader: _Reader) -> ParsedGraph:
         numbers=np.array(chosen([line for *_, line in reader.edges], rows), dtype=np.int64),
         findings=(*about_ids, *findings, *said),
     )
-    return is_ours(parsed, reader.facts)
+    return is_ours(parsed, reader.facts, attributes.get("side", ()))

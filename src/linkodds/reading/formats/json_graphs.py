@@ -179,7 +179,7 @@ def _linked(
         directed=None if directed is None and not any(one_way) else known,
         findings=(*said, *mixed),
     )
-    return is_ours(graph, facts)
+    return is_ours(graph, facts, attributes.get("side", ()))
 
 
 def _flat(record: Mapping[str, Any], without: set[str]) -> dict[str, Any]:

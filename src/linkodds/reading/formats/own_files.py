@@ -1,6 +1,6 @@
 """Files that linkodds wrote: recorded edges are edges again, and predicted ones are not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,20 @@ KIND = "interaction"
 RECORDED, PREDICTED = "recorded", "new"
 
 
-def is_ours(graph: ParsedGraph, facts: Mapping[str, Any]) -> ParsedGraph:
-    """The graph, with a mark where these attributes of the whole network say that linkodds wrote it."""
-    return replace(graph, ours=MARKER in facts)
+def is_ours(graph: ParsedGraph, facts: Mapping[str, Any], sides: Sequence[str] = ()) -> ParsedGraph:
+    """The graph, with a mark where these attributes of the whole network say that linkodds wrote it, and then with its sides.
+
+    Args:
+        graph: as parsed.
+        facts: attributes of the whole network.
+        sides: the attribute `side` of nodes, "A", "B" or "".
+    """
+    if MARKER not in facts:
+        return graph
+    side = None
+    if any(sides):
+        side = np.array([{"A": 0, "B": 1}.get(each, 2) for each in sides], dtype=np.int64)
+    return replace(graph, ours=True, side=side)
 
 
 def recorded_alone(graph: ParsedGraph) -> ParsedGraph:
@@ -34,9 +45,12 @@ def recorded_alone(graph: ParsedGraph) -> ParsedGraph:
         >>> recorded_alone(is_ours(graph, {"linkodds": "1"})).pairs.tolist(), len(recorded_alone(graph).pairs)
         ([[0, 1]], 2)
     """
-    if not graph.ours or graph.attributes is None or KIND not in graph.attributes.columns:
+    if not graph.ours or graph.attributes is None:
         return graph
-    predicted = (graph.attributes[KIND] == PREDICTED).to_numpy()
+    names = graph.attributes.columns
+    # A list of links that was written before they were marked has logits and no kind.
+    mark = (graph.attributes[KIND] == PREDICTED).to_numpy() if KIND in names else None
+    predicted = np.full(len(graph.pairs), "logit" in names) if mark is None else mark
     if len(predicted) and predicted.all():
         raise DataError(
             f"{graph.place} was written by linkodds and holds predicted links alone, which are no edges. Fit on the edges "

@@ -148,13 +148,20 @@ def format_of(path: Path) -> Format | None:
         >>> format_of(Path("ppi.SIF.gz")).name
         'SIF (Cytoscape)'
     """
-    name = unpacked_name(path)
-    suffix = Path(name).suffix
+    suffix = Path(unpacked_name(path)).suffix
     if suffix in _BY_SUFFIX:
         return _BY_SUFFIX[suffix]
     if suffix in (".npz", ".parquet") or not path.is_file():
         return None
-    reader = reader_by_head(first_bytes(path, _HEAD), is_loose=suffix in _LOOSE)
+    return format_of_content(path, first_bytes(path, _HEAD))
+
+
+def format_of_content(path: Path, data: bytes) -> Format | None:
+    """The graph format of a file in memory, or of its first bytes; as `format_of`."""
+    suffix = Path(unpacked_name(path)).suffix
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    reader = reader_by_head(data[:_HEAD], is_loose=suffix in _LOOSE)
     return None if reader is None else _BY_READER[reader]
 
 
