@@ -23,6 +23,7 @@ from linkodds.links.link_files import table_writer
 from linkodds.links.network_files import NETWORK_FORMATS, Network
 from linkodds.reading.formats.own_files import MARKER
 from linkodds.reading.reading import read_pairs
+from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.runs.record import Run
 
@@ -125,7 +126,7 @@ def test_every_list_of_links_is_those_pairs_again(graph: Graph) -> None:
             path = Path(folder) / f"links{suffix}"
             table_writer(path, directed=graph.space.directed)(links)
             columns = {"source": "source", "target": "target"} if suffix in (".csv", ".tsv") else {}
-            source, target = read_pairs(path, **columns)
+            source, target = read_pairs(path, ReadingOptions(**columns))
             read, wanted = list(zip(source, target, strict=True)), links.select("source", "target").rows()
             if suffix in NETWORK_FORMATS and not graph.space.directed:  # neither order nor ends have one
                 assert sorted(map(sorted, read)) == sorted(map(sorted, wanted))
@@ -147,9 +148,7 @@ def run(request: pytest.FixtureRequest, directed_ring: Graph, two_sides: Graph) 
         "directed": directed_ring,
         "bipartite": two_sides,
     }[request.param]
-    return fit_graph(
-        graph, FitConfig(model="resource-allocation" if request.param != "directed" else "degree", threads=1)
-    )
+    return fit_graph(graph, FitConfig(model="gae", hidden=8, dim=4, epochs=3, threads=1))
 
 
 @pytest.mark.parametrize("suffix", [".h5ad", *NETWORK_FORMATS])
@@ -185,9 +184,8 @@ def test_graphml_opens_in_networkx_and_igraph_with_every_edge_apart(run: Run, tm
     assert (graph.vcount(), graph.ecount()) == (len(run.ids), len(held.edges))
     kinds = np.array(graph.es["interaction"])
     assert np.isnan(np.array(graph.es["probability"])[kinds == "recorded"]).all()  # missing, and not zero
-    assert (
-        np.array(graph.es["probability"])[kinds == "new"].tolist() == held.edges["probability"].drop_nulls().to_list()
-    )
+    written = np.array(graph.es["probability"])[kinds == "new"].tolist()
+    assert sorted(written) == sorted(held.edges["probability"].drop_nulls().to_list())
     network = nx.read_graphml(out, force_multigraph=True)
     assert network.number_of_edges() == len(held.edges)
 

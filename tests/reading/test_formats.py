@@ -289,6 +289,14 @@ def test_cytoscape_says_nothing_of_direction_though_it_writes_directed(tmp_path:
     assert Graph.from_edges(tmp_path / "c.graphml", directed=True).space.directed
 
 
+def test_undirected_wins_over_what_the_format_says(tmp_path: Path) -> None:
+    path = made(tmp_path, "a.net", "*Vertices 4\n1 a\n2 b\n3 c\n4 d\n*Arcs\n1 2\n2 1\n2 3\n")
+    assert Graph.from_edges(path).num_edges == 3
+    graph = Graph.from_edges(path, directed=False)
+    assert not graph.space.directed
+    assert edges_of(graph) == {frozenset("ab"), frozenset("bc")}
+
+
 def test_numbers_of_matrices_are_those_of_the_file(tmp_path: Path) -> None:
     path = made(tmp_path, "a.mtx", "%%MatrixMarket matrix coordinate pattern symmetric\n% x\n4 4 2\n2 1\n3 2\n")
     read = read_edges(path)

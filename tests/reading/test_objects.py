@@ -18,6 +18,7 @@ import torch
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.graph.graph import Graph
 from linkodds.reading.reading import read_edges
+from linkodds.reading.reading_options import ReadingOptions
 
 PAIRS = [("TP53", "MDM2"), ("MDM2", "ATM")]
 NAMES = ["TP53", "MDM2", "ATM", "LONER"]
@@ -114,9 +115,9 @@ def test_direction_weights_and_kinds_are_the_objects_own() -> None:
     network = nx.Graph()
     network.add_edge("a", "b", kind="binds")
     network.add_edge("b", "c", kind="cuts")
-    read = read_edges(network, relation="kind", predict_kind="cuts")
+    read = read_edges(network, ReadingOptions(relation="kind", predict_kind="cuts"))
     assert read.ids[read.pairs].tolist() == [["b", "c"]]
-    read = read_edges(annotated(), weight="value", weight_as="confidence")
+    read = read_edges(annotated(), ReadingOptions(weight="value", weight_as="confidence"))
     assert read.weights is not None
     assert read.weights.values.tolist() == [1, 0.5]
 
@@ -126,13 +127,13 @@ def test_anndata_with_several_matrices_needs_a_key() -> None:
     data.obsp["distances"] = matrix()
     with pytest.raises(DataError, match="2 matrices in obsp, 'connectivities', 'distances'; say with key="):
         read_edges(data)
-    assert read_edges(data, key="distances").ids.tolist() == NAMES
+    assert read_edges(data, ReadingOptions(key="distances")).ids.tolist() == NAMES
     modalities = stand_in("mudata", "MuData", mod={"rna": data}, obsp={})
     with pytest.raises(DataError, match="'rna/connectivities', 'rna/distances'; say with key="):
         read_edges(modalities)
-    assert read_edges(modalities, key="rna/distances").ids.tolist() == NAMES
+    assert read_edges(modalities, ReadingOptions(key="rna/distances")).ids.tolist() == NAMES
     with pytest.raises(OptionError, match="--key"):
-        read_edges(nx.path_graph(3), key="x")
+        read_edges(nx.path_graph(3), ReadingOptions(key="x"))
 
 
 @pytest.mark.parametrize(
