@@ -11,7 +11,6 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import DataError, MalformedFile, OptionError
-from linkodds.reading.compression import unpacked
 from linkodds.reading.database_urls import Database, place_of
 from linkodds.reading.databases import read_database
 from linkodds.reading.delimited import is_text_file, read_table, table_of_text
@@ -28,7 +27,16 @@ from linkodds.reading.interop import (
 )
 from linkodds.reading.objects import array_of, frame_of_object, parsed_of_array, parsed_of_object, text_of_open_file
 from linkodds.reading.reading_options import ReadingOptions
-from linkodds.reading.tables import NOISE, Table, is_frame, load_sparse, read_bytes, require_file, table_of_frame
+from linkodds.reading.tables import (
+    NOISE,
+    Table,
+    is_frame,
+    load_sparse,
+    read_bytes,
+    require_file,
+    table_of_frame,
+    unpacked,
+)
 
 EDGE_FORMATS = (
     ".csv .tsv .txt .edges, .parquet, .npz (SciPy adjacency), "
