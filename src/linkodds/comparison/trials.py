@@ -101,7 +101,8 @@ def try_models(
         for name in names:
             contest = contest_of(name)
             contender = choose(contest).winner if name == AUTO else contest.fit_candidate(name, trial.split)
-            contender, _ = contest.with_degrees(contender, degree_term)
+            without, contender = contender, contest.with_degree_term(contender, contest.rehearsal.split, degree_term)
+            contest.about_degrees(without, contender)
             scorer, of_test = contender.scorer, contender.parts["test"]
             if trial.protocol.is_refitted and (again := _refit(contender, contest, trial.final_split)) is not None:
                 scorer = again

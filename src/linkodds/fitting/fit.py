@@ -178,16 +178,17 @@ class Fit:
     def run(self) -> Run:
         self.announce()
         contest, tuned = self.select_models(), None
-        if self.config.tune:
-            tuned = tune(contest)
-            contest, winner = tuned.contest, tuned.winner
-            found = contest.contenders({winner.name: winner})
-            outcome = Outcome(found, winner, (tuned.finding, *winner.findings))
-        elif self.config.model == AUTO:
+        if self.config.model == AUTO:
             outcome = choose(contest)
         else:
-            found = contest.contenders()
-            outcome = Outcome(found, found[self.config.model], tuple(found[self.config.model].findings))
+            known: dict[str, ModelCandidate] = {}
+            if self.config.tune:
+                tuned = tune(contest)
+                contest, known = tuned.contest, {tuned.winner.name: tuned.winner}
+            found = {name: known.get(name) or contest.fit_candidate(name) for name in contest.names}
+            winner = found[self.config.model]
+            about_tuning = [] if tuned is None else [tuned.finding]
+            outcome = Outcome(found, winner, (*about_tuning, *winner.findings))
         contenders = outcome.contenders
         measured = self.calibrate_and_measure(contest, outcome.winner, outcome.findings)
         winner, fitted = measured.contender, measured.contender.fitted
@@ -289,7 +290,9 @@ class Fit:
         winner, folds = mean_of_folds(contest, winner, seconds_for_folds(contest))
         of_folds = about_folds(winner, folds)
         choice = self.family.degree_choice(self.config.degree_calibration)
-        winner, about_degrees = contest.with_degrees(winner, choice)
+        after = contest.with_degree_term(winner, self.split, choice)
+        about_degrees = contest.about_degrees(winner, after)
+        winner = after
         calibration = calibration_samples(contest, winner, folds)
         self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
         num_test = len(self.split.test)

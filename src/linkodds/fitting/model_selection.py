@@ -18,7 +18,7 @@ from linkodds.metrics.non_edge_scores import score_non_edges
 from linkodds.metrics.non_edges import degrees_of
 from linkodds.models.families import AUTO, baseline_families
 from linkodds.models.families.fitted_model import FittedModel
-from linkodds.models.families.task import ModelFitting
+from linkodds.models.families.task import FitTask, ModelFitting
 from linkodds.models.training.training import ALL_PAIRS_LIMIT
 from linkodds.models.training.training_loop import TrainedModel, mean_model
 from linkodds.pairs import PairSpace
@@ -93,29 +93,27 @@ class ModelSelection:
     fitting: ModelFitting
     names: tuple[str, ...]
 
-    def contenders(self, known: Mapping[str, ModelCandidate] | None = None) -> dict[str, ModelCandidate]:
-        """Every contender by name, on the first fold.
-
-        Args:
-            known: those that need not be fitted and scored again.
-        """
-        first, known = self.rehearsal.split.rotations()[0], known or {}
-        return {name: known[name] if name in known else self.fit_candidate(name, first) for name in self.names}
-
     def fit_candidate(
-        self, name: str, split: Split, fold: int = 0, like: FittedModel | None = None, seconds: float | None = None
+        self,
+        name: str,
+        split: Split | None = None,
+        fold: int = 0,
+        like: FittedModel | None = None,
+        seconds: float | None = None,
     ) -> ModelCandidate:
         """Train (or count) on a split, and score its held-out edges and all non-edges in one pass.
 
         Args:
             name: a model or a baseline.
-            split: one of the rotations of the rehearsal's split.
+            split: one of the rotations of the rehearsal's split; None: the first.
             fold: number of the rotation.
-            like: see `ModelFitting.fit`.
-            seconds: see `ModelFitting.fit`.
+            like: see `FitTask`.
+            seconds: see `FitTask`.
         """
         fitting = self.fitting
-        fitted = fitting.fit(name, split, fold, like, seconds)
+        if split is None:
+            split = self.rehearsal.split.rotations()[0]
+        fitted = fitting.families[name].fit(FitTask(fitting, split, fold, like, seconds))
         scorer = self.unfitted_scorer(name, split) if fitted is None else fitted.scorer
         with fitting.costs.stage("evaluation" if fitted else "baselines"):
             contender = ModelCandidate(name, scorer, fitted, self.rehearsal.held_out(scorer, split, HELD_OUT))
@@ -151,17 +149,16 @@ class ModelSelection:
         """A count on the train edges of a split, or what a user has made."""
         return self.fitting.families[name].unfitted_scorer(split, self.fitting.features, self.fitting.ids)
 
-    def with_degrees(self, winner: ModelCandidate, choice: Choice) -> tuple[ModelCandidate, list[Finding]]:
-        """The winner with a degree term in its scorer where its validation edges ask for one, and what that changes.
+    def about_degrees(self, winner: ModelCandidate, after: ModelCandidate) -> list[Finding]:
+        """What a degree term changes, and say it; nothing where none was asked for.
 
         Args:
             winner: without a term.
-            choice: auto, yes or no.
+            after: the same as `with_degree_term` gives it.
         """
-        after = self.with_degree_term(winner, self.rehearsal.split, choice)
         term = after.degree_term
         if term is None or (not term.is_used and term.gain is None):  # not asked for, or nothing to judge it by
-            return after, []
+            return []
         message = (
             f"degrees beside the logit: {f'the {term.kind}' if term.is_used else 'no'} term is used: {term.reason}."
         )
@@ -170,7 +167,7 @@ class ModelSelection:
             message += f" Validation average precision was {before:.4g} without it, and is {now:.4g} with it."
         self.fitting.say(message)
         remedy = "--degree-calibration yes or no has it one way, whatever the validation edges say."
-        return after, [Finding("calibration", "info", message, remedy, term.gain)]
+        return [Finding("calibration", "info", message, remedy, term.gain)]
 
     def with_degree_term(self, contender: ModelCandidate, split: Split, choice: Choice) -> ModelCandidate:
         """A contender with what is decided about its degree term, in use or not.

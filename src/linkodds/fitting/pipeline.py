@@ -86,17 +86,24 @@ def fit_run(
     costs = Costs()
     with costs.stage("reading"):
         graph = Graph.read(edges, reading, config.feature_scaling)
-    return fit_graph(
-        graph,
-        config,
-        reading=given,
-        partial=partial,
-        resumed=left,
-        costs=costs,
-        progress=progress,
-        on_start=on_start,
-        on_epoch=on_epoch,
-    )
+    with (
+        _ready(
+            graph,
+            config,
+            reading=given,
+            partial=partial,
+            resumed=left,
+            costs=costs,
+            progress=progress,
+            on_start=on_start,
+            on_epoch=on_epoch,
+        ) as fit,
+        _inputs_written(fit, partial, left),
+    ):
+        run = fit.run()
+        write_results(partial, run)
+        write_report(run, partial.path / "report.html")
+        return at_path(run, partial.commit())
 
 
 def fit_graph(
@@ -134,8 +141,49 @@ def fit_graph(
     Raises:
         OptionError: a model that is somebody's own and not given, or options that it cannot have.
     """
+    with _ready(
+        graph,
+        config,
+        reading=reading,
+        partial=partial,
+        resumed=resumed,
+        costs=costs,
+        progress=progress,
+        on_start=on_start,
+        on_epoch=on_epoch,
+        own=own,
+        split=split,
+        trainer=trainer,
+        runner=runner,
+    ) as fit:
+        if partial is None:
+            return fit.run()
+        with _inputs_written(fit, partial, resumed):
+            run = fit.run()
+            write_results(partial, run)
+            write_report(run, partial.path / "report.html")
+            return at_path(run, partial.commit())
+
+
+@contextmanager
+def _ready(
+    graph: Graph,
+    config: FitConfig,
+    *,
+    reading: Mapping[str, Any] | None,
+    partial: PartialRun | None,
+    resumed: InterruptedFit | None,
+    costs: Costs | None,
+    progress: Say | None,
+    on_start: OnStart | None,
+    on_epoch: Callable[[Epoch], None] | None,
+    own: CustomEncoder | CustomScorer | None = None,
+    split: Split | None = None,
+    trainer: Trainer | None = None,
+    runner: TallyRunner | None = None,
+) -> Iterator[Fit]:
+    """A fit that is ready to run, with torch's threads set; see `fit_graph`. What cannot be fitted is refused here."""
     say = progress or (lambda _: None)
-    costs = costs or Costs()
     parse_rule(config.decision)  # refused before any work
     family = _family(config, own)
     if config.tune:
@@ -144,16 +192,15 @@ def fit_graph(
     device = choose_device(config.device)
     for finding in graph.findings:
         say(finding.message)
-    if resumed is not None:
-        reading = resumed.reading  # where the files lay then, so that config.yaml stays what it is
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
-        fit = Fit.of(
+        yield Fit.of(
             graph,
             config,
             device=device,
             family=family,
-            reading=reading,
-            costs=costs,
+            # where the files lay when it began, so that config.yaml stays what it is
+            reading=reading if resumed is None else resumed.reading,
+            costs=costs or Costs(),
             say=say,
             on_start=on_start,
             on_epoch=on_epoch,
@@ -162,18 +209,18 @@ def fit_graph(
             trainer=trainer,
             runner=runner,
         )
-        if partial is None:
-            return fit.run()
-        settings = fit.settings(None)
-        if resumed is not None:
-            resumed.refuse_other_fit(settings, graph.ids, fit.split, settings["graph"]["features_hash"])
-        with partial:
-            if resumed is None:
-                write_inputs(partial, settings, graph.ids, fit.split)
-            run = fit.run()
-            write_results(partial, run)
-            write_report(run, partial.path / "report.html")
-            return at_path(run, partial.commit())
+
+
+@contextmanager
+def _inputs_written(fit: Fit, partial: PartialRun, resumed: InterruptedFit | None) -> Iterator[None]:
+    """Inside, RUN.partial holds what the fit starts from: written now, or found to be that of the interrupted fit."""
+    settings = fit.settings(None)
+    if resumed is not None:
+        resumed.refuse_other_fit(settings, fit.graph.ids, fit.split, settings["graph"]["features_hash"])
+    with partial:
+        if resumed is None:
+            write_inputs(partial, settings, fit.graph.ids, fit.split)
+        yield
 
 
 def _family(config: FitConfig, own: CustomEncoder | CustomScorer | None) -> ModelFamily:
@@ -266,7 +313,7 @@ def evaluate_models(
                 found = {each: outcome.contenders[each] for each in outcome.contenders if each != name}
                 known |= {each: found[each] for each in found if contest.fitting.is_as_named(each)}
             else:
-                found = contest.contenders(known)
+                found = {each: known.get(each) or contest.fit_candidate(each) for each in contest.names}
                 known |= found
             new = [each for each in found if each == name or (is_baseline(each) and each not in entered)]
             entered |= {each: (contest, found[each], found[each].findings) for each in new}

@@ -167,7 +167,7 @@ def tune(contest: ModelSelection) -> TuningResult:
     options = {option: value for option, value in best.options.items() if option != PENALTY}
     if PENALTY in best.options:
         options["weight_decay"] = best.trained.weight_decay
-    features = fitting.features  # of other folds: `ModelFitting.fit` takes them as the winner did
+    features = fitting.features  # of other folds: `FitTask` takes them as the winner did
     return TuningResult(replace(contest, fitting=replace(taken, features=features)), winner, options, table, finding)
 
 

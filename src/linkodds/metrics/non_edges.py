@@ -190,7 +190,7 @@ class NonEdges:
     @property
     def parts(self) -> tuple[Stratum, ...]:
         """The strata, or the one that everything is."""
-        return self.strata or (Stratum("all", self.num_non_edges, self.sample),)
+        return self.strata or (Stratum("all", self.known.num_absent, self.sample),)
 
     def chunks(self, part: Stratum, *, max_cells: int = MAX_CELLS) -> Iterator[Block | Pairs]:
         """Work on one of `parts` in pieces of about `max_cells` pairs: blocks of the pair matrix, or slices of a list."""

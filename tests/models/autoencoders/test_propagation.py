@@ -55,7 +55,7 @@ def test_inner_products_of_entries_and_their_repeats(dtype, mkl, monkeypatch):
     dense = torch.zeros(4, 5, dtype=dtype).index_put(
         (torch.tensor(rows), torch.tensor(columns)), torch.ones(6, dtype=dtype), accumulate=True
     )
-    torch.testing.assert_close(matrix.times(right), dense @ right)
+    torch.testing.assert_close(matrix @ right, dense @ right)
     torch.testing.assert_close(matrix.transposed_times(left), dense.T @ left)
 
 

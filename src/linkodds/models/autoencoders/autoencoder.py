@@ -211,14 +211,15 @@ class Autoencoder(nn.Module):
         mean, head = outputs[:, : self.width], outputs[:, self.width :]
         return mean.double().cpu().numpy(), log_deviation(head).double().cpu().numpy()
 
-    def sample(
-        self, propagation: SparseMatrix, inputs: SparseMatrix | Tensor | None, noise: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def sample(self, outputs: Tensor, noise: torch.Generator) -> tuple[Tensor, Tensor]:
         """Embeddings drawn from the posterior, shape (nodes, width), and their KL in nats, free bits and all.
 
         The mean and 0 for a gae.
+
+        Args:
+            outputs: of the encoder, shape (nodes, width) or, when variational, (nodes, 2 width).
+            noise: draws them.
         """
-        outputs: Tensor = self.encoder(propagation, inputs, noise)
         mean = outputs[:, : self.width]
         if not self.variational:
             return mean, torch.zeros((), device=mean.device)

@@ -200,7 +200,7 @@ class ModuleEncoder(nn.Module):
             return inputs
         if self._dense is None or self._dense[0] is not inputs:
             identity = torch.eye(inputs.shape[1], device=inputs.values.device)
-            self._dense = inputs, inputs.times(identity)
+            self._dense = inputs, inputs @ identity
         return self._dense[1]
 
     def _edge_index(self, propagation: SparseMatrix) -> Tensor:

@@ -29,6 +29,7 @@ class SparseMatrix:
         transposed_columns: likewise.
         order: shape (entries,), the place in `values` of each value of the transpose.
         shape: rows, columns.
+        kernel: of the product in float32, chosen for the device when the matrix is made.
     Example:
         >>> matrix = SparseMatrix.from_scipy(sp.csr_array(np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 0.0]])))
         >>> (matrix @ torch.tensor([[1.0], [10.0]])).T
@@ -42,6 +43,7 @@ class SparseMatrix:
     transposed_columns: Tensor
     order: Tensor
     shape: tuple[int, int]
+    kernel: str
 
     @staticmethod
     def from_scipy(matrix: sp.csr_array, device: torch.device | str = "cpu") -> "SparseMatrix":
@@ -90,6 +92,7 @@ class SparseMatrix:
             copied(transposed.indices),
             copied(transposed.data),
             shape,
+            choose_kernel(torch.device(device), torch.float32),
         )
 
     def with_values(self, values: Tensor) -> "SparseMatrix":
@@ -102,17 +105,11 @@ class SparseMatrix:
 
     def __matmul__(self, dense: Tensor) -> Tensor:
         """Shape (rows, dim) from a dense factor of shape (columns, dim); differentiable in the factor."""
-        return cast(Tensor, _SparseProduct.apply(self, dense))  # type: ignore[no-untyped-call]
-
-    def times(self, dense: Tensor) -> Tensor:
-        """The product, shape (rows, dim), not differentiable."""
-        return _product(self.starts, self.columns, self.values, self.shape, dense)
+        return cast(Tensor, _SparseProduct.apply(self, dense, False))  # type: ignore[no-untyped-call]
 
     def transposed_times(self, dense: Tensor) -> Tensor:
-        """The product of the transpose, shape (columns, dim), not differentiable."""
-        rows, columns = self.shape
-        values = self.values.index_select(0, self.order)
-        return _product(self.transposed_starts, self.transposed_columns, values, (columns, rows), dense)
+        """The product of the transpose, shape (columns, dim), from shape (rows, dim); differentiable in the factor."""
+        return cast(Tensor, _SparseProduct.apply(self, dense, True))  # type: ignore[no-untyped-call]
 
     def products(self, left: Tensor, right: Tensor) -> Tensor:
         """<left[u], right[v]> for each stored entry (u, v), shape (entries,), not differentiable.
@@ -153,17 +150,6 @@ def choose_kernel(device: torch.device, dtype: torch.dtype) -> str:
 _GATHERED = 1 << 16
 
 
-def _product(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int], dense: Tensor) -> Tensor:
-    values = values.to(dense.dtype)
-    if choose_kernel(dense.device, dense.dtype) == "sparse_csr":
-        return _csr(starts, columns, values, shape) @ dense
-    if not len(columns):  # a bag of nothing at all is refused
-        return dense.new_zeros(shape[0], dense.shape[1])
-    return F.embedding_bag(
-        columns, dense.contiguous(), starts, mode="sum", per_sample_weights=values, include_last_offset=True
-    )
-
-
 def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
@@ -171,14 +157,31 @@ def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]
 
 
 class _SparseProduct(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: SparseMatrix, dense: Tensor) -> Tensor:
-        ctx.matrix = matrix  # type: ignore[attr-defined]
-        return matrix.times(dense)
+    """The product of a matrix or of its transpose; the backward pass of one is the other."""
 
     @staticmethod
-    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[None, Tensor]:
-        return None, ctx.matrix.transposed_times(grads[0])  # type: ignore[attr-defined]
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, matrix: SparseMatrix, dense: Tensor, is_transposed: bool
+    ) -> Tensor:
+        ctx.matrix, ctx.is_transposed = matrix, is_transposed  # type: ignore[attr-defined]
+        starts, columns, values, shape = matrix.starts, matrix.columns, matrix.values, matrix.shape
+        if is_transposed:
+            starts, columns, shape = matrix.transposed_starts, matrix.transposed_columns, (shape[1], shape[0])
+            values = values.index_select(0, matrix.order)
+        values = values.to(dense.dtype)
+        if matrix.kernel == "sparse_csr" or dense.dtype != torch.float32:
+            return _csr(starts, columns, values, shape) @ dense
+        if not len(columns):  # a bag of nothing at all is refused
+            return dense.new_zeros(shape[0], dense.shape[1])
+        return F.embedding_bag(
+            columns, dense.contiguous(), starts, mode="sum", per_sample_weights=values, include_last_offset=True
+        )
+
+    @staticmethod
+    def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[None, Tensor, None]:
+        matrix: SparseMatrix = ctx.matrix  # type: ignore[attr-defined]
+        is_transposed: bool = ctx.is_transposed  # type: ignore[attr-defined]
+        return None, matrix @ grads[0] if is_transposed else matrix.transposed_times(grads[0]), None
 
 
 def normalized_adjacency(message_graph: sp.csr_array) -> sp.csr_array:

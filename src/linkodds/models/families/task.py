@@ -121,25 +121,6 @@ class ModelFitting:
     ids: NDArray[np.object_] = field(default_factory=lambda: np.zeros(0, dtype=object))
     ledger: Ledger = field(default_factory=Ledger)
 
-    def fit(
-        self,
-        name: str,
-        split: Split,
-        fold: int = 0,
-        like: "FittedModel | None" = None,
-        seconds: float | None = None,
-    ) -> "FittedModel | None":
-        """The fitted model of a name; None for a baseline, which is not fitted.
-
-        Args:
-            name: one of `families`.
-            split: one of the rotations.
-            fold: number of the rotation; it seeds the training and names its checkpoint.
-            like: a training whose weight decay is taken, and whether it has features; None: the config's, or a search.
-            seconds: of counted work that this model may take; None: its even share of the config's time budget.
-        """
-        return self.families[name].fit(FitTask(self, split, fold, like, seconds))
-
     @property
     def budget(self) -> float:
         """Seconds of counted work for all models that auto tries."""
@@ -190,9 +171,9 @@ class FitTask:
     Args:
         fitting: what it shares with the others.
         split: its train edges are learnt from, its validation edges choose.
-        fold: number of the rotation.
-        like: see `ModelFitting.fit`.
-        seconds: see `ModelFitting.fit`.
+        fold: number of the rotation; it seeds the training and names its checkpoint.
+        like: a training whose weight decay is taken, and whether it has features; None: the config's, or a search.
+        seconds: of counted work that this model may take; None: its even share of the config's time budget.
     """
 
     fitting: ModelFitting

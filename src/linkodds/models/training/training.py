@@ -118,7 +118,8 @@ def train(task: TrainingTask, *, penalty: float = PENALTIES[0], own: CustomEncod
     kl_weight = weight_decay * objective.total_weight if is_prior else config.beta
 
     def losses(epoch: int) -> Iterator[StepLoss]:
-        embeddings, kl_nats = model.sample(propagation, inputs, generators.noise)
+        outputs = model.encoder(propagation, inputs, generators.noise)
+        embeddings, kl_nats = model.sample(outputs, generators.noise)
         reconstruction = objective(*model.decoder.factors(*model.ends(embeddings)))
         kl = kl_weight * min(1.0, epoch / max(config.warm_up, 1)) * kl_nats / objective.total_weight
         yield StepLoss(reconstruction, len(split.train), kl, kl_nats)
