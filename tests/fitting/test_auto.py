@@ -239,7 +239,7 @@ class TestASavedMean:
         config, weights = yaml.safe_load((path / "config.yaml").read_text()), path / "model.safetensors"
         arrays, split = safetensors.numpy.load_file(weights), load_run(path).split
         members = config["members"]
-        saved = SavedModel(split, {}, forests=(path / "trees.txt").read_text())
+        saved = SavedModel(split, {})
 
         def mean(members: list[dict[str, Any]], weights: dict[str, np.ndarray]) -> Scorer:
             return record._mean_scorer(members, replace(saved, weights=weights))

@@ -1,4 +1,3 @@
-import hashlib
 import io
 import json
 from pathlib import Path
@@ -7,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from forged_run import forge
 from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, RunExists
 from linkodds.estimator import LinkPredictor
@@ -96,14 +96,6 @@ def test_scores_of_another_message_graph_are_refused(communities, saved):
         path = partial.commit()
     with pytest.raises(BrokenRun, match="another message graph"):
         load_run(path)
-
-
-def forge(path, name, content):
-    """Change a file and its hash with it, as somebody who builds a run by hand would."""
-    (path / name).write_bytes(content)
-    manifest = json.loads((path / MANIFEST).read_text())
-    manifest["sha256"][name] = hashlib.sha256(content).hexdigest()
-    (path / MANIFEST).write_text(json.dumps(manifest))
 
 
 def npz_of(**parts):

@@ -26,8 +26,6 @@ from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edges import degrees_of
 from linkodds.models.families import AUTO, families, family_of, model_names
 from linkodds.models.families.family import SavedModel
-from linkodds.models.structural.stack import StackScorer
-from linkodds.models.structural.trees import MAX_BYTES, forests_text
 from linkodds.models.training.history import history_csv
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.probability.calibration import Calibrator
@@ -38,6 +36,7 @@ from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.relations import OtherEdges
 from linkodds.reading.times import SplitTimes
 from linkodds.runs.run_directory import COSINES, FEATURES, LINK_RATE, TREES, TRIALS, WEIGHTS, PartialRun, verify
+from linkodds.runs.trees_text import add_trees_of_text
 from linkodds.scorers.baselines import CosineScorer
 from linkodds.scorers.pair_scoring import embeddings_of
 from linkodds.scorers.scoring import Embeddings, MeanOddsScorer, Scorer, base_of
@@ -138,8 +137,6 @@ def write_results(partial: PartialRun, run: Run) -> None:
         partial.write(WEIGHTS, safetensors.numpy.save(dict(run.weights)))
     if run.embeddings is not None:
         partial.write("embeddings.parquet", parquet_bytes(_embedding_table(run)))
-    if (stack := _stack_in(run.scorer)) is not None:
-        partial.write(TREES, forests_text(stack.forests).encode())
     if run.features is not None:
         partial.write(FEATURES, _npz(_feature_arrays(run.features)))
     if run.feature_cosines is not None:
@@ -197,13 +194,14 @@ def _read(path: Path) -> Run:
     model = config["model"]
     is_stored = (path / WEIGHTS).is_file()
     weights = safetensors.numpy.load_file(path / WEIGHTS) if is_stored else {}
+    if (path / TREES).is_file():
+        weights = add_trees_of_text(weights, path / TREES)
     saved = SavedModel(
         split,
         weights,
         embeddings=_read_embeddings(path / "embeddings.parquet"),
         decoder=config.get("decoder", {}),
         own_name=str(config.get("own", {}).get("name", "")),
-        forests=_read_trees(path / TREES),
     )
     is_mean = model == AUTO
     if model not in model_names():
@@ -256,13 +254,6 @@ def _mean_scorer(members: list[dict[str, Any]], saved: SavedModel) -> MeanOddsSc
     return MeanOddsScorer(tuple(scorers), tuple(slope for slope, _ in lines), tuple(each for _, each in lines))
 
 
-def _stack_in(scorer: Scorer) -> StackScorer | None:
-    """The stack that a scorer is, or that is a member of it."""
-    scorer = base_of(scorer)
-    members = scorer.members if isinstance(scorer, MeanOddsScorer) else (scorer,)
-    return next((each for each in members if isinstance(each, StackScorer)), None)
-
-
 def _read_cosines(path: Path, num_nodes: int) -> CosineScorer | None:
     if not path.is_file():
         return None
@@ -273,14 +264,6 @@ def _read_cosines(path: Path, num_nodes: int) -> CosineScorer | None:
     if len(columns) and not 0 <= columns.min() <= columns.max() < features.rows.shape[1]:
         raise BrokenRun(f"{path.name} names features that there are not.")
     return features
-
-
-def _read_trees(path: Path) -> str | None:
-    if not path.is_file():
-        return None
-    if path.stat().st_size > MAX_BYTES:
-        raise BrokenRun(f"{path.name} has more than {MAX_BYTES:,} bytes.")
-    return path.read_text(encoding="ascii")
 
 
 def _read_ids(path: Path) -> NDArray[np.object_]:

@@ -1,10 +1,13 @@
 """The stack: one logit for a pair wherever it is asked, train edges hidden, the same bytes again."""
 
+from collections.abc import Sequence
 from functools import cache, partial
 
 import numpy as np
 import pytest
+import safetensors.numpy
 
+from forged_run import forge
 from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.fitting.pipeline import fit_graph
@@ -27,11 +30,13 @@ from linkodds.models.structural.stack import (
     _less_hidden_edges,
     fit_stack,
     fit_trees,
+    forests_to_arrays,
 )
-from linkodds.models.structural.trees import BinaryTree, Forest, forests_text, read_forests
+from linkodds.models.structural.trees import BinaryTree, Forest
 from linkodds.pairs import PairSpace
 from linkodds.runs.record import load_run
-from linkodds.runs.run_directory import PartialRun
+from linkodds.runs.run_directory import WEIGHTS, PartialRun
+from linkodds.runs.trees_text import HEADER
 from planted_blocks import KINDS, above_chance, blocks, check_bits, check_same_arrays, check_same_logits, group_features
 
 SMALL = StackOptions(folds=4, zeros=400, broad_rounds=5, close_rounds=12)
@@ -75,7 +80,6 @@ def test_nothing_is_found_in_a_random_graph():
 
 def test_the_number_of_threads_does_not_change_a_byte():
     one, two = (fitted("undirected", threads)[1].scorer for threads in (1, 2))
-    assert forests_text(one.forests) == forests_text(two.forests)
     check_same_arrays(one.to_arrays(), two.to_arrays())
 
 
@@ -99,11 +103,11 @@ def test_a_train_edge_has_the_logit_it_had_while_hidden():
     np.testing.assert_array_equal(model.scorer.logits(rows.pairs[rows.is_edge]), expected)
 
 
-def test_arrays_and_text_give_the_same_scorer(kind):
+def test_arrays_give_the_same_scorer(kind):
     split, model = fitted(kind)
-    text = forests_text(model.scorer.forests)
-    again = StackScorer.from_arrays(split, model.weights, read_forests(text))
+    again = StackScorer.from_arrays(split, model.weights)
     check_same_logits(again, model.scorer)
+    check_same_arrays(again.to_arrays(), model.weights)
 
 
 @pytest.mark.parametrize(
@@ -117,15 +121,21 @@ def test_arrays_and_text_give_the_same_scorer(kind):
         ("train_edges", lambda x: x + 1),
         ("train_logits", lambda x: x[:-1]),
         ("cut", lambda x: x * np.inf),
+        ("broad.left_child", lambda x: x + 70),
+        ("close-3.num_inputs", lambda x: x + 1),
     ],
 )
 def test_arrays_of_another_graph_are_refused(name, spoil):
     split, model = fitted("undirected")
     arrays = model.weights | {name: spoil(model.weights[name])}
     with pytest.raises(BrokenRun, match=r"model\.safetensors"):
-        StackScorer.from_arrays(split, arrays, model.scorer.forests)
-    with pytest.raises(BrokenRun, match=r"trees\.txt"):
-        StackScorer.from_arrays(split, model.weights, model.scorer.forests[::-1])
+        StackScorer.from_arrays(split, arrays)
+
+
+def test_trees_in_the_place_of_others_are_refused():
+    split, model = fitted("undirected")
+    with pytest.raises(BrokenRun, match="do not split on the inputs"):
+        StackScorer.from_arrays(split, model.weights | forests_to_arrays(model.scorer.forests[::-1]))
 
 
 def test_too_few_edges_to_hide_are_refused():
@@ -143,10 +153,28 @@ def test_a_saved_run_gives_the_same_logits_and_a_spoilt_one_is_refused(tmp_path,
     check_same_logits(loaded.scorer, run.scorer)
     assert loaded.evaluation.model["name"] == "stack"
     assert loaded.embeddings is None
-    text = (tmp_path / "run" / "trees.txt").read_text()
-    (tmp_path / "run" / "trees.txt").write_text(text.replace("left_child=1", "left_child=999", 1))
-    with pytest.raises(BrokenRun, match=r"trees\.txt"):
+    assert not (tmp_path / "run" / "trees.txt").exists()
+    spoilt = np.array(loaded.weights["close-2.left_child"])
+    spoilt[0] = 999
+    forge(tmp_path / "run", WEIGHTS, safetensors.numpy.save({**loaded.weights, "close-2.left_child": spoilt}))
+    with pytest.raises(BrokenRun, match=r"model\.safetensors: close-2 trees: a tree's children are not"):
         load_run(tmp_path / "run")
+    as_before = {name: array for name, array in loaded.weights.items() if not name.startswith(("broad.", "close-"))}
+    forge(tmp_path / "run", WEIGHTS, safetensors.numpy.save(as_before))
+    with pytest.raises(BrokenRun, match=r"model\.safetensors: broad trees: split_feature is missing"):
+        load_run(tmp_path / "run")
+    forge(tmp_path / "run", "trees.txt", trees_text(run.scorer.forests))
+    check_same_logits(load_run(tmp_path / "run").scorer, run.scorer)
+
+
+def trees_text(forests: Sequence[Forest]) -> bytes:
+    """What a run of before has as trees.txt."""
+    lines = [HEADER]
+    for forest in forests:
+        lines.append(f"forest num_inputs={forest.num_inputs}")
+        for tree in forest.trees:
+            lines += ["tree", *tree.lines()]
+    return "\n".join([*lines, "end", ""]).encode()
 
 
 def test_zeros_count_less_by_the_chance_that_they_hide_an_edge():

@@ -1,11 +1,11 @@
-"""Boosted trees as text: the same numbers come back, and nothing but trees does."""
+"""Trees as arrays: the same numbers come back, and nothing but trees does."""
 
 import lightgbm
 import numpy as np
 import pytest
 
 from linkodds.errors import BrokenRun
-from linkodds.models.structural.trees import HEADER, Forest, forests_text, read_forests
+from linkodds.models.structural.trees import MAX_LEAVES, MAX_TREES, BinaryTree, Forest
 
 
 @pytest.fixture(scope="module")
@@ -17,15 +17,21 @@ def trained() -> tuple[lightgbm.Booster, np.ndarray]:
     return lightgbm.train(options, lightgbm.Dataset(x, label=y), 20), x
 
 
-def test_the_forest_has_the_bits_of_the_booster_before_and_after_text(trained):
+def check_same_arrays(one: dict[str, np.ndarray], two: dict[str, np.ndarray]) -> None:
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        assert (array.dtype, array.tobytes()) == (two[name].dtype, two[name].tobytes()), name
+
+
+def test_the_forest_has_the_bits_of_the_booster_before_and_after_arrays(trained):
     booster, x = trained
     expected = booster.predict(x, raw_score=True)
     forest = Forest.of_booster(booster)
     np.testing.assert_array_equal(forest.logits(x), expected)
-    text = forests_text([forest, forest])
-    again = read_forests(text)
-    np.testing.assert_array_equal(again[1].logits(x), expected)
-    assert forests_text(again) == text
+    arrays = forest.to_arrays()
+    again = Forest.from_arrays(arrays)
+    np.testing.assert_array_equal(again.logits(x), expected)
+    check_same_arrays(again.to_arrays(), arrays)
 
 
 def test_a_booster_that_found_no_split_is_a_constant():
@@ -34,74 +40,97 @@ def test_a_booster_that_found_no_split_is_a_constant():
     booster = lightgbm.train({"objective": "binary", "verbose": -1}, lightgbm.Dataset(x, label=y), 3)
     forest = Forest.of_booster(booster)
     np.testing.assert_array_equal(forest.logits(x), booster.predict(x, raw_score=True))
-    np.testing.assert_array_equal(read_forests(forests_text([forest]))[0].logits(x), forest.logits(x))
+    np.testing.assert_array_equal(Forest.from_arrays(forest.to_arrays()).logits(x), forest.logits(x))
 
 
-TREE = [
-    "tree",
-    "split_feature=0 1",
-    "threshold=0.5 0.25",
-    "left_child=1 -1",
-    "right_child=-3 -2",
-    "leaf_value=1.0 2.0 3.0",
-]
-TEXT = "\n".join([HEADER, "forest num_inputs=2", *TREE, "end", ""])
+TREE = BinaryTree((0, 1), (0.5, 0.25), (1, -1), (-3, -2), (1.0, 2.0, 3.0))
+CONSTANT = BinaryTree((), (), (), (), (10.0,))
+ARRAYS = Forest((TREE, CONSTANT, TREE), num_inputs=2).to_arrays()
 
 
-def test_the_text_that_is_spoilt_below_is_read_as_it_stands():
-    assert read_forests(TEXT)[0].logits(np.array([[0.5, 0.25], [0.5, 1], [1, 1]], dtype=np.float32)).tolist() == [
-        1,
-        2,
-        3,
-    ]
+def ints(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int32)
+
+
+def floats(*values: float) -> np.ndarray:
+    return np.array(values, dtype=np.float64)
+
+
+def test_the_arrays_that_are_spoilt_below_are_read_as_they_stand():
+    """By hand: twice the leaf of the tree, and 10."""
+    check_same_arrays(
+        ARRAYS,
+        {
+            "split_feature": ints(0, 1, 0, 1),
+            "threshold": floats(0.5, 0.25, 0.5, 0.25),
+            "left_child": ints(1, -1, 1, -1),
+            "right_child": ints(-3, -2, -3, -2),
+            "leaf_value": floats(1, 2, 3, 10, 1, 2, 3),
+            "num_leaves": ints(3, 1, 3),
+            "num_inputs": ints(2),
+        },
+    )
+    x = np.array([[0.5, 0.25], [0.5, 1], [1, 1]], dtype=np.float32)
+    assert Forest.from_arrays(ARRAYS).logits(x).tolist() == [12, 14, 16]
 
 
 @pytest.mark.parametrize(
-    ("before", "after"),
+    ("spoilt", "said"),
     [
-        ("left_child=1 -1", "left_child=70 -1"),  # reads past the end
-        ("left_child=1 -1", "left_child=1 -900000"),
-        ("left_child=1 -1", "left_child=0 -1"),  # a loop
-        ("left_child=1 -1", "left_child=1 1"),
-        ("right_child=-3 -2", "right_child=-3 -3"),
-        ("right_child=-3 -2", "right_child=-3"),
-        ("split_feature=0 1", "split_feature=0 2"),  # an input that is not there
-        ("split_feature=0 1", "split_feature=0 -1"),
-        ("split_feature=0 1", "split_feature=0 99999999999999999999"),
-        ("threshold=0.5 0.25", "threshold=0.5 nan"),
-        ("threshold=0.5 0.25", "threshold=0.5 0x1p3"),
-        ("leaf_value=1.0 2.0 3.0", "leaf_value=1.0 inf 3.0"),
-        ("leaf_value=1.0 2.0 3.0", "leaf_value=1.0 2.0"),
-        ("leaf_value=1.0 2.0 3.0", "leaf_value=" + "1.0 " * 100_000 + "1.0"),
-        ("num_inputs=2", "num_inputs=2000000000"),
-        ("num_inputs=2", "num_inputs=0"),
-        ("num_inputs=2", "num_inputs=-1"),
-        ("forest num_inputs=2\n", ""),
-        ("\nend\n", "\n"),
-        ("\nend\n", "\nTree=0\nend\n"),
-        ("\nend\n", "\nend\nend\n"),
-        (HEADER, "tree"),
+        ({"left_child": ints(1, -1, 70, -1)}, "children are not its splits and leaves"),  # reads past the end
+        ({"left_child": ints(1, -1, 1, -900_000)}, "children are not its splits and leaves"),
+        ({"left_child": ints(1, -1, 1, 1)}, "children are not its splits and leaves"),
+        ({"right_child": ints(-3, -2, -3, -3)}, "children are not its splits and leaves"),
+        ({"left_child": ints(1, -1, 0, -1)}, "children are not its splits and leaves"),  # a loop by way of the root
+        ({"left_child": ints(-1, 1, 1, -1)}, "comes before its parent"),  # a loop that no root leads to
+        ({"split_feature": ints(0, 1, 0, 2)}, "not among the 2"),  # an input that is not there
+        ({"split_feature": ints(0, 1, 0, -1)}, "not among the 2"),
+        ({"threshold": floats(0.5, 0.25, 0.5, np.nan)}, "not finite"),
+        ({"leaf_value": floats(1, 2, 3, 10, 1, -np.inf, 3)}, "not finite"),
+        ({"leaf_value": ARRAYS["leaf_value"][:-1]}, "leaf_value has 6 entries, and the trees have 7"),
+        ({"right_child": ARRAYS["right_child"][:-1]}, "right_child has 3 entries, and the trees have 4"),
+        ({"threshold": np.zeros(5)}, "threshold has 5 entries, and the trees have 4"),
+        ({"leaf_value": ARRAYS["leaf_value"].astype(np.float32)}, "leaf_value is missing, or is no list of float64"),
+        ({"left_child": ARRAYS["left_child"].astype(np.int64)}, "left_child is missing, or is no list of int32"),
+        ({"right_child": ARRAYS["right_child"].reshape(2, 2)}, "right_child is missing, or is no list of int32"),
+        ({"threshold": None}, "threshold is missing, or is no list of float64"),
+        ({"num_leaves": None}, "num_leaves is missing"),
+        ({"num_leaves": ints()}, "num_leaves are not those of"),
+        ({"num_leaves": ints(3, -1, 5)}, "num_leaves are not those of"),
+        ({"num_leaves": ints(3, 0, 4)}, "num_leaves are not those of"),
+        ({"num_leaves": ints(*[1] * (MAX_TREES + 1))}, "num_leaves are not those of"),
+        ({"num_leaves": ints(3, 1, MAX_LEAVES + 1)}, "num_leaves are not those of"),
+        ({"num_leaves": ints(3, 1, 2_000_000_000)}, "num_leaves are not those of"),
+        ({"num_leaves": ints(4, 1, 2)}, "a tree's children"),  # as many in all, cut in other places
+        ({"num_inputs": ints(2_000_000_000)}, "over 2000000000 inputs"),
+        ({"num_inputs": ints(0)}, "over 0 inputs"),
+        ({"num_inputs": ints(-1)}, "over -1 inputs"),
+        ({"num_inputs": ints(2, 2)}, "num_inputs has 2 entries"),
+        ({"num_inputs": floats(2)}, "num_inputs is missing, or is no list of int32"),
     ],
 )
-def test_a_hostile_text_is_refused_before_lightgbm_sees_it(before, after, monkeypatch):
+def test_hostile_arrays_are_refused_before_lightgbm_sees_them(spoilt, said, monkeypatch):
     monkeypatch.setattr(lightgbm, "Booster", None)
-    assert before in TEXT
-    with pytest.raises(BrokenRun, match="tree|forest|number"):
-        read_forests(TEXT.replace(before, after))
+    arrays = {name: array for name, array in (ARRAYS | spoilt).items() if array is not None}
+    with pytest.raises(BrokenRun, match=said):
+        Forest.from_arrays(arrays)
 
 
-def test_every_single_character_that_is_changed_leaves_trees_or_is_refused():
+def test_every_single_byte_that_is_changed_leaves_trees_or_is_refused():
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(20, 2)).astype(np.float32)
-    num_refused = 0
-    for at in range(len(TEXT)):
-        text = TEXT[:at] + chr(rng.integers(32, 127)) + TEXT[at + 1 :]
-        try:
-            forests = read_forests(text)
-        except BrokenRun:
-            num_refused += 1
-            continue
-        for forest in forests:
-            assert forest.num_inputs == 2
-            assert np.isfinite(forest.logits(x)).all()
-    assert num_refused > len(TEXT) / 2
+    num_refused = num_read = 0
+    for name, array in ARRAYS.items():
+        for at in range(array.nbytes):
+            content = bytearray(array.tobytes())
+            content[at] ^= int(rng.integers(1, 256))
+            try:
+                forest = Forest.from_arrays(ARRAYS | {name: np.frombuffer(bytes(content), dtype=array.dtype)})
+            except BrokenRun:
+                num_refused += 1
+                continue
+            num_read += 1
+            x = rng.normal(size=(20, forest.num_inputs)).astype(np.float32)
+            assert not np.isnan(forest.logits(x)).any()
+    of_integers = sum(array.nbytes for array in ARRAYS.values() if array.dtype == np.int32)
+    assert num_refused > 0.8 * of_integers  # two bytes of four, of an input or of the number of inputs, may be others
+    assert num_read > 0

@@ -42,7 +42,6 @@ class SavedModel:
         embeddings: source and target, shape (nodes, dim) each; None where embeddings.parquet is missing or not the model's.
         decoder: what config.yaml says of it.
         own_name: what its author calls a model of a user's own.
-        forests: text of trees.txt; None without.
     """
 
     split: Split
@@ -50,7 +49,6 @@ class SavedModel:
     embeddings: tuple[Embeddings, Embeddings] | None = None
     decoder: Mapping[str, Any] = field(default_factory=dict)
     own_name: str = ""
-    forests: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

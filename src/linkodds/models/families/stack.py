@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from linkodds.errors import BrokenRun
 from linkodds.findings import Finding
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split
@@ -15,7 +14,6 @@ from linkodds.models.families.task import FitTask, ModelFitting
 from linkodds.models.structural.masked_edges import HiddenEdges
 from linkodds.models.structural.stack import MAX_NODES, StackedModel, StackScorer, fit_stack, node_vectors
 from linkodds.models.structural.structural_costs import StackSizes, hiding_work, stack_work
-from linkodds.models.structural.trees import read_forests
 from linkodds.models.training.cost_model import nominal_seconds
 from linkodds.scorers.scoring import DegreeAwareScorer, Embeddings, Scorer
 
@@ -100,10 +98,8 @@ class StackFamily(MaskedEdgesFamily):
         return fit_stack(split, features, seeds=seeds, threads=threads, offset=fitted.offset, say=say).scorer
 
     def load(self, saved: SavedModel) -> Scorer:
-        """From the trees, and the arrays that they read."""
-        if saved.forests is None:
-            raise BrokenRun("trees.txt is missing.")
-        return StackScorer.from_arrays(saved.split, saved.weights, read_forests(saved.forests))
+        """From the arrays of the trees, and those that they read."""
+        return StackScorer.from_arrays(saved.split, saved.weights)
 
     def candidate_vectors(self, scorer: Scorer) -> Sequence[tuple[Embeddings, Embeddings]]:
         """Those whose inner products are inputs."""

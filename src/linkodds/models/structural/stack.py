@@ -30,6 +30,8 @@ from linkodds.models.training.history import Epoch
 from linkodds.pairs import Pairs, PairSpace
 
 NUM_CLOSE, GROUPS = 3, 3
+FORESTS = ("broad", *(f"close-{k}" for k in range(1, NUM_CLOSE + 1)))
+"""What the arrays of each forest stand behind in model.safetensors."""
 FEWER = 3
 """Trees that only say how likely a zero hides an edge are so many times fewer, and larger steps."""
 CLOSE_SHARE, CLOSE_PAIRS = 0.05, 200_000
@@ -104,27 +106,30 @@ class StackScorer:
         return result
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """All but the message graph and the trees, by name."""
+        """All but the message graph, by name."""
         arrays = {"cut": np.array([self.cut])} | self.train_logits.to_arrays() | self.counts.to_arrays()
+        arrays |= forests_to_arrays(self.forests)
         return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
     @staticmethod
-    def from_arrays(split: Split, arrays: Mapping[str, NDArray[Any]], forests: Sequence[Forest]) -> "StackScorer":
+    def from_arrays(split: Split, arrays: Mapping[str, NDArray[Any]]) -> "StackScorer":
         """The scorer again.
 
         Args:
             split: its train edges are the message graph.
             arrays: as `to_arrays` gives them.
-            forests: as `forests` gives them.
         Raises:
             BrokenRun: arrays that do not belong to this graph, or forests that do not belong to these arrays.
         """
         counts, train_logits = StructuralCounts.from_arrays(split, arrays), TrainLogits.from_arrays(split, arrays)
         if not np.isfinite(arrays["cut"]).all():
             raise BrokenRun("model.safetensors: the cut is no number.")
-        if [forest.num_inputs for forest in forests] != [len(counts.broad_names)] + [len(counts.names)] * NUM_CLOSE:
-            raise BrokenRun("trees.txt does not fit model.safetensors.")
-        return StackScorer(counts, forests[0], tuple(forests[1:]), float(arrays["cut"][0]), train_logits)
+        broad, *close = _forests_from_arrays(arrays)
+        if [forest.num_inputs for forest in (broad, *close)] != [len(counts.broad_names)] + [
+            len(counts.names)
+        ] * NUM_CLOSE:
+            raise BrokenRun("model.safetensors: its trees do not split on the inputs that its other arrays make.")
+        return StackScorer(counts, broad, tuple(close), float(arrays["cut"][0]), train_logits)
 
     @property
     def forests(self) -> tuple[Forest, ...]:
@@ -184,6 +189,28 @@ class StackScorer:
         return logits
 
 
+def forests_to_arrays(forests: Sequence[Forest]) -> dict[str, NDArray[Any]]:
+    """The arrays of a stack's forests, the broad one first, each behind its name in `FORESTS` and a point."""
+    return {
+        f"{forest}.{name}": array
+        for forest, each in zip(FORESTS, forests, strict=True)
+        for name, array in each.to_arrays().items()
+    }
+
+
+def _forests_from_arrays(arrays: Mapping[str, NDArray[Any]]) -> list[Forest]:
+    forests = []
+    for forest in FORESTS:
+        prefix = f"{forest}."
+        try:
+            forests.append(
+                Forest.from_arrays({key.removeprefix(prefix): arrays[key] for key in arrays if key.startswith(prefix)})
+            )
+        except BrokenRun as error:
+            raise BrokenRun(f"model.safetensors: {forest} trees: {error}") from error
+    return forests
+
+
 @dataclass(frozen=True, eq=False)
 class StackedModel:
     """A fitted stack; the same fields as a trained autoencoder where both have them.
@@ -211,7 +238,7 @@ class StackedModel:
 
     @property
     def weights(self) -> dict[str, NDArray[Any]]:
-        """What the trees read, and the logits of the train edges; see `StackScorer.to_arrays`."""
+        """The trees, what they read, and the logits of the train edges; see `StackScorer.to_arrays`."""
         return self.scorer.to_arrays()
 
 

@@ -1,4 +1,4 @@
-"""Trees: boosted trees as checked numbers, written as text, read back without trusting a byte of it.
+"""Trees: boosted trees as checked numbers, stored as arrays, and read back without trusting any of them.
 
 LightGBM's own reader believes what a model file says: a child index out of range makes it read memory that is not its
 own. So its reader never sees a file. What is read here must be trees (every child named once, every split on an input that
@@ -6,7 +6,7 @@ exists, every number finite), within sizes that a fit keeps; LightGBM then gets 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,20 @@ from linkodds.errors import BrokenRun
 if TYPE_CHECKING:
     import lightgbm  # it takes a second to load, so only what needs it loads it
 
-HEADER = "linkodds.trees/1"
-MAX_BYTES = 64_000_000
 MAX_TREES = 5_000
 MAX_LEAVES = 256
-_FIELDS = ("split_feature", "threshold", "left_child", "right_child", "leaf_value")
+FIELDS: dict[str, type[Any]] = {
+    "split_feature": int,
+    "threshold": float,
+    "left_child": int,
+    "right_child": int,
+    "leaf_value": float,
+}
+"""Of a tree, by the names that LightGBM has for them; the last has an entry a leaf, the others have one a split."""
+_DTYPES: dict[str, np.dtype[Any]] = {
+    name: np.dtype(np.int32 if kind is int else np.float64)
+    for name, kind in (FIELDS | {"num_leaves": int, "num_inputs": int}).items()
+}
 
 
 @dataclass(frozen=True)
@@ -83,30 +92,18 @@ class BinaryTree:
 
     def lines(self) -> Iterator[str]:
         """The fields as text, numbers in the shortest form that reads back as the same."""
-        for name in _FIELDS:
+        for name in FIELDS:
             yield f"{name}={' '.join(map(repr, getattr(self, name)))}"
 
     @staticmethod
-    def of_fields(fields: dict[str, str]) -> "BinaryTree":
-        """From the fields of a text; other fields are left aside.
+    def of_lines(lines: Iterable[str]) -> "BinaryTree":
+        """From lines like those of `lines`; a field without a line is empty, and other lines are left aside.
 
         Raises:
-            ValueError, KeyError: a number that is none; a field that is missing.
+            ValueError: a number that is none.
         """
-
-        def numbers(name: str, kind: type[Any]) -> tuple[Any, ...]:
-            words = fields.get(name, "").split(" ") if fields.get(name) else []
-            if len(words) > MAX_LEAVES:
-                raise ValueError(f"{name} has {len(words)} entries")
-            return tuple(kind(word) for word in words)
-
-        return BinaryTree(
-            numbers("split_feature", int),
-            numbers("threshold", float),
-            numbers("left_child", int),
-            numbers("right_child", int),
-            numbers("leaf_value", float),
-        )
+        texts = dict(line.split("=", 1) for line in lines if "=" in line)
+        return BinaryTree(*(tuple(map(kind, texts.get(name, "").split())) for name, kind in FIELDS.items()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +134,48 @@ class Forest:
     def of_booster(booster: "lightgbm.Booster") -> "Forest":
         """The trees of a trained booster with one output."""
         blocks = booster.model_to_string().split("\nTree=")[1:]
-        trees = []
-        for block in blocks:
-            lines = block.split("\n\n", 1)[0].splitlines()[1:]
-            trees.append(BinaryTree.of_fields(dict(line.split("=", 1) for line in lines if "=" in line)))
-        return Forest(tuple(trees), booster.num_feature())
+        trees = tuple(BinaryTree.of_lines(block.split("\n\n", 1)[0].splitlines()) for block in blocks)
+        return Forest(trees, booster.num_feature())
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """The fields of all trees, one tree after the other, by name; num_leaves of each tree; num_inputs, one number."""
+        lists = {name: [value for tree in self.trees for value in getattr(tree, name)] for name in FIELDS}
+        lists |= {"num_leaves": [len(tree.leaf_value) for tree in self.trees], "num_inputs": [self.num_inputs]}
+        return {name: np.array(values, dtype=_DTYPES[name]) for name, values in lists.items()}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[Any]]) -> "Forest":
+        """From arrays that nobody vouches for.
+
+        Args:
+            arrays: as `to_arrays` gives them.
+        Raises:
+            BrokenRun: an array is missing, of another dtype or another length, or what they hold is no forest.
+        Example:
+            >>> stump = BinaryTree((0,), (0.5,), (-1,), (-2,), (-1.0, 2.0))
+            >>> arrays = Forest((stump, stump), num_inputs=1).to_arrays()
+            >>> Forest.from_arrays(arrays).trees == (stump, stump)
+            True
+            >>> Forest.from_arrays(arrays | {"left_child": np.array([-1, 70], dtype=np.int32)})
+            Traceback (most recent call last):
+            linkodds.errors.BrokenRun: a tree's children are not its splits and leaves, once each.
+        """
+        for name, dtype in _DTYPES.items():
+            if name not in arrays or arrays[name].dtype != dtype or arrays[name].ndim != 1:
+                raise BrokenRun(f"{name} is missing, or is no list of {dtype}.")
+        leaves = arrays["num_leaves"].astype(np.int64)
+        if not 1 <= len(leaves) <= MAX_TREES or not 1 <= leaves.min() <= leaves.max() <= MAX_LEAVES:
+            raise BrokenRun(f"num_leaves are not those of 1 to {MAX_TREES:,} trees with 1 to {MAX_LEAVES} leaves each.")
+        parts = []
+        for name in FIELDS:
+            ends = np.cumsum(leaves if name == "leaf_value" else leaves - 1)
+            if len(arrays[name]) != ends[-1]:
+                raise BrokenRun(f"{name} has {len(arrays[name]):,} entries, and the trees have {ends[-1]:,}.")
+            parts.append([tuple(part.tolist()) for part in np.split(arrays[name], ends[:-1])])
+        if len(arrays["num_inputs"]) != 1:
+            raise BrokenRun(f"num_inputs has {len(arrays['num_inputs']):,} entries, and there is one number of them.")
+        trees = (BinaryTree(*fields) for fields in zip(*parts, strict=True))
+        return Forest(tuple(trees), int(arrays["num_inputs"][0]))
 
     def logits(self, inputs: NDArray[np.float32]) -> NDArray[np.float64]:
         """Sum over the trees for each row of the inputs, shape (pairs,), float64; one thread, whoever calls.
@@ -226,59 +260,3 @@ class Forest:
             f"tree_sizes={' '.join(str(len(block)) for block in blocks)}",
         ]
         return "\n".join(head) + "\n\n" + "".join(blocks) + "end of trees\n"
-
-
-def forests_text(forests: Sequence[Forest]) -> str:
-    """Forests as text, for trees.txt.
-
-    Example:
-        >>> forest = Forest((BinaryTree((0,), (0.5,), (-1,), (-2,), (-1.0, 2.0)),), num_inputs=1)
-        >>> text = forests_text([forest])
-        >>> read_forests(text)[0].trees == forest.trees
-        True
-        >>> read_forests(text.replace("left_child=-1", "left_child=70"))
-        Traceback (most recent call last):
-        linkodds.errors.BrokenRun: trees.txt: a tree's children are not its splits and leaves, once each.
-    """
-    lines = [HEADER]
-    for forest in forests:
-        lines.append(f"forest num_inputs={forest.num_inputs}")
-        for tree in forest.trees:
-            lines += ["tree", *tree.lines()]
-    return "\n".join([*lines, "end", ""])
-
-
-def read_forests(text: str) -> list[Forest]:
-    """Forests of a text that nobody vouches for.
-
-    Raises:
-        BrokenRun: it is not what `forests_text` writes, or larger than a fit makes it.
-    """
-    if len(text) > MAX_BYTES:
-        raise BrokenRun(f"trees.txt has more than {MAX_BYTES:,} bytes.")
-    lines = text.split("\n")
-    if lines[0] != HEADER or lines[-2:] != ["end", ""]:
-        raise BrokenRun(f"trees.txt is no complete file in the format {HEADER}.")
-    forests: list[tuple[int, list[BinaryTree]]] = []
-    try:
-        at = 1
-        while lines[at] != "end":
-            word, _, rest = lines[at].partition(" num_inputs=")
-            if word == "forest":
-                forests.append((int(rest), []))
-                at += 1
-            elif word == "tree" and not rest:
-                fields = [line.partition("=") for line in lines[at + 1 : at + 1 + len(_FIELDS)]]
-                if tuple(name for name, _, _ in fields) != _FIELDS:
-                    raise ValueError(f"line {at + 1}")
-                forests[-1][1].append(BinaryTree.of_fields({name: value for name, _, value in fields}))
-                at += 1 + len(_FIELDS)
-            else:
-                raise ValueError(f"line {at + 1}")
-        if at != len(lines) - 2:
-            raise ValueError(f"line {at + 1}")
-        return [Forest(tuple(trees), num_inputs) for num_inputs, trees in forests]
-    except BrokenRun as error:
-        raise BrokenRun(f"trees.txt: {error}") from error
-    except (ValueError, IndexError, OverflowError) as error:
-        raise BrokenRun(f"trees.txt cannot be read: {error}") from error
