@@ -3,6 +3,7 @@
 LinkoddsError
 ├── DataError               the user's data cannot be used            exit code 1
 │   ├── MalformedFile       a file that cannot be read as what it was given as
+│   ├── AmbiguousEnds       a table whose edges can be read in more than one way
 │   ├── UnknownNode         an id that the graph does not have
 │   ├── BadFeatures         features that do not fit the nodes, or are not finite numbers
 │   ├── DegenerateGraph     too few nodes, edges or non-edges to learn from
@@ -39,6 +40,26 @@ class DataError(LinkoddsError):
 
 class MalformedFile(DataError):
     """A file that cannot be read as what it was given as; the message names file, line and value."""
+
+
+class AmbiguousEnds(DataError):
+    """A table whose edges can be read in more than one way.
+
+    Args:
+        message: with the edges of each reading, and the options that settle it.
+        readings: the two columns of each.
+        shown: of the first readings the two columns, and three edges as text.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        readings: tuple[tuple[str, str], ...] = (),
+        shown: tuple[tuple[str, str, str], ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.readings = readings
+        self.shown = shown
 
 
 class UnknownNode(DataError):

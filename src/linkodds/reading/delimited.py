@@ -1,34 +1,41 @@
 """Delimited text: delimiter, header, comments and quotes are found out from the lines; every error names its line."""
 
+import ast
 import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from linkodds.errors import MalformedFile, OptionError
+from linkodds.findings import Finding
+from linkodds.reading.headers import are_names, looks_like_header
 from linkodds.reading.tables import Table, read_bytes, read_parquet, unpacked_name
+from linkodds.reading.text_lines import (
+    Lines,
+    as_text,
+    count_fields,
+    cut_attributes,
+    end_of_line,
+    fields,
+    split_lines,
+    tabs_for_blanks,
+    without_plain_quotes,
+)
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab", ".tab2", ".tab3", ".edges", ".edgelist", ".el", ".links", ".dat")
 """Of delimited text; .gz, .bz2, .xz or .zst may stand behind."""
 
-_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
-_DELIMITER_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe", " ": "space"}
+_DELIMITERS = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "blank": " ", "space": " "}
+_DELIMITER_NAMES = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "pipe", " ": "blank"}
 _SAMPLE = 1000  # lines that settle delimiter and header
-_NUMBER_WORDS = {"nan", "inf", "-inf", "+inf", "infinity", "-infinity"}  # float() takes them, ids may be them
-_HEADER_WORDS = (
-    "source target src dst dest destination from to head tail subject object node vertex gene protein drug "
-    "disease compound chemical molecule substance phenotype species user item author paper article page package "
-    "entity interactor regulator tf parent child start end begin left right sender receiver recipient follower "
-    "followee citing cited partner id name symbol word synset person member actor"
-)
-_HEADER_QUALIFIERS = "a b i j u v x y 1 2 0 id ids name symbol label key index code no number official one two"
-_LETTER_HEADERS = {("a", "b"), ("u", "v"), ("i", "j"), ("x", "y"), ("s", "t")}
 
 
 def is_text_file(path: Path) -> bool:
@@ -51,20 +58,19 @@ def read_table(
 ) -> Table:
     """A delimited text file or a Parquet file as a table.
 
-    Blank lines and lines that begin with `#` are skipped, a byte order mark and carriage returns are taken away, and
-    blanks around a cell are not part of it. The delimiter is the one of tab, comma, semicolon, `|` and runs of blanks
-    that gives most lines the same number of fields, two or more. The first line is a header when
+    Blank lines and comments are skipped, a byte order mark and carriage returns are taken away, and blanks around a cell
+    are not part of it. The delimiter is the one of tab, comma, semicolon, `|` and runs of blanks that gives most lines the
+    same number of fields, two or more. Which lines that begin with # or % are rows is told in `text_lines.split_lines`.
 
-    - a column was asked for by a name that it holds, or
-    - none of its id cells appears in the lines below nor differs from one of them by digits only, and as many of its
-      cells as there are id columns are usual column names ("source", "gene_a", "FromNodeId"; for one id column an
-      empty first cell counts), or
-    - its id cells are no numbers, and some column below it holds numbers only.
+    The first line is a header when a column was asked for by a name that it holds, or when it looks like one: the rule is
+    in `headers.looks_like_header`. A comment line right above the rows is the header where it has as many names as they
+    have fields, two usual ones among them, as BioGRID and STRING write it. A header that lacks the first name, as R
+    writes it, is of the columns after the first.
 
     Args:
         path: .csv, .tsv, .txt (also .gz) or .parquet.
         header: None detects it.
-        delimiter: one character, or "tab", "space", ...; None detects it.
+        delimiter: one character, or "tab", "blank", ...; None detects it.
         ids: names of the id columns, None where the default (the first ones) is meant.
         named: names of other columns that were asked for; None is no name.
     Raises:
@@ -78,43 +84,6 @@ def read_table(
             )
         return read_parquet(path)
     return table_of_text(path, read_bytes(path), header=header, delimiter=delimiter, ids=ids, named=named)
-
-
-def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
-    """Whether the first of these rows names the columns; the rule is in `read_table`.
-
-    Args:
-        rows: cells of the first lines, stripped, all rows of one width.
-        num_ids: number of id columns, the first ones.
-    Example:
-        >>> looks_like_header([["source", "target"], ["p53", "mdm2"]], num_ids=2)
-        True
-        >>> looks_like_header([["p53", "mdm2"], ["atm", "p53"]], num_ids=2)
-        False
-        >>> looks_like_header([["tf", "bait", "weight"], ["p53", "mdm2", "0.5"]], num_ids=2)
-        True
-    """
-    first, below = rows[0], rows[1:]
-    id_cells = first[:num_ids]
-    seen = {cell for row in below for cell in row[:num_ids]}
-    stems = {_stem(cell) for cell in seen}
-    if any(cell in seen or (any(map(str.isdigit, cell)) and _stem(cell) in stems) for cell in id_cells if cell):
-        return False
-    words = sum(map(_is_header_word, first[: num_ids + 1] if "" in id_cells else id_cells))
-    if words >= num_ids or (num_ids == 1 and first[0] == ""):
-        return True
-    if tuple(cell.lower() for cell in id_cells) in _LETTER_HEADERS:
-        return bool(seen) and all(len(cell) > 1 or cell.isdigit() for cell in seen)
-    if any(_is_number(cell) or cell == "" for cell in id_cells):
-        return False
-    return any(
-        cell != ""
-        and cell.lower() not in _NUMBER_WORDS | {"na", "null", "none", "n/a", "-", ".", "?"}
-        and not _is_number(cell)
-        and bool(column)
-        and all(map(_is_number, column))
-        for cell, column in ((cell, [row[i] for row in below if row[i]]) for i, cell in enumerate(first))
-    )
 
 
 def table_of_text(
@@ -145,143 +114,196 @@ def table_of_text(
         [('a', 'b'), ('c', 'd')]
     """
     separator = _check_delimiter(delimiter)
-    data, numbers, num_comments = _clean_lines(path, _as_text(path, data, lines_before))
-    numbers += lines_before
-    sample = data[: _end_of_line(data, _SAMPLE)].decode()
-    separator = separator or _sniff_delimiter(path, sample, int(numbers[0]))
-    layout = f"{_DELIMITER_NAMES.get(separator, repr(separator))}-separated, "
-    data = _without_plain_quotes(data, separator)
-    if b'"' in data:
-        rows, numbers = _parse_quoted(path, data, numbers, separator)
-        head, width = rows[:_SAMPLE], Counter(len(row) for row in rows[:_SAMPLE]).most_common(1)[0][0]
-        _refuse_ragged(path, np.array([len(row) for row in rows]), numbers, width, separator)
-
-        def columns(positions: list[int]) -> pl.DataFrame:
-            return pl.DataFrame(
-                {str(i): [row[i] for row in rows] for i in positions},
-                schema=dict.fromkeys(map(str, positions), pl.String),
-            )
-    else:
-        if separator == " ":
-            data, separator = _tabs_for_blanks(data), "\t"
-        counts = _count_fields(data, separator)
-        width = Counter(counts[:_SAMPLE].tolist()).most_common(1)[0][0]
-        _refuse_ragged(path, counts, numbers, width, separator)
-        head = [line.split(separator) for line in data[: _end_of_line(data, _SAMPLE)].decode().split("\n")[:-1]]
-
-        def columns(positions: list[int]) -> pl.DataFrame:
-            # Quotes are handled above and comments are gone, so nothing is left for the parser to interpret.
-            frame = pl.read_csv(
-                io.BytesIO(data),
-                has_header=False,
-                separator=separator,
-                quote_char=None,
-                infer_schema=False,
-                columns=sorted(positions),
-            )
-            return frame.rename(dict(zip(frame.columns, map(str, sorted(positions)), strict=True)))
-
+    lines = cut_attributes(split_lines(path, as_text(path, data, lines_before), separator))
+    numbers = lines.numbers + lines_before
+    by = separator or _sniff_delimiter(path, lines.head(_SAMPLE)[:100], int(numbers[0]))
+    said = f"{_DELIMITER_NAMES.get(by, repr(by))}-separated"
+    text = _split_rows(path, lines.data, numbers, by, header)
+    width, numbers = text.width, text.numbers
     if width < len(ids):
         raise MalformedFile(
-            f"{path.name}, line {numbers[0]}: one column only, {head[0][0]!r}. "
+            f"{path.name}, line {numbers[0]}: one column only, {text.head[0][0]!r}. "
             f"Expected at least {len(ids)} columns, separated by tab, comma, semicolon, | or blanks; "
             "settle it with --delimiter."
         )
-    head = [[cell.strip() for cell in row] for row in head]
     asked = [str(name) for name in (*ids, *named) if name is not None and not str(name).isdigit()]
+    above = None
     if header is None:
-        header = any(name in head[0] for name in asked) or looks_like_header(head, num_ids=len(ids))
-    names = tuple(head[0]) if header else tuple(str(i + 1) for i in range(width))
+        header = any(name in text.head[0] for name in asked) or looks_like_header(text.head, num_ids=len(ids))
+        above = None if header else _names_above(lines.above, by, width, asked)
+    names = text.head[0] if header else above or [str(i + 1) for i in range(width)]
+    keys = _attribute_names(lines.attributes)
     skipped = int(header)
     if len(numbers) == skipped:
         cure = "It needs rows." if asked else "Pass --no-header if it is data."
         raise MalformedFile(f"{path.name}: a header line ({', '.join(names[:5])}) and no row below it. {cure}")
 
-    def load(positions: list[int]) -> pl.DataFrame:
-        frame = columns(positions).slice(skipped).select(pl.all().str.strip_chars().fill_null(""))
+    def finish(frame: pl.DataFrame, positions: list[int], rows: NDArray[np.int64] | None) -> pl.DataFrame:
+        frame = frame.select(pl.all().str.strip_chars().fill_null(""))
+        for i in positions:
+            if i >= width:  # an attribute of write_edgelist
+                cells = lines.attributes if rows is None else [lines.attributes[row] for row in rows.tolist()]
+                frame = frame.with_columns(pl.Series(str(i), _attribute(cells, keys[i - width]), dtype=pl.String))
         return frame.select([str(i) for i in positions])
 
-    layout += f"{'with' if header else 'without'} header"
-    layout += f", {num_comments} comment line(s) skipped" if num_comments else ""
-    return Table(path.name, names, layout, "line", numbers[skipped:], load)
+    def load(positions: list[int]) -> pl.DataFrame:
+        frame = text.columns([i for i in positions if i < width] or [0]).slice(skipped)
+        return finish(frame, positions, None)
+
+    def pick(rows: NDArray[np.int64]) -> pl.DataFrame:
+        return finish(text.rows(rows + skipped), list(range(width + len(keys))), rows)
+
+    layout = f"{said}, {'with' if header else 'without'} header"
+    if above is not None:
+        layout = f"{said}, names from the comment line above the rows"
+    comments = lines.num_comments - (above is not None)
+    layout += f", {comments} comment line(s) skipped" if comments else ""
+    return Table(
+        path.name,
+        (*names, *keys),
+        layout,
+        "line",
+        numbers[skipped:],
+        load,
+        pick=pick,
+        comments=lines.above,
+        notes=_notes(path, lines),
+    )
 
 
-def has_rows(data: bytes) -> bool:
-    """Whether any line is neither blank nor a comment.
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of text, split into fields when asked for.
 
-    Example:
-        >>> has_rows(b"# nothing\\n\\n"), has_rows(b"a b\\n")
-        (False, True)
+    Args:
+        numbers: shape (rows,), the line of each.
+        width: fields of a row.
+        head: cells of the first rows, stripped.
+        columns: all rows of some columns.
+        rows: some rows of all columns.
     """
-    return any(line.strip() and not line.lstrip().startswith(b"#") for line in io.BytesIO(data))
+
+    numbers: NDArray[np.int64]
+    width: int
+    head: list[list[str]]
+    columns: Callable[[list[int]], pl.DataFrame]
+    rows: Callable[[NDArray[np.int64]], pl.DataFrame]
 
 
-def _as_text(path: Path, data: bytes, lines_before: int) -> bytes:
-    """UTF-8 bytes with line feeds only."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        data = data.decode("utf-16", errors="replace").encode()
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    try:
-        data.decode()
-        bad = data.find(b"\0")
-    except UnicodeDecodeError as error:
-        bad = error.start
-    if bad >= 0:
-        kinds = {
-            b"\x1f\x8b": "gzip data: name it .gz",
-            b"PAR1": "Parquet: name it .parquet",
-            b"PK": "a zip, npz or xlsx file: save it as CSV",
-        }
-        kind = next((f" It looks like {name}." for magic, name in kinds.items() if data.startswith(magic)), "")
-        line = data.count(b"\n", 0, bad) + 1 + lines_before
-        raise MalformedFile(
-            f"{path.name}, line {line}: byte 0x{data[bad]:02x} is no UTF-8 text."
-            f"{kind or ' Save the table as UTF-8 text.'}"
+def _split_rows(path: Path, data: bytes, numbers: NDArray[np.int64], separator: str, header: bool | None) -> _Rows:
+    data = without_plain_quotes(data, separator)
+    if b'"' in data:
+        rows, numbers = _parse_quoted(path, data, numbers, separator)
+        counts = np.array([len(row) for row in rows])
+        width = _width(counts)
+        if _lacks_a_name(counts, rows[0], header):
+            rows[0], counts = ["", *rows[0]], counts.copy()
+            counts[0] = width
+        _refuse_ragged(path, counts, numbers, width, separator)
+        return _Rows(
+            numbers,
+            width,
+            [[cell.strip() for cell in row] for row in rows[:_SAMPLE]],
+            lambda positions: _frame_of(rows, positions),
+            lambda chosen: _frame_of([rows[i] for i in chosen.tolist()], list(range(width))),
         )
-    if b"\r" in data:
-        data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return data if data.endswith(b"\n") else data + b"\n"
+    given = separator
+    if separator == " ":
+        data, separator = tabs_for_blanks(data), "\t"
+    counts = count_fields(data, separator)
+    if (counts != counts[0]).any() and _lacks_a_name(counts, _first_row(data, separator), header):
+        data, counts = separator.encode() + data, counts.copy()
+        counts[0] += 1
+    width = _width(counts)
+    _refuse_ragged(path, counts, numbers, width, given)
+    head = [line.split(separator) for line in data[: end_of_line(data, _SAMPLE)].decode().split("\n")[:-1]]
+
+    def columns(positions: list[int]) -> pl.DataFrame:
+        return _parse(data, separator, positions)
+
+    def rows_of(chosen: NDArray[np.int64]) -> pl.DataFrame:
+        ends = np.flatnonzero(np.frombuffer(data, dtype=np.uint8) == ord("\n")) + 1
+        starts = np.where(chosen > 0, ends[chosen - 1], 0)
+        some = b"".join(data[i:j] for i, j in zip(starts.tolist(), ends[chosen].tolist(), strict=True))
+        return _parse(some, separator, list(range(width)))
+
+    stripped = [[cell.strip() for cell in row] for row in head]
+    return _Rows(numbers, width, stripped, columns, rows_of)
 
 
-def _clean_lines(path: Path, data: bytes) -> tuple[bytes, NDArray[np.int64], int]:
-    """The data without blank and comment lines, the number of each line that is left, and how many were comments."""
-    raw = np.frombuffer(data, dtype=np.uint8)
-    ends = np.flatnonzero(raw == ord("\n")) + 1
-    starts = np.concatenate([[0], ends[:-1]])
-    begin = starts.copy()
-    while (
-        indented := np.isin(raw[begin], (ord(" "), ord("\t")))
-    ).any():  # every line ends in a line feed, so this stops
-        begin[indented] += 1
-    blank, comment = raw[begin] == ord("\n"), raw[begin] == ord("#")
-    keep = ~(blank | comment)
-    if not keep.any():
-        raise MalformedFile(f"{path.name}: the file is empty but for {int(comment.sum())} comment line(s).")
-    if not keep.all():
-        data = raw[np.repeat(keep, ends - starts)].tobytes()
-    return data, np.flatnonzero(keep).astype(np.int64) + 1, int(comment.sum())
+def _parse(data: bytes, separator: str, positions: list[int]) -> pl.DataFrame:
+    # Quotes are handled before and comments are gone, so nothing is left for the parser to interpret.
+    frame = pl.read_csv(
+        io.BytesIO(data),
+        has_header=False,
+        separator=separator,
+        quote_char=None,
+        infer_schema=False,
+        columns=sorted(positions),
+    )
+    return frame.rename(dict(zip(frame.columns, map(str, sorted(positions)), strict=True)))
 
 
-def _tabs_for_blanks(data: bytes) -> bytes:
-    """One tab for every run of blanks inside a line, none at its ends."""
-    raw = np.frombuffer(data, dtype=np.uint8)
-    blank = (raw == ord(" ")) | (raw == ord("\t"))
-    raw = np.where(blank, np.uint8(ord("\t")), raw)
-    after = np.concatenate([[True], (blank | (raw == ord("\n")))[:-1]])
-    raw = raw[~(blank & after)]
-    trailing = (raw == ord("\t")) & np.append(raw[1:] == ord("\n"), False)
-    return bytes(raw[~trailing])
+def _frame_of(rows: list[list[str]], positions: list[int]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {str(i): [row[i] for row in rows] for i in positions}, schema=dict.fromkeys(map(str, positions), pl.String)
+    )
 
 
-def _end_of_line(data: bytes, count: int) -> int:
-    """Where line number `count` ends, or the end of the data."""
-    end = -1
-    for _ in range(count):
-        found = data.find(b"\n", end + 1)
-        if found < 0:
-            return len(data)
-        end = found
-    return end + 1
+def _first_row(data: bytes, separator: str) -> list[str]:
+    return data[: data.find(b"\n")].decode().split(separator)
+
+
+def _width(counts: NDArray[np.int64]) -> int:
+    return int(Counter(counts[:_SAMPLE].tolist()).most_common(1)[0][0])
+
+
+def _lacks_a_name(counts: NDArray[np.int64], first: list[str], header: bool | None) -> bool:
+    """Whether all rows but the first have one field more: R leaves the name of row names out."""
+    if header is False or len(counts) < 2 or (counts[1:] != counts[0] + 1).any():
+        return False
+    return header is True or are_names(first)
+
+
+def _names_above(above: tuple[str, ...], separator: str, width: int, asked: list[str]) -> list[str] | None:
+    """The names in the last comment line, where it has one for each field; a mark that stands alone is not part of them."""
+    if not above:
+        return None
+    line = re.sub(r"^[#%]+\s+", "", above[-1])
+    names = [cell.strip() for cell in fields(line, separator)]
+    if len(names) == width and width > 1 and (are_names(names) or any(name in names for name in asked)):
+        return names
+    return None
+
+
+def _attribute_names(attributes: tuple[bytes, ...]) -> list[str]:
+    names: dict[str, None] = {}
+    for text in attributes[:100]:
+        names |= dict.fromkeys(map(str, _literal(text)))
+    return list(names)
+
+
+def _attribute(attributes: Sequence[bytes], name: str) -> list[str]:
+    return [str(_literal(text).get(name, "")) for text in attributes]
+
+
+def _literal(text: bytes) -> dict[Any, Any]:
+    try:
+        value = ast.literal_eval(text.decode())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _notes(path: Path, lines: Lines) -> tuple[Finding, ...]:
+    found = []
+    if lines.num_marked:
+        message = (
+            f"{path.name}: {lines.num_marked} line(s) that begin with # or % are read as rows, with ids that begin so."
+        )
+        remedy = "If they are comments, or edges that somebody took out, delete them, or put a blank behind the mark."
+        found.append(Finding("reading", "warning", message, remedy, float(lines.num_marked)))
+    return tuple(found)
 
 
 def _check_delimiter(delimiter: str | None) -> str | None:
@@ -294,11 +316,10 @@ def _check_delimiter(delimiter: str | None) -> str | None:
     return single
 
 
-def _sniff_delimiter(path: Path, sample: str, first_line: int) -> str:
-    lines = sample.split("\n")[:-1][:100]
+def _sniff_delimiter(path: Path, lines: list[str], first_line: int) -> str:
     best, best_share = "", 0.0
     for separator in _DELIMITER_NAMES:
-        counts = Counter(len(_fields(line, separator)) for line in lines)
+        counts = Counter(len(fields(line, separator)) for line in lines)
         width, count = counts.most_common(1)[0]
         if width >= 2 and count / len(lines) > best_share:
             best, best_share = separator, count / len(lines)
@@ -308,39 +329,6 @@ def _sniff_delimiter(path: Path, sample: str, first_line: int) -> str:
             "Expected two columns or more, separated by tab, comma, semicolon, | or blanks; settle it with --delimiter."
         )
     return best
-
-
-def _fields(line: str, separator: str) -> list[str]:
-    if '"' in line:
-        try:
-            skip = separator == " "
-            return next(csv.reader([line.strip(" ")], delimiter=separator, skipinitialspace=skip, strict=True), [])
-        except csv.Error:  # quotes end elsewhere: not this delimiter
-            return [line]
-    return line.split() if separator == " " else line.split(separator)
-
-
-def _count_fields(data: bytes, separator: str) -> NDArray[np.int64]:
-    raw = np.frombuffer(data, dtype=np.uint8)
-    delimiters = np.flatnonzero(raw == ord(separator))
-    ends = np.flatnonzero(raw == ord("\n"))
-    return np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
-
-
-def _without_plain_quotes(data: bytes, separator: str) -> bytes:
-    """The data without its quotes when none of them hides a delimiter, a line feed or a quote; else as it is."""
-    raw = np.frombuffer(data, dtype=np.uint8)
-    quotes = np.flatnonzero(raw == ord('"'))
-    if len(quotes) == 0 or len(quotes) % 2:
-        return data
-    blank = (raw == ord("\t")) if separator == " " else False
-    borders = np.flatnonzero((raw == ord(separator)) | (raw == ord("\n")) | blank)
-    border = np.zeros(len(raw) + 1, dtype=np.bool_)
-    border[borders] = border[-1] = True  # what lies before the first byte is found at place -1
-    opening, closing = quotes[::2], quotes[1::2]
-    plain = border[opening - 1] & border[closing + 1]
-    plain &= np.searchsorted(borders, opening) == np.searchsorted(borders, closing)
-    return raw[raw != ord('"')].tobytes() if plain.all() else data
 
 
 def _parse_quoted(
@@ -377,23 +365,3 @@ def _refuse_ragged(
             f"separated field(s), where most lines have {width}{others}. Complete the line, quote names that hold the "
             "delimiter, or settle it with --delimiter."
         )
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return cell.lower() not in _NUMBER_WORDS
-
-
-def _stem(cell: str) -> str:
-    return re.sub(r"\d+", "0", cell.lower())
-
-
-def _is_header_word(cell: str) -> bool:
-    """ "source", "gene_a", "FromNodeId", "user id 2": usual words, with usual qualifiers."""
-    parts = [part.lower() for part in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_]+", cell)]
-    words, qualifiers = set(_HEADER_WORDS.split()), set(_HEADER_QUALIFIERS.split())
-    usual = [not words.isdisjoint({part, part.removesuffix("s"), part.removesuffix("id")}) for part in parts]
-    return any(usual) and all(known or part in qualifiers for part, known in zip(parts, usual, strict=True))

@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.findings import Finding
 from linkodds.reading.edge_weights import EdgeWeights, read_weights
+from linkodds.reading.ends import Ends, choose_ends
 from linkodds.reading.interop import EdgeList, ignored_columns
+from linkodds.reading.labels import doubtful_rows, labelled_rows
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import RowsOfKinds, read_kinds
+from linkodds.reading.table_reading import TableReading
 from linkodds.reading.tables import Table
 from linkodds.reading.times import TIME_NAMES, looks_like_times, read_times
 
@@ -31,11 +34,15 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
         OptionError: a column that is asked for twice.
         DataError: no row.
     """
-    ends, beside = _places(table, columns)
+    chosen, beside = _places(table, columns)
+    ends = chosen.source, chosen.target
     taken = [place for place in beside if place is not None]
     frame = table.load([*ends, *taken])  # at once: rows of a database may come in another order next time
     if not frame.height:
         raise DataError(f"{table.place} has no row.")
+    if len(beside) > 3 and beside[3] is not None:
+        rows = labelled_rows(frame.get_column(str(beside[3])), table, beside[3])
+        left_out, frame, table = frame.height - len(rows), frame[rows], _rows_of(table, rows)
     source, target = (frame.get_column(str(i)) for i in ends)
     for position, column in zip(ends, (source, target), strict=True):
         empty = (column == "").arg_max()
@@ -44,18 +51,34 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
                 f"{table.where(empty)}, column {table.names[position]!r}: an empty id. "
                 f"Fill it in or delete the {table.unit}."
             )
+    if table.unit == "row":  # frames and databases keep the blanks that files lose
+        source, target = source.str.strip_chars(), target.str.strip_chars()
+    source, target = _without_points(source, target)
     ids, pairs = _number_ids(source, target)
-    of_times, of_weights, of_kinds = beside
+    of_times, of_weights, of_kinds = beside[:3]
     times = weights = None
     if of_times is not None:
         times = read_times(frame.get_column(str(of_times)), table.names[of_times], table.where)
     if of_weights is not None:
         weights = weights_of_column(table, of_weights, frame.get_column(str(of_weights)), columns.weight_as)
-    findings = _about_columns(table, columns, ends, taken)
+    findings = _about_columns(table, ends, taken)
+    if len(beside) > 3:
+        message = f"{left_out:,} row(s) whose label in column {columns.label!r} is not above 0 are left out."
+        findings.append(Finding("reading", "info", message, "Nothing to do.", float(left_out)))
+    directed = bool(columns.directed)
+    if warns_of_times:
+        findings += doubtful_rows(table, [*ends, *taken])
+        said, told = _direction_told(table, [*ends, *taken])
+        if columns.directed is None:
+            directed, findings = told, [*findings, *said]
     if times is None and warns_of_times:
         findings += unused_times(table, (*ends, *taken))
     layout = f"{table.layout or 'table'}, columns {table.names[ends[0]]!r} and {table.names[ends[1]]!r}"
-    read = EdgeList(ids, pairs, bool(columns.directed), table.where, layout=layout, times=times, weights=weights)
+    used = {
+        place: option[2:] for (option, _), place in zip(columns.beside_ends, beside, strict=True) if place is not None
+    }
+    about = TableReading(table.layout or "table", chosen.columns, *ends, chosen.why, used) if chosen.columns else None
+    read = EdgeList(ids, pairs, directed, table.where, layout=layout, times=times, weights=weights, table=about)
     if of_kinds is not None:
         kinds, of = frame.get_column(str(of_kinds)), table.names[of_kinds]
         predicted, names, codes, said = read_kinds(kinds, of, columns.predict_kind, table.where)
@@ -68,41 +91,26 @@ def id_columns(table: Table, source: str | int | None, target: str | int | None)
 
     Args:
         table: an edge list.
-        source: name of the first; None takes the first that has a name.
+        source: name of the first; None: by names and values.
         target: name of the second.
     Raises:
         MalformedFile: there are no two columns, or none of this name.
         OptionError: one column for both.
     """
-    return _places(table, ReadingOptions(source=source, target=target))[0]
+    ends = _places(table, ReadingOptions(source=source, target=target))[0]
+    return ends.source, ends.target
 
 
-def _places(table: Table, columns: ReadingOptions) -> tuple[tuple[int, int], tuple[int | None, ...]]:
-    """Positions of the two ends, and of what is beside them."""
-    if len(table.names) < 2:
-        raise MalformedFile(
-            f"{table.place}: one column only ({', '.join(table.names)}); an edge list has two columns of ids."
-        )
-    chosen = [
-        None if name is None else table.position(name, option=option)
-        for option, name in (("--source", columns.source), ("--target", columns.target))
-    ]
+def _places(table: Table, columns: ReadingOptions) -> tuple[Ends, tuple[int | None, ...]]:
+    """The two ends, and the positions of what is beside them."""
     beside = tuple(
         None if name is None else table.position(name, option=option) for option, name in columns.beside_ends
     )
-    # A column without a name is a row index that some program wrote, so it is no default.
-    free = [i for i, name in enumerate(table.names) if name != "" and i not in (*chosen, *beside)]
-    positions = [free.pop(0) if place is None and free else place for place in chosen]
-    if None in positions:
-        named = ", ".join(repr(name) for name in table.names)
-        raise OptionError(f"{table.place}: no two columns are left for the ids; the columns are {named}.")
-    first, second = (int(place) for place in positions if place is not None)
-    if first == second:
-        raise OptionError(f"{table.place}: --source and --target are two columns, not {columns.source!r} twice.")
+    ends = choose_ends(table, columns.source, columns.target, [place for place in beside if place is not None])
     for (option, name), place in zip(columns.beside_ends, beside, strict=True):
-        if place is not None and (place in (first, second) or beside.count(place) > 1):
+        if place is not None and (place in (ends.source, ends.target) or beside.count(place) > 1):
             raise OptionError(f"{table.place}: {option} names a column of its own, not {name!r} twice.")
-    return (first, second), beside
+    return ends, beside
 
 
 def weights_of_column(table: Table, position: int, cells: pl.Series, role: str | None) -> EdgeWeights:
@@ -112,22 +120,54 @@ def weights_of_column(table: Table, position: int, cells: pl.Series, role: str |
     return read_weights(numbers, role, table.names[position], table.where, lambda row: str(cells[row]))
 
 
-def _about_columns(table: Table, columns: ReadingOptions, ends: tuple[int, int], taken: list[int]) -> list[Finding]:
+def _about_columns(table: Table, ends: tuple[int, int], taken: list[int]) -> list[Finding]:
     ignored = [name for i, name in enumerate(table.names) if i not in (*ends, *taken)]
-    findings = [ignored_columns(ignored)] if ignored else []
-    lower = [name.lower() for name in table.names]
-    if (
-        columns.source is None
-        and columns.target is None
-        and {"source", "target"} <= set(lower)
-        and lower[ends[0]] != "source"
-    ):
-        used = f"{table.names[ends[0]]!r} and {table.names[ends[1]]!r}"
-        message = f"{table.place} has columns 'source' and 'target', but the first two are {used}."
-        findings.append(
-            Finding("reading", "warning", message, "Pass --source source --target target if those are meant.")
-        )
-    return findings
+    return [*table.notes, *([ignored_columns(ignored)] if ignored else [])]
+
+
+def _rows_of(table: Table, rows: NDArray[np.int64]) -> Table:
+    """Some rows of a table, for the places of messages and for columns that are looked at."""
+    lines = np.array([table.lines[row] for row in rows.tolist()])
+    native = table.native
+
+    def numbers(position: int) -> NDArray[np.float64] | None:
+        column = native(position)
+        return None if column is None else column[rows]
+
+    return replace(table, lines=lines, load=lambda positions: table.load(positions)[rows], native=numbers, pick=None)
+
+
+def _direction_told(table: Table, taken: list[int]) -> tuple[list[Finding], bool]:
+    """Whether a column Type, as Gephi writes it, says Directed of every edge; and a finding where it says so of any."""
+    for i, name in enumerate(table.names):
+        if i in taken or name.lower() != "type":
+            continue
+        cells = table.load([i]).to_series().str.to_lowercase()
+        number = int((cells == "directed").sum())
+        if not number or not bool(cells.is_in(["directed", "undirected", "mutual"]).all()):
+            continue
+        if number == len(cells):
+            message = f"Column {name!r} says Directed of every edge, so the edges are read with their direction."
+            return [
+                Finding("reading", "info", message, f"Delete column {name!r} if the direction means nothing.")
+            ], True
+        message = f"Column {name!r} says Directed of {number:,} of {len(cells):,} edges; all are read as undirected."
+        remedy = "Pass --directed to read all with a direction, an undirected edge in both."
+        return [Finding("reading", "warning", message, remedy, float(number))], False
+    return [], False
+
+
+def _without_points(source: pl.Series, target: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """The ids, 6.0 written as 6 where all ids of both columns are whole numbers and some are written without a point.
+
+    pandas makes floats of a column of integers once a cell is missing, of one column and not of the other.
+    """
+    cells = pl.concat([source.rename("id"), target.rename("id")])
+    pointed = cells.str.ends_with(".0")
+    if not pointed.any() or pointed.all() or not cells.str.contains(r"^-?\d+(\.0)?$").all():
+        return source, target
+    first, second = (each.str.strip_suffix(".0") for each in (source, target))
+    return first, second
 
 
 def of_one_kind(

@@ -13,8 +13,8 @@ class GraphOptions:
     nodes: Annotated[
         Any, Option("All node ids, one a line, isolated ones too", GRAPH, "FILE", "those of edges and features")
     ] = None
-    source: Annotated[str | int | None, Option("Column of the first end", GRAPH, "COL", "the first")] = None
-    target: Annotated[str | int | None, Option("Column of the second end", GRAPH, "COL", "the second")] = None
+    source: Annotated[str | int | None, Option("Column of the first end", GRAPH, "COL", "by names and values")] = None
+    target: Annotated[str | int | None, Option("Column of the second end", GRAPH, "COL", "by names and values")] = None
     header: Annotated[
         bool | None,
         Option("Take the first line as an edge, not as names", GRAPH, default="detected", flags=("--no-header",)),
@@ -36,6 +36,12 @@ class GraphOptions:
         bool | None,
         Option("Edges join two sides only", GRAPH, default="detected", flags=("--bipartite/--no-bipartite",)),
     ] = None
+    separate_ids: Annotated[
+        bool,
+        Option(
+            "Take the two columns as different kinds of things: an id in both is two nodes, told apart as COL:ID", GRAPH
+        ),
+    ] = False
     features: Annotated[
         Any, Option("Node features: .csv or .parquet with an id column, .npz or .npy", GRAPH, "FILE", "none")
     ] = None
@@ -60,6 +66,15 @@ class ColumnOptions:
             GRAPH,
             "COL",
             "none, a random split",
+        ),
+    ] = None
+    label: Annotated[
+        str | int | None,
+        Option(
+            "Column of labels: rows above 0 (true, yes) are edges, others are left out",
+            GRAPH,
+            "COL",
+            "none",
         ),
     ] = None
     weight: Annotated[str | int | None, Option("Column of edge weights", GRAPH, "COL", "none")] = None

@@ -13,6 +13,7 @@ from linkodds.findings import Finding
 from linkodds.pairs import Pairs
 from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.relations import RowsOfKinds
+from linkodds.reading.table_reading import TableReading
 from linkodds.reading.times import EdgeTimes
 
 
@@ -34,6 +35,7 @@ class EdgeList:
         bipartite: what the source says of itself, None where it says nothing.
         times: one for each row, or None.
         weights: likewise.
+        table: how a table was read, None for graphs.
         others: rows of other kinds, where `pairs` are those of one kind; `where` counts them after these.
     """
 
@@ -51,6 +53,7 @@ class EdgeList:
     times: EdgeTimes | None = None
     weights: EdgeWeights | None = None
     others: RowsOfKinds | None = None
+    table: TableReading | None = None
 
 
 def is_networkx(value: Any) -> bool:

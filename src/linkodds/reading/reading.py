@@ -37,6 +37,7 @@ from linkodds.reading.tables import (
     table_of_frame,
     unpacked,
 )
+from linkodds.reading.two_kinds import with_sides
 
 EDGE_FORMATS = (
     ".csv .tsv .txt .edges, .parquet, .npz (SciPy adjacency), "
@@ -65,7 +66,7 @@ def read_edges(edges: Any, options: ReadingOptions = ReadingOptions()) -> EdgeLi
         >>> edges.ids.tolist(), edges.pairs.tolist()
         (['p53', 'mdm2', 'atm'], [[0, 1], [2, 0]])
     """
-    read = _read(edges, options, warns_of_times=True)
+    read = with_sides(_read(edges, options, warns_of_times=True), options)
     return in_order_of_ids(read) if isinstance(_place_of(edges), Database) else read
 
 

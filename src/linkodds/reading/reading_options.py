@@ -47,7 +47,8 @@ class ReadingOptions(EdgeListOptions, CheckedOptions):
     @property
     def beside_ends(self) -> tuple[tuple[str, str | int | None], ...]:
         """Option -> column, of all but the ends."""
-        return ("--time", self.time), ("--weight", self.weight), ("--relation", self.relation)
+        beside = ("--time", self.time), ("--weight", self.weight), ("--relation", self.relation)
+        return (*beside, ("--label", self.label)) if self.label is not None else beside
 
     def given(self) -> dict[str, Any]:
         """Name -> value of the options that are not at their defaults, paths as text, for config.yaml."""

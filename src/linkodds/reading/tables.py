@@ -20,6 +20,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import DataError, MalformedFile, OptionError
+from linkodds.findings import Finding
 
 _LEAST_BOUND = 1 << 28
 _MOST_RATIO = 200
@@ -156,6 +157,9 @@ class Table:
             loaded, a range without an end.
         load: from column positions to a frame of text columns; an empty or missing cell is "".
         native: the column as float64 where it is stored as numbers, None where it is text; missing values are NaN.
+        pick: from row places to a frame of all columns, as text; None: all is loaded for it.
+        comments: the comment lines above the rows.
+        notes: what reading the text found out.
     """
 
     place: str
@@ -165,6 +169,20 @@ class Table:
     lines: NDArray[np.int64] | range
     load: Callable[[list[int]], pl.DataFrame]
     native: Callable[[int], NDArray[np.float64] | None] = lambda _: None
+    pick: Callable[[NDArray[np.int64]], pl.DataFrame] | None = None
+    comments: tuple[str, ...] = ()
+    notes: tuple[Finding, ...] = ()
+
+    def sample(self, count: int = 10_000) -> pl.DataFrame:
+        """Some rows of all columns: all where there are at most twice as many, else blocks of rows from everywhere.
+
+        Blocks, because rows of one thing often stand together; from everywhere, because files are often sorted.
+        """
+        everything = list(range(len(self.names)))
+        if self.pick is None:
+            frame = self.load(everything)
+            return frame if frame.height <= 2 * count else frame.gather_every(frame.height // count)
+        return self.pick(spread_rows(len(self.lines), count))
 
     def where(self, row: int) -> str:
         """The place of a row, such as "edges.csv, line 17"."""
@@ -193,6 +211,7 @@ class Table:
             MalformedFile: there is no such column, or more than one.
         """
         found = [i for i, other in enumerate(self.names) if other == str(name)]
+        found = found or [i for i, other in enumerate(self.names) if other.lstrip("# ") == str(name)]
         if len(found) == 1:
             return found[0]
         problem = "no column" if not found else f"{len(found)} columns are called"
@@ -201,6 +220,19 @@ class Table:
         listed = ", ".join(repr(other) for other in self.names[:20]) + (", ..." if len(self.names) > 20 else "")
         numbered = " (there is no header, so columns go by number)" if "without header" in self.layout else ""
         raise MalformedFile(f"{self.place}: {problem} {name!r} for {option}; the columns are {listed}{numbered}.{hint}")
+
+
+def spread_rows(num_rows: int, count: int) -> NDArray[np.int64]:
+    """Places of about `count` rows in blocks of 100 from everywhere, increasing; all where there are at most twice as many.
+
+    Example:
+        >>> len(spread_rows(150, 100)), spread_rows(10**6, 200).tolist()[99:101]
+        (150, [99, 999900])
+    """
+    if num_rows <= 2 * count:
+        return np.arange(num_rows)
+    starts = np.linspace(0, num_rows - 100, max(count // 100, 2)).astype(np.int64)
+    return np.unique((starts[:, None] + np.arange(100)).ravel())
 
 
 def load_sparse(data: bytes) -> Any:
@@ -262,7 +294,14 @@ def table_of_frame(frame: Any, *, index_as_ids: bool = False) -> Table:
         numbers: NDArray[np.float64] = column.to_numpy(dtype=np.float64, na_value=np.nan)
         return numbers
 
-    return Table("the pandas table", tuple(names), "", "row", np.arange(1, len(frame) + 1), load, native)
+    def pick(rows: NDArray[np.int64]) -> pl.DataFrame:
+        return pl.DataFrame(
+            {str(i): _text_of(each.take(rows) if each is index else each.iloc[rows]) for i, each in enumerate(series)},
+            schema=dict.fromkeys(map(str, range(len(names))), pl.String),
+        )
+
+    lines = np.arange(1, len(frame) + 1)
+    return Table("the pandas table", tuple(names), "", "row", lines, load, native, pick)
 
 
 def read_parquet(path: Path, num_rows: int | None = None) -> Table:
@@ -302,7 +341,16 @@ def _table_of_polars(frame: pl.DataFrame, place: str) -> Table:
             return None
         return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
-    return Table(place, tuple(frame.columns), "", "row", np.arange(1, frame.height + 1), load, native)
+    def pick(rows: NDArray[np.int64]) -> pl.DataFrame:
+        some, cells = frame[rows], {}
+        for i, column in enumerate(some.get_columns()):
+            try:
+                cells[str(i)] = column.cast(pl.String).fill_null("")
+            except pl.exceptions.PolarsError:  # lists or records: nothing that an end could hold
+                cells[str(i)] = pl.Series([""] * some.height, dtype=pl.String)
+        return pl.DataFrame(cells)
+
+    return Table(place, tuple(frame.columns), "", "row", np.arange(1, frame.height + 1), load, native, pick)
 
 
 def require_file(path: Path) -> None:

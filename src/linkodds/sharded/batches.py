@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 
 from linkodds.errors import DataError, MalformedFile, OptionError
-from linkodds.reading.delimited import has_rows, is_text_file, table_of_text
+from linkodds.reading.delimited import is_text_file, table_of_text
 from linkodds.reading.edge_columns import id_columns
 from linkodds.reading.tables import Table, is_pattern, open_unpacked, read_parquet, require_file, table_of_frame
+from linkodds.reading.text_lines import has_rows
 from linkodds.sharded.store import FinishedBlock, WorkBlock, text_bytes
 
 _HEAD = 1 << 20  # bytes that settle delimiter, header and columns
