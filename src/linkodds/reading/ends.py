@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from linkodds.errors import AmbiguousEnds, MalformedFile, OptionError
+from linkodds.errors import AmbiguousEnds, DataError, MalformedFile, OptionError
 from linkodds.reading.column_names import NamedEnds, entity_of, is_attribute, named_ends, rank_of
 from linkodds.reading.column_values import Column, are_two_names, columns_of, shared_share
 from linkodds.reading.tables import Table
@@ -57,6 +57,7 @@ def choose_ends(
     Raises:
         MalformedFile: no such column, or no two columns that can be ids, with what to do.
         OptionError: one column for both, or none left.
+        DataError: no row.
         AmbiguousEnds: more than one reading; each is shown with three edges and the options that settle it.
     """
     if len(table.names) < 2:
@@ -70,7 +71,7 @@ def choose_ends(
     if asked[0] is not None and asked[0] == asked[1]:
         raise OptionError(f"{table.place}: --source and --target are two columns, not {source!r} twice.")
     if asked[0] is not None and asked[1] is not None:
-        return Ends(asked[0], asked[1], "they were asked for", tuple(columns_of(table.names, table.sample(500))))
+        return Ends(asked[0], asked[1], "they were asked for", ())  # other columns are not looked at
     # A column without a name is a row index that some program wrote, so it is no end.
     free = [i for i, name in enumerate(table.names) if name != "" and i not in taken and i not in asked]
     needed = asked.count(None)
@@ -78,7 +79,10 @@ def choose_ends(
         named = ", ".join(repr(name) for name in table.names)
         raise OptionError(f"{table.place}: no two columns are left for the ids; the columns are {named}.")
     if columns is None:
-        columns = columns_of(table.names, table.sample(500 if len(free) == needed else 10_000))
+        rows = table.sample(500 if len(free) == needed else 10_000)
+        if not rows.height:
+            raise DataError(f"{table.place} has no row.")
+        columns = columns_of(table.names, rows)
     found = _one_end(table, columns, free, asked) if needed == 1 else _two_ends(table, columns, free)
     return replace(found, columns=tuple(columns))
 
