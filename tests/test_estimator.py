@@ -16,7 +16,7 @@ def fitted(communities):
 
 
 def test_parameters_and_their_defaults_are_those_of_the_command_line():
-    reading = dict.fromkeys(("time", "weight", "weight_as", "relation", "predict_kind"))
+    reading = dict.fromkeys(("time", "weight", "weight_as", "relation", "predict_kind", "label"))
     assert LinkPredictor().get_params() == FitConfig().model_dump() | reading
 
 

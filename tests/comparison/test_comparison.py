@@ -186,6 +186,7 @@ class TestTheCommand:
             "weight_as",
             "relation",
             "predict_kind",
+            "label",
         }  # its splits are random, its edges alike
         of_one_run |= {"engine", "memory"}  # it holds its graph in memory
         of_fit, ours = (set(inspect.signature(command).parameters) for command in (fit, compare))

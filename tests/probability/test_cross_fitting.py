@@ -199,7 +199,7 @@ def test_the_first_fold_is_the_one_of_the_contest(communities, monkeypatch) -> N
     trained: list[tuple[str, int]] = []
     contend = ModelSelection.fit_candidate
 
-    def counting(self, name, split, fold=0, like=None, seconds=None):
+    def counting(self, name, split=None, fold=0, like=None, seconds=None):
         trained.append((name, fold))
         return contend(self, name, split, fold, like, seconds)
 

@@ -102,7 +102,10 @@ def score_pairs(run: Run, source: Any, target: Any, deployment: Deployment) -> P
         deployment: the assumption about missing links.
     """
     space = run.split.space
-    ends = [np.fromiter((run.index.get(str(name), -1) for name in side), dtype=np.int64) for side in (source, target)]
+    ends = [
+        np.fromiter((run.index.get(str(name), run.index.get(str(name).strip(), -1)) for name in side), dtype=np.int64)
+        for side in (source, target)
+    ]
     pairs = np.column_stack(ends)
     unknown = np.asarray((pairs < 0).any(axis=1))
     canonical = space.canonical(pairs)

@@ -51,7 +51,7 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
                 f"{table.where(empty)}, column {table.names[position]!r}: an empty id. "
                 f"Fill it in or delete the {table.unit}."
             )
-    if table.unit == "row":  # frames and databases keep the blanks that files lose
+    if table.unit == "row" and warns_of_times:  # frames keep the blanks that files lose; pairs are looked up either way
         source, target = source.str.strip_chars(), target.str.strip_chars()
     source, target = _without_points(source, target)
     ids, pairs = _number_ids(source, target)
