@@ -26,6 +26,7 @@ from contestants.arena import peak, resident
 from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
+from linkodds.models.families import family_of
 from linkodds.models.training.cost_model import Sizes, epoch_work, peak_bytes
 from linkodds.models.training.training import train
 from linkodds.models.training.training_loop import TrainingTask
@@ -83,8 +84,8 @@ def measure(path: Path) -> dict:
     split = split_edges(graph, rng=np.random.default_rng(0))
     splitting = time.perf_counter() - start
     epochs = EPOCHS[len(edges)]
-    config = FitConfig(model="gae", objective="sampled", epochs=epochs, validate_every=epochs).of_model("gae")
-    sizes = Sizes.of("gae", split, None, config, objective="sampled", validation_non_edges=500_000)
+    config = family_of("gae").options(FitConfig(objective="sampled", epochs=epochs, validate_every=epochs))
+    sizes = Sizes.of(split, None, config, objective="sampled", validation_non_edges=500_000)
     work = epoch_work(replace(sizes, validate_every=10**9))
     before = resident()
     model = train(TrainingTask("gae", split, None, config, np.random.SeedSequence(0), torch.device("cpu")))

@@ -15,6 +15,7 @@ from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_edges
 from linkodds.models.autoencoders.objective import AllPairs
+from linkodds.models.families import family_of
 from linkodds.models.training.cost_model import Sizes, Work, epoch_work
 from linkodds.models.training.training import train
 from linkodds.models.training.training_loop import TrainingTask
@@ -30,14 +31,15 @@ def floor_of(data: Path, name: str) -> dict:
     features = None
     if name == "origin":
         graph = origin_as_graph(origin_edges())
-        config = FitConfig(hidden=256, dim=128, objective="all-pairs", epochs=40, validate_every=40).of_model("vgae")
+        given = FitConfig(hidden=256, dim=128, objective="all-pairs", epochs=40, validate_every=40)
     else:
-        given = data / name / "features.npz"
-        graph = Graph.from_edges(data / name / "edges.csv.gz", features=given if given.exists() else None)
+        found = data / name / "features.npz"
+        graph = Graph.from_edges(data / name / "edges.csv.gz", features=found if found.exists() else None)
         features = graph.features
-        config = FitConfig(objective="all-pairs", epochs=40, validate_every=40).of_model("vgae")
+        given = FitConfig(objective="all-pairs", epochs=40, validate_every=40)
+    config = family_of("vgae").options(given)
     split = split_edges(graph, rng=np.random.default_rng(0))
-    sizes = Sizes.of("vgae", split, features, config, objective="all-pairs", validation_non_edges=0)
+    sizes = Sizes.of(split, features, config, objective="all-pairs", validation_non_edges=0)
     work = training_work(sizes)
     rates = machine_rates()
     model = train(TrainingTask("vgae", split, features, config, np.random.SeedSequence(0), torch.device("cpu")))

@@ -15,6 +15,7 @@ from contestants.arena import contest, load_all, median, peak, resident
 from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
+from linkodds.models.families import family_of
 from linkodds.models.training.training import train
 from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import PairSpace
@@ -103,7 +104,11 @@ def origin_linkodds(_: Path, path: str) -> dict:
         epochs=20,
         validate_every=20,
     )
-    model = train(TrainingTask("vgae", split, None, config, np.random.SeedSequence(0), torch.device("cpu")))
+    model = train(
+        TrainingTask(
+            "vgae", split, None, family_of("vgae").options(config), np.random.SeedSequence(0), torch.device("cpu")
+        )
+    )
     return {
         "epoch_seconds": statistics.median(epoch.seconds for epoch in model.history),
         "bytes_above_idle": peak() - idle,

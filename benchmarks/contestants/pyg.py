@@ -15,8 +15,11 @@ from contestants.arena import TURNS, alone, load_all, median
 from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_edges
+from linkodds.metrics.held_out import HeldOut, draw_to_choose_by
+from linkodds.metrics.non_edges import NonEdges
+from linkodds.models.families import family_of
 from linkodds.models.training.training import train
-from linkodds.models.training.training_loop import TrainingTask, Validator
+from linkodds.models.training.training_loop import TrainingTask, validated
 from linkodds.scorers.scoring import InnerProductScorer
 
 
@@ -45,12 +48,13 @@ def pyg(arguments: argparse.Namespace) -> dict:
     return {"pyg": version("torch_geometric"), "graphs": found}
 
 
-def race_graph(data: Path, name: str, seed: str) -> tuple[Graph, Split, Validator]:
+def race_graph(data: Path, name: str, seed: str) -> tuple[Graph, Split, NonEdges]:
     load_all()
     features = data / name / "features.npz"
     graph = Graph.from_edges(data / name / "edges.csv.gz", features=features if features.exists() else None)
     split = split_edges(graph, rng=np.random.default_rng(int(seed)))
-    return graph, split, Validator(split, np.random.default_rng(1))
+    non_edges = draw_to_choose_by(split.recorded(), split.train, len(split.validation), np.random.default_rng(1))
+    return graph, split, non_edges
 
 
 def pyg_vgae(data: Path, name: str, kind: str, seed: str) -> dict:
@@ -58,7 +62,7 @@ def pyg_vgae(data: Path, name: str, kind: str, seed: str) -> dict:
     warnings.simplefilter("ignore")
     from torch_geometric.nn import VGAE, GCNConv
 
-    graph, split, validate = race_graph(data, name, seed)
+    graph, split, non_edges = race_graph(data, name, seed)
     num_nodes = graph.num_nodes
     torch.manual_seed(int(seed))
     table = None
@@ -103,7 +107,8 @@ def pyg_vgae(data: Path, name: str, kind: str, seed: str) -> dict:
     model.eval()
     with torch.no_grad():
         z = model.encode(edges).numpy()
-    seen = validate(InnerProductScorer(z, z, 1.0, 0.0))
+    scorer = InnerProductScorer(z, z, 1.0, 0.0)
+    seen = validated(HeldOut.from_scorer(scorer, split.validation, non_edges, threads=1))
     return {"seconds": seconds, "roc_auc": seen.roc_auc, "average_precision": seen.average_precision}
 
 
@@ -123,7 +128,7 @@ def linkodds_vgae(data: Path, name: str, target: str, seed: str) -> dict:
             "vgae",
             split,
             graph.features,
-            config,
+            family_of("vgae").options(config),
             np.random.SeedSequence(int(seed)),
             torch.device("cpu"),
             on_epoch=record,

@@ -11,8 +11,10 @@ from contestants.arena import alone
 from linkodds.config import FitConfig
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
+from linkodds.metrics.held_out import HeldOut, draw_to_choose_by
+from linkodds.models.families import family_of
 from linkodds.models.training.training import train
-from linkodds.models.training.training_loop import TrainingTask, Validator
+from linkodds.models.training.training_loop import TrainingTask, validated
 
 SUBGRAPH_NODES = 3000
 SETTINGS = {
@@ -52,11 +54,10 @@ def pubmed_gae(data: Path, objective: str, setting: str, seed: str) -> dict:
     graph = Graph.from_edges(data / "pubmed" / "edges.csv.gz")
     split = split_edges(graph, rng=np.random.default_rng(int(seed)))
     options = SETTINGS[setting] | {"objective": objective, "subgraph_nodes": SUBGRAPH_NODES}
-    config = FitConfig.from_options({"hidden": 32, "dim": 16, "patience": 600} | options)
+    config = family_of("gae").options(FitConfig.from_options({"hidden": 32, "dim": 16, "patience": 600} | options))
     model = train(TrainingTask("gae", split, None, config, np.random.SeedSequence(int(seed)), torch.device("cpu")))
-    test = Validator(split, np.random.default_rng(2))
-    test.edges = split.test
-    seen = test(model.scorer)
+    non_edges = draw_to_choose_by(split.recorded(), split.train, len(split.validation), np.random.default_rng(2))
+    seen = validated(HeldOut.from_scorer(model.scorer, split.test, non_edges, threads=1))
     return {
         "epoch_seconds": statistics.median(epoch.seconds for epoch in model.history),
         "test_roc_auc": seen.roc_auc,

@@ -25,7 +25,7 @@ from pyg_recipe import pyg_scorer
 
 from linkodds.comparison.protocols import PROTOCOLS, ProtocolSplit, deal, read_heart
 from linkodds.comparison.trials import baselines_for, try_models
-from linkodds.config import RESERVED_NAMES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.fitting.evaluation_setup import Seeds
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.graph import Graph
@@ -33,6 +33,7 @@ from linkodds.graph.split import Split, split_edges
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import average_precision, roc_auc
 from linkodds.metrics.non_edges import NonEdges
+from linkodds.models.families import model_names
 from linkodds.models.training.history import peak_bytes
 from linkodds.scorers.baselines import baseline_scorer
 from linkodds.scorers.scoring import Scorer
@@ -67,7 +68,7 @@ MAX_PAIRS = 100_000_000
 
 def units(splits: int | None) -> Iterator[tuple[str, str, int, str]]:
     """(protocol, graph, split, model), breadth first, quick models first."""
-    known = {*RESERVED_NAMES, BASELINES, PYG}
+    known = {*model_names(), BASELINES, PYG}
     for split in range(max(SPLITS.values())):
         for model in MODELS:
             for protocol, graphs in GRAPHS.items():

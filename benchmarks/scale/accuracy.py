@@ -24,6 +24,7 @@ from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.metrics import precisions_of_edges
 from linkodds.metrics.non_edges import NonEdges
 from linkodds.metrics.strata import draw_strata
+from linkodds.models.families import family_of
 from linkodds.models.training.history import Epoch
 from linkodds.models.training.pair_training import train_pair_model
 from linkodds.models.training.training_loop import TrainingTask
@@ -91,7 +92,13 @@ def measure(data: Path, form: str, arguments: argparse.Namespace) -> dict:
 
     start = time.process_time()
     task = TrainingTask(
-        "refined-gae", split, graph.features, config, model_seed, torch.device("cpu"), on_epoch=on_epoch
+        "refined-gae",
+        split,
+        graph.features,
+        family_of("refined-gae").options(config),
+        model_seed,
+        torch.device("cpu"),
+        on_epoch=on_epoch,
     )
     with tempfile.TemporaryDirectory() as folder:
         if form == "in-memory":

@@ -3,48 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from linkodds.errors import OptionError
 from linkodds.options import FitOptions, options_of
-
-AutoencoderName = Literal["gae", "vgae", "linear-gae", "linear-vgae", "signed-gae", "signed-vgae", "refined-gae", "ncn"]
-BaselineName = Literal[
-    "degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3", "katz", "ppr", "feature-cosine"
-]
-OwnName = Literal["own-encoder", "own-scorer"]
-AUTOENCODERS: tuple[str, ...] = get_args(AutoencoderName)
-VARIATIONAL: tuple[str, ...] = ("vgae", "linear-vgae", "signed-vgae")
-TABLES: tuple[str, ...] = ("signed-gae", "signed-vgae")
-"""Autoencoders with a free row for each node, under a prior that is chosen on the validation edges."""
-PAIR_MODELS: tuple[str, ...] = ("refined-gae", "ncn")
-"""Autoencoders trained on batches of train edges that are hidden meanwhile, with decoders that look at a pair."""
-DECODERS: dict[str, tuple[str, ...]] = {
-    **{name: ("inner-product", "signed") for name in AUTOENCODERS},
-    "refined-gae": ("hadamard", "inner-product", "signed", "distmult"),
-    "ncn": ("hadamard",),
-    "own-encoder": ("inner-product", "signed"),
-}
-"""What --decoder may be, by model."""
-NUM_PROPAGATIONS: dict[str, int] = {"refined-gae": 3, "ncn": 1}
-"""How far a node of a pair model sees."""
-NUM_LAYERS = 2
-"""Hidden layers of the network of a hadamard decoder."""
-LEAST_BATCHES = 8
-"""An epoch of a pair model has so many batches at least, so that an eighth of the train edges is hidden at most."""
-BASELINES: tuple[str, ...] = get_args(BaselineName)
-STACK, STRUCTURAL = "stack", "structural-gae"
-OWN_ENCODER, OWN_SCORER = "own-encoder", "own-scorer"
-OWN: tuple[str, ...] = get_args(OwnName)
-"""A user's own, given in Python."""
-RESERVED_NAMES = ("auto", *AUTOENCODERS, *BASELINES, STACK, STRUCTURAL, *OWN)
-ON_HIDDEN_EDGES = (STRUCTURAL, STACK)
-"""Models that learn from train edges hidden from the graph that made their inputs; up to 30,000 nodes, and no folds."""
-COSTLY = ("katz", "ppr", "feature-cosine")
-"""Baselines that stand beside every model in a small graph, and only where they are named in a large one."""
 
 
 class CheckedOptions(BaseModel):
@@ -108,55 +73,6 @@ class FitConfig(FitOptions, CheckedOptions):
     def _yes_of_yaml(cls, value: Any) -> Any:
         return {True: "yes", False: "no"}.get(value, value) if isinstance(value, bool) else value
 
-    def of_model(self, name: str) -> "FitConfig":
-        """The same options with those that were left open as this model takes them; only the weight decay may stay open.
-
-        Args:
-            name: of an autoencoder, or structural-gae, which holds a signed-gae; any other name gets the options of gae.
-        Raises:
-            OptionError: a decoder or an objective that this model does not take.
-        Example:
-            >>> [FitConfig(learning_rate=0.5).of_model(name).dim for name in ("gae", "signed-gae", "ncn")]
-            [64, 128, 256]
-        """
-        self._refuse_what_does_not_fit(name)
-        taken: dict[str, Any] = {
-            "decoder": "inner-product",
-            "positive_weight": "none",
-            "dim": 64,
-            "learning_rate": 0.01,
-            "hidden": 128,
-        }
-        taken |= {"patience": 200, "validate_every": 5, "weight_decay": 0.0}
-        if name in (*TABLES, "structural-gae"):
-            taken |= {"decoder": "signed", "positive_weight": "balanced", "dim": 128, "learning_rate": 0.03}
-            taken |= {"patience": 40, "validate_every": 10, "weight_decay": None}
-        if name in PAIR_MODELS:
-            taken |= {
-                "decoder": "hadamard",
-                "objective": "sampled",
-                "dim": 256,
-                "hidden": 64,
-                "learning_rate": 0.005,
-            }
-            taken |= {"patience": 40}
-        is_open = {option for option in taken if getattr(self, option) in (None, "auto")}
-        return self.model_copy(update={option: taken[option] for option in is_open})
-
-    def _refuse_what_does_not_fit(self, name: str) -> None:
-        takes = DECODERS.get(name, ())
-        if self.decoder != "auto" and takes and self.decoder not in takes:
-            others = [each for each in AUTOENCODERS if self.decoder in DECODERS[each]]
-            raise OptionError(
-                f"--decoder {self.decoder} is not for {name}, which takes {' or '.join(takes)}; {' and '.join(others)} "
-                f"take{'s' * (len(others) == 1)} it."
-            )
-        if name in PAIR_MODELS and self.objective not in ("auto", "sampled"):
-            raise OptionError(
-                f"--objective {self.objective} is not for {name}: it is trained on batches of edges that are hidden from the "
-                "message graph meanwhile, with drawn zeros. Leave it out, or take signed-gae."
-            )
-
 
 def read_config(path: Path) -> dict[str, Any]:
     """Options of a YAML file, as `linkodds config` prints it.
@@ -188,6 +104,9 @@ def commented_yaml() -> str:
         lines += [f"# {each.help}", yaml.safe_dump({name: default}).strip()]
     return "\n".join(lines) + "\n"
 
+
+NUM_LAYERS = 2
+"""Hidden layers of the network of a hadamard decoder."""
 
 EncoderKind = Literal["two-layer", "linear", "free", "mixing"]
 

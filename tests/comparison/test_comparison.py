@@ -20,16 +20,19 @@ from linkodds.comparison.comparison import METRICS, Plan, compare_models, compar
 from linkodds.comparison.protocols import PROTOCOLS, deal
 from linkodds.comparison.repeats import differences, half_width, repeated
 from linkodds.comparison.trials import try_models
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, OptionError, RunExists
 from linkodds.evaluation.evaluation import Evaluation
 from linkodds.fitting.auto import LADDER
 from linkodds.fitting.pipeline import evaluate_models, fit_graph
 from linkodds.graph.graph import Graph
+from linkodds.models.families import baseline_families
 from linkodds.models.families import stack as stack_family
 from linkodds.models.structural.masked_edges import StackOptions
 from linkodds.models.structural.stack import fit_stack
 from linkodds.scorers.baselines import baseline_scorer
+
+BASELINES = tuple(each.name for each in baseline_families())
 
 QUICK: dict[str, Any] = {"hidden": 16, "dim": 8, "epochs": 10, "threads": 1, "folds": 1}
 

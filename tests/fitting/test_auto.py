@@ -12,7 +12,7 @@ import safetensors.numpy
 import torch
 import yaml
 
-from linkodds.config import BASELINES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun
 from linkodds.fitting import auto
 from linkodds.fitting.auto import choose
@@ -24,6 +24,7 @@ from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_edges
 from linkodds.links.inference import find_links
 from linkodds.metrics.metrics import average_precision
+from linkodds.models.families import family_of
 from linkodds.models.families import stack as stack_family
 from linkodds.models.families.family import SavedModel
 from linkodds.models.structural.masked_edges import StackOptions
@@ -61,7 +62,7 @@ def two_signals() -> tuple[Graph, np.ndarray, np.ndarray]:
 def planted(contest: ModelSelection, name: str, z: np.ndarray) -> ModelCandidate:
     scorer = InnerProductScorer(z, z, 1.0, 0.0)
     fitted = None
-    if name not in BASELINES:
+    if not family_of(name).is_baseline:
         fitted = TrainedModel(name, scorer, {"z": z}, (), 0, 1.0, "all-pairs", 0.0, False, ())
     return ModelCandidate(name, scorer, fitted, contest.rehearsal.held_out(scorer, contest.rehearsal.split, HELD_OUT))
 
@@ -162,7 +163,7 @@ class TestTheBudget:
 
     def test_without_any_budget_to_speak_of_it_counts(self, communities: Graph) -> None:
         run = fit_graph(communities, FitConfig(folds=1, time_budget=1e-6, **QUICK))
-        assert run.model in BASELINES
+        assert family_of(run.model).is_baseline
         (finding,) = [each for each in run.evaluation.findings if "did not try" in each.message]
         for name in auto.LADDER:
             assert f"{name} (about" in finding.message

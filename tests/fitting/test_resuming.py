@@ -15,10 +15,11 @@ from typer.testing import CliRunner
 
 from linkodds.cli import app
 from linkodds.cli.progress import stopping_between_epochs
-from linkodds.config import PAIR_MODELS, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, DataError, InvertedRanking, OptionError, RunExists
 from linkodds.fitting.pipeline import fit_run
 from linkodds.graph.graph import Graph
+from linkodds.models.families import families
 from linkodds.models.training.history import Epoch
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.runs.record import load_run
@@ -90,7 +91,7 @@ class TestAFit:
         assert any(line.startswith("going on after") for line in said)
         assert load_run(out).model == "gae"
 
-    @pytest.mark.parametrize("model", PAIR_MODELS)
+    @pytest.mark.parametrize("model", [each.name for each in families() if each.architecture.is_batched])
     def test_batches_that_were_broken_off_and_resumed_are_the_same_run(self, graph, tmp_path, model):
         config = self.config.model_copy(update={"model": model, "epochs": 6, "validate_every": 2})
         fit_run(graph[0], tmp_path / "whole", config, reading=graph[1])

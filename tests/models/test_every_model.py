@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from linkodds.config import AUTOENCODERS, BASELINES, PAIR_MODELS, FitConfig
+from linkodds.config import FitConfig
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split, split_edges
 from linkodds.models.autoencoders.autoencoder import Autoencoder, encoder_inputs
 from linkodds.models.autoencoders.encoder import input_matrix
 from linkodds.models.autoencoders.pair_decoder import PairAutoencoder, scaled_inputs
 from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
+from linkodds.models.families import baseline_families, families, family_of
 from linkodds.models.training.cost_model import Sizes
 from linkodds.models.training.pair_training import train_pair_model
 from linkodds.models.training.training import train
@@ -20,6 +21,8 @@ from linkodds.models.training.training_loop import TrainingTask
 from linkodds.scorers.baselines import baseline_scorer
 from linkodds.testing import check_batches, check_blocks, check_finds_groups, check_order_of_ends
 
+AUTOENCODERS = tuple(each.name for each in families() if each.trains_encoder and each.name != "structural-gae")
+BASELINES = tuple(each.name for each in baseline_families())
 CONFIG = FitConfig(hidden=16, dim=8, epochs=60, dropout=0.2, validate_every=5, threads=1)
 WITHOUT_STRUCTURE = ("degree",)
 """Degrees say nothing about the planted groups."""
@@ -39,8 +42,8 @@ def fitted(name, split, features, **options):
     """The scorer of a model or baseline, and its weights."""
     if name in BASELINES:
         return baseline_scorer(name, split, features), {}
-    config = CONFIG.model_copy(update=options)
-    start = train_pair_model if name in PAIR_MODELS else train
+    config = family_of(name).options(CONFIG.model_copy(update=options))
+    start = train_pair_model if config.architecture.is_batched else train
     model = start(TrainingTask(name, split, features, config, np.random.SeedSequence(1), torch.device("cpu")))
     return model.scorer, model.weights
 
@@ -126,7 +129,7 @@ def test_counted_parameters_are_those_that_are_trained(request, graph, name, wit
     split = split_of(request.getfixturevalue(graph))
     features = some_features(split.space.num_nodes) if with_features else None
     _, weights = fitted(name, split, features, epochs=1, validate_every=1)
-    sizes = Sizes.of(name, split, features, CONFIG, objective="all-pairs", validation_non_edges=100)
+    sizes = Sizes.of(split, features, family_of(name).options(CONFIG), objective="all-pairs", validation_non_edges=100)
     assert sizes.parameters == sum(values.size for values in weights.values())
 
 
@@ -137,8 +140,9 @@ def empty() -> np.ndarray:
 def untrained(name, num_nodes, features):
     rng = torch.Generator().manual_seed(0)
     num_features = None if features is None else features.matrix.shape[1]
-    kind = PairAutoencoder if name in PAIR_MODELS else Autoencoder
-    model = kind(name, num_nodes, num_features, CONFIG, directed=False, effective_odds=0.1, rng=rng)
+    options = family_of(name).options(CONFIG)
+    kind = PairAutoencoder if options.architecture.is_batched else Autoencoder
+    model = kind(num_nodes, num_features, options, directed=False, effective_odds=0.1, rng=rng)
     for weight in model.encoder.parameters():  # also what starts at 0
         torch.nn.init.normal_(weight, generator=rng)
     return model

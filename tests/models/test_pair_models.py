@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from linkodds.config import DECODERS, PAIR_MODELS, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.fitting.pipeline import fit_graph
 from linkodds.graph.features import Features
@@ -15,6 +15,7 @@ from linkodds.models.autoencoders.encoder import input_matrix
 from linkodds.models.autoencoders.message_graph import MessageGraph
 from linkodds.models.autoencoders.pair_decoder import MixingEncoder, PairAutoencoder, scaled_inputs
 from linkodds.models.autoencoders.propagation import normalized_adjacency
+from linkodds.models.families import families, family_of
 from linkodds.models.training.pair_training import train_pair_model
 from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import KnownPairs
@@ -22,6 +23,7 @@ from linkodds.runs.record import load_run
 from linkodds.runs.run_directory import PartialRun
 from linkodds.scorers.pair_scoring import PairScorer, mean_pair_scorer
 
+PAIR_MODELS = tuple(each.name for each in families() if each.architecture.is_batched)
 CONFIG = FitConfig(hidden=8, dim=6, epochs=3, dropout=0.2, validate_every=1, threads=1)
 
 
@@ -38,10 +40,9 @@ def model_of(name: str, split: Split, **options) -> PairAutoencoder:
     """Random weights, none of them 0 or 1."""
     rng = torch.Generator().manual_seed(0)
     model = PairAutoencoder(
-        name,
         split.space.num_nodes,
         None,
-        CONFIG.model_copy(update=options),
+        family_of(name).options(CONFIG.model_copy(update=options)),
         directed=split.space.directed,
         effective_odds=1.0,
         rng=rng,
@@ -86,7 +87,9 @@ def test_a_batch_never_sees_its_own_edges(name, split):
     assert (model.decoder(seen, split.train[hidden], neighbors, None) - logits[0]).abs().max() > 0.01  # the control
 
 
-@pytest.mark.parametrize(("name", "decoder"), [(name, each) for name in PAIR_MODELS for each in DECODERS[name]])
+@pytest.mark.parametrize(
+    ("name", "decoder"), [(name, each) for name in PAIR_MODELS for each in family_of(name).decoders]
+)
 def test_the_scorer_is_the_network(name, decoder, split):
     """All pairs, as torch computes them in float64, against blocks and pairs in NumPy."""
     model, n = model_of(name, split, decoder=decoder), split.space.num_nodes
@@ -145,7 +148,7 @@ def test_zeros_are_all_pairs_but_train_edges_and_held_out_ones_are_among_them(na
         return pairs
 
     monkeypatch.setattr(KnownPairs, "absent_pairs", spy)
-    config = CONFIG.model_copy(update={"zeros_per_edge": 20})
+    config = family_of(name).options(CONFIG.model_copy(update={"zeros_per_edge": 20}))
     trained = train_pair_model(TrainingTask(name, split, None, config, np.random.SeedSequence(1), torch.device("cpu")))
     zeros = np.concatenate(drawn)
     assert not split.space.contains(split.train, zeros).any()
@@ -158,7 +161,7 @@ def test_zeros_are_all_pairs_but_train_edges_and_held_out_ones_are_among_them(na
 
 def test_balanced_edges_train_at_even_odds(communities):
     split = split_edges(communities, rng=np.random.default_rng(0))
-    config = CONFIG.model_copy(update={"positive_weight": "balanced", "epochs": 1})
+    config = family_of("refined-gae").options(CONFIG.model_copy(update={"positive_weight": "balanced", "epochs": 1}))
     seeds, device = np.random.SeedSequence(1), torch.device("cpu")
     trained = train_pair_model(TrainingTask("refined-gae", split, None, config, seeds, device))
     assert trained.effective_odds == 1.0

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from linkodds.comparison.score_file import read_scores
-from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.edge_folds import EdgeRows
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
@@ -23,6 +23,7 @@ from linkodds.models.autoencoders.custom_scorer import CustomScorer
 from linkodds.models.autoencoders.message_graph import MessageGraph
 from linkodds.models.autoencoders.objective import AllPairs, Sampled
 from linkodds.models.autoencoders.propagation import normalized_adjacency
+from linkodds.models.families import families, family_of
 from linkodds.pairs import KnownPairs, PairSpace
 from linkodds.probability.platt import fit_platt, weighted_points
 from linkodds.reading.edge_weights import EdgeWeights
@@ -212,8 +213,8 @@ def test_strengths_weigh_the_messages_and_their_unit_does_not_matter():
 @pytest.mark.parametrize("role", ["confidence", "strength"])
 def test_a_model_that_would_pass_the_weights_over_is_refused(role):
     graph = Graph.from_edges(planted(), weight="score", weight_as=role)
-    for name in (*AUTOENCODERS, "stack", "structural-gae", *BASELINES):
-        if name in models_using(role, has_features=False) or (role == "confidence" and name in BASELINES):
+    for name in (each.name for each in families() if each.is_in_comparisons):
+        if name in models_using(role, has_features=False) or (role == "confidence" and family_of(name).is_baseline):
             continue
         with pytest.raises(OptionError, match=f"--weight-as {role} is not for {name}: .*Take .* or leave --weight out"):
             fit_graph(graph, FitConfig(model=name, threads=1))

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from torch import nn
 
-from linkodds.config import AUTOENCODERS, BASELINES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.estimator import LinkPredictor
 from linkodds.fitting.pipeline import fit_graph, fit_run
@@ -16,7 +16,7 @@ from linkodds.graph.split import split_by_time, split_edges
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
 from linkodds.models.autoencoders.propagation import normalized_adjacency
-from linkodds.models.families import family_of
+from linkodds.models.families import families, family_of
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import about_kinds
 from linkodds.runs.record import load_run
@@ -146,7 +146,7 @@ def test_what_cannot_be_used_is_refused(tmp_path):
     for own in (CustomScorer(lambda pairs: pairs[:, 0]), CustomEncoder(decodes_itself, table=4)):
         with pytest.raises(OptionError, match="--relation is not for own-"):
             LinkPredictor(model=own).fit(graph)
-    for name in (*AUTOENCODERS, "stack", "structural-gae", *BASELINES):
+    for name in (each.name for each in families() if each.is_in_comparisons):
         if not family_of(name).takes_other_edges:
             with pytest.raises(
                 OptionError, match=f"--relation is not for {name}: .*give the edges of 'regulates' alone"

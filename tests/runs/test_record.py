@@ -11,6 +11,7 @@ from linkodds.config import FitConfig
 from linkodds.errors import BrokenRun, RunExists
 from linkodds.estimator import LinkPredictor
 from linkodds.fitting.pipeline import fit_graph
+from linkodds.models.families import family_of
 from linkodds.runs.record import load_run
 from linkodds.runs.run_directory import MANIFEST, PartialRun
 
@@ -45,9 +46,9 @@ def test_weights_give_the_embeddings_again(saved):
     from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
 
     run = load_run(saved[1])
-    config = FitConfig(hidden=8, dim=4)
+    config = family_of("gae").options(FitConfig(hidden=8, dim=4))
     rng = torch.Generator().manual_seed(0)
-    model = Autoencoder("gae", len(run.ids), None, config, directed=False, effective_odds=1.0, rng=rng)
+    model = Autoencoder(len(run.ids), None, config, directed=False, effective_odds=1.0, rng=rng)
     model.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in run.weights.items()})
     mean = model.mean(SparseMatrix.from_scipy(normalized_adjacency(run.split.message_graph())), None)
     np.testing.assert_allclose(mean.detach().numpy(), run.embeddings[0], rtol=1e-5, atol=1e-7)

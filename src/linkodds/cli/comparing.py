@@ -24,7 +24,7 @@ GAPS = ("average_precision", "roc_auc", "log_loss_skill")
 
 
 @app.command(cls=Command)
-@opt.made_of(reading=GraphOptions, options=FitOptions, only_of_fit=False)
+@opt.made_of(GraphOptions, FitOptions, only_of_fit=False)
 def compare(
     edges: opt.EdgesFile,
     models: Annotated[
@@ -47,13 +47,11 @@ def compare(
     protocol_files: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="The fixed edges and non-edges that heart needs.")
     ] = None,
-    *,
-    reading: opt.Given,
-    options: opt.Given,
     config: opt.ConfigFile = None,
     resume: opt.Resume = False,
     force: opt.Force = False,
     as_json: opt.AsJson = False,
+    **typed: Any,
 ) -> None:
     """Several models and all baselines on the same splits: means, intervals, paired differences.
 
@@ -63,13 +61,13 @@ def compare(
         raise typer.BadParameter("--resume goes on with DIR.partial, --force replaces DIR; give one of them.")
     from linkodds.comparison.comparison import Plan, compare_models
 
-    settings = opt.config_of(options, config).model_copy(update={"model": "auto"})
+    settings = opt.config_of(opt.given(FitOptions, typed), config).model_copy(update={"model": "auto"})
     plan = Plan(tuple(name.strip() for name in models.split(",")), splits, settings, protocol, protocol_files)
 
     from linkodds.graph.graph import Graph
     from linkodds.reading.reading_options import ReadingOptions
 
-    graph = Graph.read(edges, ReadingOptions.from_options(reading), settings.feature_scaling)
+    graph = Graph.read(edges, ReadingOptions.from_options(opt.given(GraphOptions, typed)), settings.feature_scaling)
     with shown() as (say_stage, on_start, watch), stopping_between_epochs(say_stage, watch) as (progress, on_epoch):
         comparison = compare_models(
             graph,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,12 +31,10 @@ def demo(
 
 
 @app.command(cls=Command)
-@opt.made_of(reading=EdgeListOptions, options=FitOptions)
+@opt.made_of(EdgeListOptions, FitOptions)
 def fit(
     edges: opt.EdgesFile,
     out: Annotated[Path, typer.Option(metavar="RUN", help="Run directory to make.")],
-    reading: opt.Given,
-    options: opt.Given,
     config: opt.ConfigFile = None,
     engine: opt.Engine = None,
     memory: opt.Memory = None,
@@ -45,6 +43,7 @@ def fit(
     mlflow: opt.Mlflow = None,
     force: opt.Force = False,
     as_json: opt.AsJson = False,
+    **typed: Any,
 ) -> None:
     """Read a graph, split, train, calibrate, decide, evaluate, and save it all in RUN.
 
@@ -62,7 +61,7 @@ def fit(
     from linkodds.fitting.resuming import find_interrupted
 
     left = find_interrupted(out) if resume else None
-    settings = opt.config_of(options, config, {} if left is None else left.options)
+    settings = opt.config_of(opt.given(FitOptions, typed), config, {} if left is None else left.options)
 
     from linkodds.fitting.pipeline import fit_run
     from linkodds.reading.reading_options import ReadingOptions
@@ -75,7 +74,9 @@ def fit(
 
         fit_it = partial(fit_sharded, engine=engine, memory=memory)
 
-    how = ReadingOptions.from_options({**({} if left is None else left.reading_options), **reading})
+    how = ReadingOptions.from_options(
+        {**({} if left is None else left.reading_options), **opt.given(EdgeListOptions, typed)}
+    )
     with (
         watched(tensorboard, mlflow, out.name) as (say_stage, on_start, watch_epoch, on_end),
         stopping_between_epochs(say_stage, watch_epoch) as (progress, on_epoch),

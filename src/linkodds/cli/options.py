@@ -1,7 +1,6 @@
 """The options that commands take, by name; where an option is not given its value is None."""
 
 from collections.abc import Callable, Mapping
-from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from types import MappingProxyType
@@ -70,47 +69,46 @@ def _is_switch_off(each: NamedOption) -> bool:
     return any(flag.startswith("--no-") for flag in each.option.flags)
 
 
-def made_of(*, only_of_fit: bool = True, **holders: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a command: in the place of each parameter named here it takes all options of a class of options.
-
-    The parameter gets the options that were given, name -> value.
+def made_of(*holders: type, only_of_fit: bool = True) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorate a command: in the place of its `**typed` it takes all options of these classes; `given` tells them apart.
 
     Args:
+        holders: classes of options.
         only_of_fit: whether options that make sense for a single fit only are among them.
-        holders: parameter -> class of options.
     """
 
     annotated: Any = Annotated  # with a type that is known when the command is made
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        parameters: list[Parameter] = []
-        of_holder: dict[str, list[NamedOption]] = {}
-        for parameter in signature(command).parameters.values():
-            if parameter.name not in holders:
-                parameters.append(parameter.replace(kind=Parameter.KEYWORD_ONLY))
+        own = [each for each in signature(command).parameters.values() if each.kind is not Parameter.VAR_KEYWORD]
+        parameters = []
+        for each in (option for holder in holders for option in options_of(holder).values()):
+            if each.option.of_one_fit and not only_of_fit:
                 continue
-            options = options_of(holders[parameter.name]).values()
-            of_holder[parameter.name] = [each for each in options if only_of_fit or not each.option.of_one_fit]
-            for each in of_holder[parameter.name]:
-                shape: Any = _shape(each)
-                is_switch = each.kind is bool or _is_switch_off(each)
-                kind = annotated[shape if is_switch else shape | None, made(each)]
-                default = False if is_switch else None
-                parameters.append(Parameter(each.name, Parameter.KEYWORD_ONLY, default=default, annotation=kind))
-
-        @wraps(command)
-        def called(**values: Any) -> None:
-            for name, options in of_holder.items():
-                typed = [(each, values.pop(each.name)) for each in options]
-                values[name] = {each.name: _meant(each, value) for each, value in typed if _is_typed(each, value)}
-            command(**values)
-
-        del called.__wrapped__
-        called.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-        called.__annotations__ = {each.name: each.annotation for each in parameters}
-        return called
+            shape: Any = _shape(each)
+            is_switch = each.kind is bool or _is_switch_off(each)
+            kind = annotated[shape if is_switch else shape | None, made(each)]
+            default = False if is_switch else None
+            parameters.append(Parameter(each.name, Parameter.KEYWORD_ONLY, default=default, annotation=kind))
+        needed = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in own if each.default is Parameter.empty]
+        others = [each.replace(kind=Parameter.KEYWORD_ONLY) for each in own if each.default is not Parameter.empty]
+        parameters = [*needed, *parameters, *others]
+        command.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
+        command.__annotations__ = {each.name: each.annotation for each in parameters}
+        return command
 
     return decorate
+
+
+def given(holder: type, typed: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a class that were typed, name -> value; those that were not are left out.
+
+    Args:
+        holder: one of the classes that the command was `made_of`.
+        typed: all options of these classes, as typer gives them.
+    """
+    both = [(each, typed[name]) for name, each in options_of(holder).items() if name in typed]
+    return {each.name: _meant(each, value) for each, value in both if _is_typed(each, value)}
 
 
 def _is_typed(each: NamedOption, value: Any) -> bool:
@@ -131,8 +129,6 @@ def config_of(
 
 
 _OF_READING, _OF_FIT = options_of(EdgeListOptions), options_of(FitOptions)
-Given = dict[str, Any]
-"""Name -> value of the options that were typed."""
 
 # options of a graph or a fit that other commands take too
 Query = Annotated[str | None, made(_OF_READING["query"])]

@@ -92,19 +92,16 @@ class BinSums:
     @staticmethod
     def of(parts: list[NDArray[np.float32]], lowest_exponent: int = -120) -> "BinSums":
         """Bins of sorted logits, one array a class; `lowest_exponent` saves the search where it is known."""
-
-        def fits(exponent: int) -> bool:
-            return sum(len(_starts(part, exponent)[0]) for part in parts) <= MAX_BINS
-
         filled = [part for part in parts if len(part)]
         largest = max((float(max(-part[0], part[-1])) for part in filled), default=0.0)
         width = max((float(part[-1]) - float(part[0]) for part in filled), default=0.0)
         low = max(lowest_exponent, int(np.frexp(largest)[1]) - 46 if largest else -120)
-        if not fits(low):
+        if sum(len(_starts(part, low)[0]) for part in parts) > MAX_BINS:
             high = int(np.frexp(2 * len(parts) * width / MAX_BINS)[1])  # at most MAX_BINS / 2 + len(parts) bins
             while low + 1 < high:
                 middle = (low + high) // 2
-                low, high = (low, middle) if fits(middle) else (middle, high)
+                fits = sum(len(_starts(part, middle)[0]) for part in parts) <= MAX_BINS
+                low, high = (low, middle) if fits else (middle, high)
             low = high
         keys, sums = [], []
         for label, part in enumerate(parts):

@@ -6,7 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from linkodds.config import FitConfig
+from linkodds.config import ModelOptions
 from linkodds.models.autoencoders.autoencoder import half_negative
 from linkodds.models.autoencoders.encoder import Pace
 from linkodds.models.autoencoders.pair_decoder import ROW_LENGTH, HadamardDecoder, WeightedProduct
@@ -90,11 +90,10 @@ class DecoupledAutoencoder(nn.Module):
     """`HopEncoder` and the decoder of the model in memory.
 
     Args:
-        name: of a model that has a decoupled form.
         width: columns of each hop.
         num_features: see `HopEncoder`.
         hops: K.
-        config: hidden, dim, dropout and decoder, as `FitConfig.of_model` gives them.
+        config: hidden, dim, dropout and decoder, as the model's family takes them.
         mean_degree: see `HopEncoder`.
         effective_odds: O_eff of the objective.
         rng: source of the initial weights.
@@ -104,20 +103,16 @@ class DecoupledAutoencoder(nn.Module):
 
     def __init__(
         self,
-        name: str,
         width: int,
         num_features: int,
         hops: int,
-        config: FitConfig,
+        config: ModelOptions,
         *,
         mean_degree: float,
         effective_odds: float,
         rng: torch.Generator,
     ) -> None:
         super().__init__()
-        config = config.of_model(name)
-        assert config.dim is not None
-        assert config.hidden is not None
         sizes_of_rows = width, num_features, hops, config.dim
         self.encoder = HopEncoder(*sizes_of_rows, mean_degree=mean_degree, rng=rng)
         if config.decoder == "hadamard":

@@ -227,12 +227,11 @@ class DecoupledTrainer:
             return self._train(task)
 
     def _train(self, task: TrainingTask) -> TrainedModel:
-        split, config, prepared = task.split, task.options, self.prepared
+        split, config, prepared = task.split, task.config, self.prepared
         generators = task.generators()
         _, noise_seed, _, _ = task.child_seeds()
         odds = 1.0 if config.positive_weight == "balanced" else 1.0 / config.zeros_per_edge
         model = DecoupledAutoencoder(
-            task.name,
             prepared.columns.width,
             prepared.num_features,
             prepared.hops,

@@ -5,6 +5,7 @@ import torch
 from linkodds.config import FitConfig
 from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.autoencoder import kl_divergence, log_deviation
+from linkodds.models.families import family_of
 from linkodds.models.training.training import train
 from linkodds.models.training.training_loop import TrainingTask
 
@@ -50,7 +51,8 @@ def test_free_bits_keep_the_dimensions_active_that_a_large_beta_silences(communi
     split = split_edges(communities, rng=np.random.default_rng(0))
     findings, variances = {}, {}
     for free_bits in (0.0, 0.5):
-        config = FitConfig(hidden=16, dim=8, epochs=150, validate_every=150, dropout=0.2, beta=2.0, free_bits=free_bits)
+        given = FitConfig(hidden=16, dim=8, epochs=150, validate_every=150, dropout=0.2, beta=2.0, free_bits=free_bits)
+        config = family_of("vgae").options(given)
         model = train(TrainingTask("vgae", split, None, config, np.random.SeedSequence(0), torch.device("cpu")))
         findings[free_bits] = [finding.id for finding in model.findings]
         variances[free_bits] = model.scorer.source.var(axis=0)

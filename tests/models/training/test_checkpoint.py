@@ -13,9 +13,11 @@ from linkodds.errors import BrokenRun
 from linkodds.graph.features import Features
 from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.objective import AllPairs
+from linkodds.models.families import family_of
+from linkodds.models.training import training_loop
 from linkodds.models.training.checkpoint import Checkpoints
 from linkodds.models.training.training import train
-from linkodds.models.training.training_loop import TrainedModel, TrainingTask, Validator
+from linkodds.models.training.training_loop import TrainedModel, TrainingTask
 
 QUICK = {"hidden": 16, "dim": 8, "threads": 1}
 OUT_OF_PATIENCE = {"objective": "sampled", "warm_up": 9, "patience": 6, "validate_every": 3, "learning_rate": 0.1}
@@ -28,7 +30,7 @@ def train_on(graph, name, config, *, checkpoint=None, resumed=None, features=Non
             name,
             split,
             features,
-            config,
+            family_of(name).options(config),
             np.random.SeedSequence(3),
             torch.device("cpu"),
             checkpoint=checkpoint,
@@ -151,7 +153,7 @@ class TestWhatIsWrittenAfterAFailure:
         assert_same(train_on(communities, "gae", self.config, resumed=left), train_on(communities, "gae", self.config))
 
     def test_between_the_step_and_the_end_of_the_epoch(self, communities, tmp_path):
-        left = self.left_after(communities, tmp_path / "a", Validator, "__call__", lambda *_: 1 // 0)  # epoch 5
+        left = self.left_after(communities, tmp_path / "a", training_loop, "validated", lambda *_: 1 // 0)  # epoch 5
         assert len(left.history) == 4
         assert_same(train_on(communities, "gae", self.config, resumed=left), train_on(communities, "gae", self.config))
 

@@ -14,6 +14,7 @@ from linkodds.errors import OptionError
 from linkodds.fitting.pipeline import fit_graph, fit_run
 from linkodds.graph.features import Features
 from linkodds.graph.split import split_edges
+from linkodds.models.families import family_of
 from linkodds.models.training import cost_model
 from linkodds.models.training.cost_model import Sizes, Work, nominal_seconds
 from linkodds.models.training.estimates import Clock, Memory, TimeBudget, announcement
@@ -147,7 +148,7 @@ def test_sizes_are_those_of_the_split_and_the_features(communities, kind) -> Non
         kind
     ]
     config = FitConfig(hidden=16, dim=8, dropout=0)
-    sizes = Sizes.of("vgae", split, features, config, objective="sampled", validation_non_edges=100)
+    sizes = Sizes.of(split, features, family_of("vgae").options(config), objective="sampled", validation_non_edges=100)
     assert (sizes.nodes, sizes.edges, sizes.pairs) == (150, len(split.train), 150 * 149 // 2)
     expected = {"table": (150, 150 * 16), "dense": (7, 150 * 7), "sparse": (7, 7)}[kind]
     assert (sizes.inputs, sizes.input_entries, sizes.input_kind) == (*expected, kind)
@@ -225,7 +226,9 @@ class TestFit:
         split = split_edges(communities, rng=np.random.default_rng(0))
         config = FitConfig(**self.options, model="gae")
         non_edges = communities.space.num_pairs - communities.num_edges
-        sizes = Sizes.of("gae", split, None, config, objective="all-pairs", validation_non_edges=non_edges)
+        sizes = Sizes.of(
+            split, None, family_of("gae").options(config), objective="all-pairs", validation_non_edges=non_edges
+        )
         budget = 60.5 * nominal_seconds(cost_model.epoch_work(sizes))
         watched: list[tuple[str, int]] = []
         first, second = (

@@ -8,15 +8,16 @@ from linkodds.config import FitConfig
 from linkodds.graph.features import Features
 from linkodds.graph.split import split_edges
 from linkodds.models.autoencoders.autoencoder import Autoencoder
+from linkodds.models.families import family_of
 from linkodds.models.training.divergence_guard import MAX_ROLLBACKS, DivergenceGuard
 from linkodds.models.training.training import train
 from linkodds.models.training.training_loop import TrainingTask
 
 
 def new_guard(schedule: str = "constant") -> DivergenceGuard:
-    config = FitConfig(hidden=4, dim=2)
+    config = family_of("vgae").options(FitConfig(hidden=4, dim=2))
     rng = torch.Generator().manual_seed(0)
-    model = Autoencoder("vgae", 5, None, config, directed=False, effective_odds=0.1, rng=rng)
+    model = Autoencoder(5, None, config, directed=False, effective_odds=0.1, rng=rng)
     return DivergenceGuard(model, weight_decay=0.0, learning_rate=0.04, schedule=schedule, epochs=4)
 
 
@@ -128,7 +129,7 @@ def test_raw_features_of_any_size_train_to_the_end_and_learn(communities):
     raw = rng.normal(size=(communities.num_nodes, 20)).astype(np.float32)
     raw[:, :6] += 3 * np.repeat(np.eye(6, dtype=np.float32), 25, axis=0)  # a column for each of the six groups
     split = split_edges(communities, rng=rng)
-    config = FitConfig(hidden=16, dim=8, epochs=200, patience=200, beta=1.0)
+    config = family_of("vgae").options(FitConfig(hidden=16, dim=8, epochs=200, patience=200, beta=1.0))
     model = train(
         TrainingTask(
             "vgae", split, Features(1000 * raw, "none"), config, np.random.SeedSequence(0), torch.device("cpu")

@@ -12,6 +12,7 @@ from linkodds.metrics.metrics import average_precision, roc_auc
 from linkodds.metrics.non_edges import NonEdges
 from linkodds.models.autoencoders.autoencoder import Autoencoder
 from linkodds.models.autoencoders.propagation import SparseMatrix, normalized_adjacency
+from linkodds.models.families import family_of
 from linkodds.models.training.training import choose_device, choose_objective, train
 from linkodds.models.training.training_loop import TrainingTask
 from linkodds.pairs import PairSpace
@@ -22,7 +23,7 @@ QUICK = {"hidden": 16, "dim": 8, "epochs": 60, "validate_every": 5, "dropout": 0
 
 def fit(name, graph, *, seed=0, features=None, **options):
     split = split_edges(graph, rng=np.random.default_rng(0))
-    config = FitConfig(**{**QUICK, **options})
+    config = family_of(name).options(FitConfig(**{**QUICK, **options}))
     model = train(TrainingTask(name, split, features, config, np.random.SeedSequence(seed), CPU))
     return split, model
 
@@ -110,7 +111,7 @@ def test_units_of_the_features_do_not_matter_to_a_signed_gae(communities):
 
 def test_the_weight_decay_follows_the_penalty_where_it_is_left_open(communities):
     split = split_edges(communities, rng=np.random.default_rng(0))
-    config, seeds = FitConfig(**QUICK).model_copy(update={"epochs": 5}), np.random.SeedSequence(0)
+    config, seeds = family_of("signed-gae").options(FitConfig(**{**QUICK, "epochs": 5})), np.random.SeedSequence(0)
     weak, strong = (
         train(TrainingTask("signed-gae", split, None, config, seeds, CPU), penalty=penalty) for penalty in (0.1, 0.3)
     )
@@ -153,10 +154,9 @@ def test_embeddings_start_alike_whatever_the_graph_and_the_size_of_the_features(
     propagation = SparseMatrix.from_scipy(normalized_adjacency(adjacency))
     for inputs in (None, torch.rand(200, 30), 1e-3 * torch.rand(200, 30)):
         model = Autoencoder(
-            "vgae",
             200,
             None if inputs is None else 30,
-            FitConfig(),
+            family_of("vgae").options(FitConfig()),
             directed=directed,
             effective_odds=0.1,
             rng=torch.Generator().manual_seed(0),
@@ -170,7 +170,7 @@ def test_embeddings_start_alike_whatever_the_graph_and_the_size_of_the_features(
 def test_embeddings_that_are_all_zero_are_left_alone():
     propagation = SparseMatrix.from_scipy(normalized_adjacency(sp.csr_array((5, 5), dtype=np.float32)))
     rng = torch.Generator().manual_seed(0)
-    model = Autoencoder("gae", 5, 3, FitConfig(), directed=False, effective_odds=0.1, rng=rng)
+    model = Autoencoder(5, 3, family_of("gae").options(FitConfig()), directed=False, effective_odds=0.1, rng=rng)
     second = model.encoder.second.detach().clone()
     model.prepare(propagation, torch.zeros(5, 3))
     assert torch.equal(model.encoder.second, second)

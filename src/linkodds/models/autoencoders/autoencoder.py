@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from linkodds.config import TABLES, VARIATIONAL, FitConfig
+from linkodds.config import ModelOptions
 from linkodds.graph.features import Features, input_scale
 from linkodds.models.autoencoders.encoder import Encoder, GraphEncoder, LinearEncoder, TableEncoder, input_matrix
 from linkodds.models.autoencoders.propagation import SparseMatrix
@@ -135,24 +135,22 @@ class Autoencoder(nn.Module):
     variational, the log deviations; in a directed graph each of them has a half for a node as source and a half for it as target.
 
     Args:
-        name: of the model.
         num_nodes: of the graph.
         num_features: or None for a learned table.
-        config: hidden, dim, dropout, decoder and free bits, as `FitConfig.of_model` gives them.
+        config: hidden, dim, dropout, decoder, free bits and architecture, as the model's family takes them.
         directed: whether source and target embeddings differ.
         effective_odds: O_eff of the objective; its log is the decoder's first bias.
         rng: source of the initial weights.
-        encoder: another one than that of the model's name, with `dim` outputs of the config; None: that of the name.
+        encoder: another one than that of the architecture, with `dim` outputs of the config.
     """
 
     encoder: Encoder
 
     def __init__(
         self,
-        name: str,
         num_nodes: int,
         num_features: int | None,
-        config: FitConfig,
+        config: ModelOptions,
         *,
         directed: bool,
         effective_odds: float,
@@ -160,21 +158,18 @@ class Autoencoder(nn.Module):
         encoder: Encoder | None = None,
     ) -> None:
         super().__init__()
-        config = config.of_model(name)
-        assert config.dim is not None
-        assert config.hidden is not None
         self.width = config.dim * (2 if directed else 1)
         self.dim = config.dim
-        self.variational = name in VARIATIONAL
+        self.variational = config.architecture.variational
         self.free_bits = config.free_bits
-        self.initial_size = INITIAL_TABLE if name in TABLES else INITIAL_EMBEDDING
+        self.initial_size = INITIAL_TABLE if config.architecture.is_table else INITIAL_EMBEDDING
         num_outputs = self.width * (2 if self.variational else 1)
         num_inputs = num_nodes if num_features is None else num_features
         if encoder is not None:
             self.encoder = encoder
-        elif name in TABLES:
+        elif config.architecture.is_table:
             self.encoder = TableEncoder(num_nodes, num_features, num_outputs, rng)
-        elif name in ("linear-gae", "linear-vgae"):
+        elif config.architecture.encoder == "linear":
             self.encoder = LinearEncoder(num_inputs, num_outputs, config.dropout, rng)
         else:
             self.encoder = GraphEncoder(num_inputs, config.hidden, num_outputs, config.dropout, rng)

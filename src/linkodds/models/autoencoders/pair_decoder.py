@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from linkodds.config import NUM_LAYERS, NUM_PROPAGATIONS, FitConfig
+from linkodds.config import NUM_LAYERS, ModelOptions
 from linkodds.models.autoencoders.autoencoder import half_negative
 from linkodds.models.autoencoders.encoder import Pace, first_product
 from linkodds.models.autoencoders.propagation import SparseMatrix, drop
@@ -263,10 +263,9 @@ class PairAutoencoder(nn.Module):
     """refined-gae or ncn: `MixingEncoder` and a decoder.
 
     Args:
-        name: refined-gae or ncn.
         num_nodes: of the graph.
         num_features: or None for a learned table.
-        config: hidden, dim, dropout and decoder, as `FitConfig.of_model` gives them.
+        config: hidden, dim, dropout, decoder and architecture, as the model's family takes them.
         directed: whether source and target embeddings differ.
         effective_odds: O_eff of the objective.
         rng: source of the initial weights.
@@ -276,25 +275,21 @@ class PairAutoencoder(nn.Module):
 
     def __init__(
         self,
-        name: str,
         num_nodes: int,
         num_features: int | None,
-        config: FitConfig,
+        config: ModelOptions,
         *,
         directed: bool,
         effective_odds: float,
         rng: torch.Generator,
     ) -> None:
         super().__init__()
-        config = config.of_model(name)
-        assert config.dim is not None
-        assert config.hidden is not None
         self.dim = config.dim
         width = config.dim * (2 if directed else 1)
         self.encoder = MixingEncoder(
             num_nodes if num_features is None else num_features,
             width,
-            NUM_PROPAGATIONS[name],
+            config.architecture.propagations,
             config.dropout,
             is_table=num_features is None,
             rng=rng,
@@ -304,7 +299,7 @@ class PairAutoencoder(nn.Module):
                 config.dim,
                 config.hidden,
                 config.dropout,
-                common_neighbors=width if name == "ncn" else None,
+                common_neighbors=width if config.architecture.pools else None,
                 effective_odds=effective_odds,
                 rng=rng,
             )

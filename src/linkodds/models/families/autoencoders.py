@@ -84,7 +84,6 @@ class AutoencoderFamily(ModelFamily):
 
         options, split = self.options(fitting.config), fitting.split
         return Sizes.of(
-            self.name,
             split,
             fitting.features,
             options,

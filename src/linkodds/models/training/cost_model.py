@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from linkodds.config import LEAST_BATCHES, NUM_LAYERS, NUM_PROPAGATIONS, PAIR_MODELS, TABLES, VARIATIONAL, FitConfig
+from linkodds.config import NUM_LAYERS, EncoderKind, FitConfig, ModelOptions
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split
 
@@ -136,7 +136,7 @@ class Sizes:
     validate_every: int
     subgraph_nodes: int = 0
     sampled_non_edges: int = 0
-    encoder: Literal["two-layer", "linear", "free", "mixing"] = "two-layer"
+    encoder: EncoderKind = "two-layer"
     batches: int = 1
     propagations: int = 0
     decoder: str = "inner-product"
@@ -144,10 +144,9 @@ class Sizes:
 
     @staticmethod
     def of(
-        name: str,
         split: Split,
         features: Features | None,
-        config: FitConfig,
+        config: ModelOptions,
         *,
         objective: str,
         validation_non_edges: int,
@@ -156,27 +155,20 @@ class Sizes:
         """The sizes of one training.
 
         Args:
-            name: of the autoencoder.
             split: its train edges are the message graph.
             features: or None for a learned table.
-            config: widths and options.
+            config: widths and options, as the model's family takes them.
             objective: as resolved, never auto.
             validation_non_edges: how many non-edges a validation scores.
             sampled_non_edges: how many the evaluation keeps in memory.
         """
-        config = config.of_model(name)
-        assert config.dim is not None
-        assert config.validate_every is not None
-        assert config.hidden is not None
+        architecture = config.architecture
         nodes = split.space.num_nodes
         matrix = None if features is None else features.matrix
-        encoder: Literal["two-layer", "linear", "free", "mixing"] = "free" if name in TABLES else "two-layer"
-        columns = config.hidden
-        if name in PAIR_MODELS:
-            encoder, columns = "mixing", config.dim * (1 + split.space.directed)
-        if name in ("linear-gae", "linear-vgae"):
-            encoder = "linear"
-            columns = config.dim * (1 + split.space.directed) * (1 + (name in VARIATIONAL))
+        width = config.dim * (1 + split.space.directed)
+        columns = {"mixing": width, "linear": width * (1 + architecture.variational)}.get(
+            architecture.encoder, config.hidden
+        )
         inputs, entries = (nodes, nodes * columns) if matrix is None else (matrix.shape[1], int(matrix.size))
         kind: Literal["table", "sparse", "dense"] = "table"
         if matrix is not None:
@@ -191,19 +183,19 @@ class Sizes:
             hidden=config.hidden,
             dim=config.dim,
             directed=split.space.directed,
-            variational=name in VARIATIONAL,
-            dropout=config.dropout > 0 and encoder != "free",
+            variational=architecture.variational,
+            dropout=config.dropout > 0 and not architecture.is_table,
             objective=objective,
             zeros_per_edge=config.zeros_per_edge,
             validation_pairs=len(split.validation) + validation_non_edges,
             validate_every=config.validate_every,
             subgraph_nodes=min(config.subgraph_nodes, nodes),
             sampled_non_edges=sampled_non_edges,
-            encoder=encoder,
-            batches=choose_batches(len(split.train), config) if name in PAIR_MODELS else 1,
-            propagations=NUM_PROPAGATIONS.get(name, 0),
+            encoder=architecture.encoder,
+            batches=choose_batches(len(split.train), config) if architecture.is_batched else 1,
+            propagations=architecture.propagations,
             decoder=config.decoder,
-            pools=name == "ncn",
+            pools=architecture.pools,
         )
 
     @property
@@ -253,6 +245,10 @@ class Sizes:
         if self.encoder == "linear":
             return (self.outputs,)
         return () if self.input_kind == "table" else (self.outputs, self.outputs)
+
+
+LEAST_BATCHES = 8
+"""An epoch of a pair model has so many batches at least, so that an eighth of the train edges is hidden at most."""
 
 
 def choose_batches(num_edges: int, config: FitConfig) -> int:

@@ -36,11 +36,11 @@ def train_pair_model(task: TrainingTask, *, own: CustomEncoder | None = None) ->
         NonFiniteScores: the loss was NaN or infinite before the first validation.
         OptionError: ncn in a bipartite graph, where nodes of the two sides have no common neighbours.
     """
-    split, features, device, config = task.split, task.features, task.device, task.options
-    if task.name == "ncn" and split.space.bipartite:
+    split, features, device, config = task.split, task.features, task.device, task.config
+    if config.architecture.pools and split.space.bipartite:
         raise OptionError(
-            "--model ncn adds up what the common neighbours of two nodes are, and nodes of two sides have none in a bipartite "
-            "graph; take refined-gae or signed-gae."
+            f"--model {task.name} adds up what the common neighbours of two nodes are, and nodes of two sides have none in a "
+            "bipartite graph; take refined-gae or signed-gae."
         )
     generators = task.generators()
     known = KnownPairs(split.space, split.train)
@@ -55,7 +55,6 @@ def train_pair_model(task: TrainingTask, *, own: CustomEncoder | None = None) ->
     else:
         inputs = scaled_inputs(input_matrix(features, device))
         model = PairAutoencoder(
-            task.name,
             task.num_nodes,
             task.num_features,
             config,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from linkodds.config import TABLES, FitConfig
+from linkodds.config import FitConfig
 from linkodds.doctor import diagnose_latents
 from linkodds.errors import OptionError
 from linkodds.models.autoencoders.autoencoder import Autoencoder, encoder_inputs
@@ -86,7 +86,7 @@ def train(task: TrainingTask, *, penalty: float = PENALTIES[0], own: CustomEncod
     Raises:
         NonFiniteScores: the loss was NaN or infinite before the first validation.
     """
-    split, features, device, config = task.split, task.features, task.device, task.options
+    split, features, device, config = task.split, task.features, task.device, task.config
     generators = task.generators()
     known = KnownPairs(split.space, split.train)
     objective_name = choose_objective(config, split.space)
@@ -100,7 +100,6 @@ def train(task: TrainingTask, *, penalty: float = PENALTIES[0], own: CustomEncod
         encoder = own.build(task.num_nodes, task.num_features, generators.weights).to(device)
         config = config.model_copy(update={"dim": encoder.dim(propagation, inputs, directed=split.space.directed)})
     model = Autoencoder(
-        task.name,
         task.num_nodes,
         task.num_features,
         config,
@@ -111,7 +110,7 @@ def train(task: TrainingTask, *, penalty: float = PENALTIES[0], own: CustomEncod
     ).to(device)
     model.prepare(propagation, inputs)
     # The KL of a variational table is its penalty: the same prior, on the means and on what they may be off by.
-    is_prior = model.variational and task.name in TABLES
+    is_prior = model.variational and config.architecture.is_table
     weight_decay = config.weight_decay
     if weight_decay is None:
         weight_decay = penalty * (KL_SHARE if is_prior else 1.0) * noise_decay(objective, known)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from linkodds.config import FitConfig
+from linkodds.config import ModelOptions
 from linkodds.errors import NonFiniteScores
 from linkodds.findings import Finding
 from linkodds.graph.features import Features
@@ -38,7 +38,7 @@ class TrainingTask:
         name: of the model, as `--model` calls it.
         split: train edges carry the messages and are the targets; validation edges choose the epoch that is kept.
         features: shape (nodes, columns); None for a learned table.
-        config: sizes, rates and limits; `options` fills in what it leaves open.
+        config: sizes, rates and limits, as the model's family takes them (`ModelFamily.options`).
         seeds: of the weights, the noise, the sampled pairs and the validation sample.
         device: where to train.
         on_epoch: called after every epoch.
@@ -46,18 +46,20 @@ class TrainingTask:
         checkpoint: where to keep the state of the training; None keeps it nowhere.
         resumed: the state to go on from; None starts from the beginning.
     Example:
+        >>> from linkodds.config import Architecture, Defaults, FitConfig
         >>> from linkodds.pairs import PairSpace
         >>> edges = np.array([[0, 1], [1, 2], [2, 3], [3, 4]])
         >>> split = Split(*(edges[[k]] for k in range(4)), PairSpace(5))
-        >>> task = TrainingTask("gae", split, None, FitConfig(), np.random.SeedSequence(0), torch.device("cpu"))
-        >>> task.config.learning_rate, task.options.learning_rate
-        (None, 0.01)
+        >>> options = ModelOptions.resolve(FitConfig(epochs=9), Defaults(), Architecture())
+        >>> task = TrainingTask("gae", split, None, options, np.random.SeedSequence(0), torch.device("cpu"))
+        >>> task.config.epochs, task.config.learning_rate
+        (9, 0.01)
     """
 
     name: str
     split: Split
     features: Features | None
-    config: FitConfig
+    config: ModelOptions
     seeds: np.random.SeedSequence
     device: torch.device
     on_epoch: Callable[[Epoch], None] | None = None
@@ -67,11 +69,6 @@ class TrainingTask:
 
     def __post_init__(self) -> None:
         assert self.num_features is None or self.features.matrix.shape[0] == self.num_nodes  # type: ignore[union-attr]
-
-    @property
-    def options(self) -> FitConfig:
-        """The config, with the model's own values for what it leaves open."""
-        return self.config.of_model(self.name)
 
     @property
     def num_nodes(self) -> int:
@@ -225,32 +222,23 @@ class TrainingResult:
     was_cut_short: bool
 
 
-class Validator:
-    """Validation edges against a fixed sample of non-edges (`draw_to_choose_by`), weighted to the true base rate."""
+def validated(held_out: HeldOut) -> Validation:
+    """What the history keeps of a validation.
 
-    def __init__(self, split: Split, rng: np.random.Generator) -> None:
-        recorded = split.recorded()
-        self.edges = split.validation
-        self.non_edges = draw_to_choose_by(recorded, split.train, len(self.edges), rng)
-
-    def __call__(self, scorer: Scorer) -> Validation:
-        """Measure a scorer.
-
-        Raises:
-            NonFiniteScores: a logit is NaN or infinite.
-        """
-        held_out = HeldOut.from_scorer(scorer, self.edges, self.non_edges, threads=1)
-        f1 = best_f1_confusion(held_out)
-        return Validation(
-            roc_auc(held_out),
-            average_precision(held_out),
-            best_balanced_accuracy(held_out),
-            f1.f1,
-            f1.tn,
-            f1.fp,
-            f1.fn,
-            f1.tp,
-        )
+    Args:
+        held_out: validation edges against a fixed sample of non-edges, weighted to the true base rate.
+    """
+    f1 = best_f1_confusion(held_out)
+    return Validation(
+        roc_auc(held_out),
+        average_precision(held_out),
+        best_balanced_accuracy(held_out),
+        f1.f1,
+        f1.tn,
+        f1.fp,
+        f1.fn,
+        f1.tp,
+    )
 
 
 def run_epochs(
@@ -272,11 +260,9 @@ def run_epochs(
         generators: of the task; `losses` draws from the same ones, whose states are in the checkpoints.
         weight_decay: L2 penalty on the encoder's weights.
     Raises:
-        NonFiniteScores: the loss was NaN or infinite before the first validation.
+        NonFiniteScores: the loss was NaN or infinite before the first validation, or a logit was in one.
     """
-    config = task.options
-    assert config.learning_rate is not None
-    assert config.validate_every is not None
+    config = task.config
     guard = DivergenceGuard(
         model,
         weight_decay=weight_decay,
@@ -284,7 +270,8 @@ def run_epochs(
         schedule=config.schedule,
         epochs=config.epochs,
     )
-    validate = Validator(task.split, generators.validation)
+    split, edges = task.split, task.split.validation
+    non_edges = draw_to_choose_by(split.recorded(), split.train, len(edges), generators.validation)
     recorder = Recorder(task.checkpoint, guard, generators.noise, generators.zeros)
     history = [] if task.resumed is None else recorder.resume(task.resumed)
     is_done = task.resumed is not None and task.resumed.is_done
@@ -304,7 +291,7 @@ def run_epochs(
             validation = None
             if not event and (epoch % config.validate_every == 0 or epoch == config.epochs):
                 with torch.no_grad():
-                    validation = validate(scorer())
+                    validation = validated(HeldOut.from_scorer(scorer(), edges, non_edges, threads=1))
                 if validation.average_precision > _best_ap(history, guard):
                     guard.keep(epoch)
             history.append(Epoch(epoch, *_mean_terms(steps), seconds, validation, event))
@@ -361,11 +348,9 @@ def trained_model(
     )
 
 
-def _is_over(history: Sequence[Epoch], guard: DivergenceGuard, config: FitConfig) -> bool:
+def _is_over(history: Sequence[Epoch], guard: DivergenceGuard, config: ModelOptions) -> bool:
     """Whether all epochs were made, the guard gave up, or patience has run out (later before a first validation)."""
     without_rise = len(history) - guard.kept_epoch
-    assert config.patience is not None
-    assert config.validate_every is not None
     patience = config.patience + config.validate_every * (guard.kept_epoch == 0)
     return len(history) >= config.epochs or guard.gave_up or without_rise >= patience
 
