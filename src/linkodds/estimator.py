@@ -34,7 +34,7 @@ from linkodds.probability.deployment import Assumed
 from linkodds.reading.graph_options import ColumnOptions
 from linkodds.reading.reading import read_pairs
 from linkodds.reading.reading_options import ReadingOptions
-from linkodds.report import write_report
+from linkodds.report import report_data_of, write_report
 from linkodds.runs.inductive import with_new_nodes
 from linkodds.runs.missing_links import MissingLinksAssumption, decision_of
 from linkodds.runs.record import Run, at_path, load_run, write_results
@@ -375,7 +375,7 @@ class LinkPredictor(ColumnOptions, FitOptions, BaseEstimator):  # type: ignore[m
         """
         with PartialRun(Path(path), force=force) as partial:
             write_results(partial, self._run())
-            write_report(self._run(), partial.path / "report.html")
+            write_report(self._run(), report_data_of(self._run()), partial.path / "report.html")
             saved = partial.commit()
         self.run_ = at_path(self._run(), saved)
         return saved

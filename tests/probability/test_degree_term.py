@@ -21,7 +21,7 @@ from linkodds.models.families import family_of
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.probability.degree_term import DegreeTerm, choose_degree_term, preferred
 from linkodds.probability.surface_fitting import JointCounts, count_jointly
-from linkodds.report import write_report
+from linkodds.report import report_data_of, write_report
 from linkodds.runs.missing_links import MissingLinksAssumption
 from linkodds.runs.record import load_run, write_results
 from linkodds.runs.run_directory import PartialRun
@@ -301,7 +301,7 @@ def test_a_run_with_a_term_is_saved_and_read_back(request, tmp_path, graph, mode
     assert any("degrees beside the logit" in finding.message for finding in run.evaluation.findings)
     with PartialRun(tmp_path / "run", force=False) as partial:
         write_results(partial, run)
-        write_report(run, partial.path / "report.html")
+        write_report(run, report_data_of(run), partial.path / "report.html")
         partial.commit()
     read = load_run(tmp_path / "run")
     pairs = graph.space.pair_of_rank(np.arange(0, graph.space.num_pairs, 7))

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from linkodds.formatting import number_text
-from linkodds.report import write_report
+from linkodds.report import report_data_of, write_report
 from linkodds.runs.record import load_run
 from linkodds.serving.api import guarded_app
 from linkodds.serving.guard import Access
@@ -238,7 +238,8 @@ def test_the_documentation_and_the_report_open_from_the_page(watched, live):
 
 
 def test_the_report_of_a_run_opens_from_the_disk(browser, live, tmp_path):
-    write_report(load_run(live.paths[0]), tmp_path / "report.html")
+    run = load_run(live.paths[0])
+    write_report(run, report_data_of(run), tmp_path / "report.html")
     url = (tmp_path / "report.html").as_uri()
     found = opened(browser, url, url)
     found.page.wait_for_selector(".plot svg")

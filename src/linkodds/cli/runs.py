@@ -144,11 +144,11 @@ def _print_audit(path: Path, alpha: float, as_json: bool) -> None:
 @app.command(cls=Command)
 def report(run: opt.RunDirectory) -> None:
     """Write RUN/report.html anew."""
-    from linkodds.report import write_report
+    from linkodds.report import report_data_of, write_report
     from linkodds.runs.record import load_run
 
-    path = run / "report.html"
-    write_report(load_run(run), path)
+    path, loaded = run / "report.html", load_run(run)
+    write_report(loaded, report_data_of(loaded), path)
     print(f"report: {path}")
 
 

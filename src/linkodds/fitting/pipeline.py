@@ -34,7 +34,7 @@ from linkodds.models.training.training import choose_device
 from linkodds.probability.decision import parse_rule
 from linkodds.reading.database_urls import Database
 from linkodds.reading.reading_options import ReadingOptions
-from linkodds.report import write_report
+from linkodds.report import report_data_of, write_report
 from linkodds.runs.record import Run, at_path, write_inputs, write_results
 from linkodds.runs.run_directory import PartialRun
 
@@ -102,7 +102,7 @@ def fit_run(
     ):
         run = fit.run()
         write_results(partial, run)
-        write_report(run, partial.path / "report.html")
+        write_report(run, report_data_of(run), partial.path / "report.html")
         return at_path(run, partial.commit())
 
 
@@ -161,7 +161,7 @@ def fit_graph(
         with _inputs_written(fit, partial, resumed):
             run = fit.run()
             write_results(partial, run)
-            write_report(run, partial.path / "report.html")
+            write_report(run, report_data_of(run), partial.path / "report.html")
             return at_path(run, partial.commit())
 
 

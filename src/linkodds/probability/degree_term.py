@@ -138,7 +138,11 @@ def choose_degree_term(
     )
     is_ordered = non_edges.known.space.directed or non_edges.known.space.bipartite
     fits = _Fits(of_edges, counts, prevalence, is_ordered, _log_range(degrees[0]), _log_range(degrees[1]))
-    candidates = [term for kind in KINDS if (term := fits.term(kind)) is not None]
+    candidates, everyone, odds = [], np.arange(num_edges), prevalence / (1 - prevalence)
+    for kind in KINDS:
+        surface = fits.surface(kind, everyone)
+        if surface is not None:
+            candidates.append(DegreeTerm(kind, "", surface, odds, *(fits.gains(kind) or (None,) * 4)))
     if not candidates:
         return DegreeTerm("none", "no finite term fits under which a higher logit means likelier for every pair")
     if choice == "yes":
@@ -173,15 +177,8 @@ class _Fits:
     sources: tuple[float, float]
     targets: tuple[float, float]
 
-    def term(self, kind: Kind) -> DegreeTerm | None:
-        """The term of all edges with its gains; None where no finite one fits."""
-        surface = self.surface(kind, np.arange(len(self.of_edges)))
-        if surface is None:
-            return None
-        odds = self.prevalence / (1 - self.prevalence)
-        return DegreeTerm(kind, "", surface, odds, *(self.gains(kind) or (None,) * 4))
-
     def surface(self, kind: Kind, kept: NDArray[np.intp]) -> Surface | None:
+        """Of these edges; None where no finite one fits."""
         line = self.line(kept)
         form = self.form(kind, self.of_edges[kept])
         if line is None or form is None:

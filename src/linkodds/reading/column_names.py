@@ -137,13 +137,8 @@ def tokens(name: str) -> list[str]:
             found += [word[:-2], "id"]
         else:
             found.append(word)
-    return _joined(found)
-
-
-def _joined(found: list[str]) -> list[str]:
-    """miRNA, lncRNA and UniProt are one word each."""
     result: list[str] = []
-    for word in found:
+    for word in found:  # miRNA, lncRNA and UniProt are one word each
         if result and (result[-1], word) in (("mi", "rna"), ("lnc", "rna"), ("uni", "prot")):
             result[-1] += word
         else:

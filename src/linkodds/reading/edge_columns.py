@@ -67,7 +67,8 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
         findings.append(Finding("reading", "info", message, "Nothing to do.", float(left_out)))
     directed = bool(columns.directed)
     if warns_of_times:
-        findings += doubtful_rows(table, [*ends, *taken])
+        if len(table.names) > 2 + len(taken):
+            findings += doubtful_rows(table, [*ends, *taken])
         said, told = _direction_told(table, [*ends, *taken])
         if columns.directed is None:
             directed, findings = told, [*findings, *said]

@@ -5,5 +5,6 @@ works offline and shows foreign text as text, and the summary that the command l
 """
 
 from linkodds.report.page import render_report, write_page, write_report
+from linkodds.report.report_data import report_data_of
 
-__all__ = ["render_report", "write_page", "write_report"]
+__all__ = ["render_report", "report_data_of", "write_page", "write_report"]

@@ -33,9 +33,8 @@ from linkodds.formatting import (
 )
 from linkodds.probability.decision import parse_rule
 from linkodds.report.drawing import ReportSource, draw_all, threshold_csv
-from linkodds.report.report_data import ReportData, TopLinks, report_data_of
+from linkodds.report.report_data import ReportData, TopLinks
 from linkodds.report.verdict import AUDIT_NOTE, INTERVALS_NOTE, METRICS, base_rates, comparison, verdict
-from linkodds.runs.record import Run
 
 _PARTS = {
     "train": "carry messages and are what the model learns from",
@@ -49,9 +48,15 @@ _NO_PROMISE = (
 )
 
 
-def write_report(run: Run, path: Path) -> None:
-    """Write the report of a run to `path`; its exhibits are made anew, which takes up to about 20 seconds."""
-    write_page(render_report(run, report_data_of(run)), path)
+def write_report(run: ReportSource, shown: ReportData, path: Path) -> None:
+    """Write the report of a run to `path`.
+
+    Args:
+        run: a saved run.
+        shown: what is shown beside its evaluation; making it with `report_data_of` takes up to about 20 seconds.
+        path: of the page.
+    """
+    write_page(render_report(run, shown), path)
 
 
 def write_page(html: str, path: Path) -> None:

@@ -143,7 +143,7 @@ class _EntriesCost(torch.autograd.Function):
             total += as_zeros * F.softplus(logits).sum()
             slopes.add_(torch.sigmoid(logits), alpha=as_zeros)
         weighted = entries.with_values(slopes)
-        d_source, d_target = (weighted @ target) * scale, weighted.transposed_times(source) * scale
+        d_source, d_target = weighted.product(target) * scale, weighted.product(source, is_transposed=True) * scale
         ctx.save_for_backward(d_source, d_target, (slopes * products).sum(), slopes.sum())
         return total.to(source.dtype)
 

@@ -105,11 +105,35 @@ class SparseMatrix:
 
     def __matmul__(self, dense: Tensor) -> Tensor:
         """Shape (rows, dim) from a dense factor of shape (columns, dim); differentiable in the factor."""
+        if not (dense.requires_grad and torch.is_grad_enabled()):
+            return self.product(dense)
         return cast(Tensor, _SparseProduct.apply(self, dense, False))  # type: ignore[no-untyped-call]
 
     def transposed_times(self, dense: Tensor) -> Tensor:
         """The product of the transpose, shape (columns, dim), from shape (rows, dim); differentiable in the factor."""
         return cast(Tensor, _SparseProduct.apply(self, dense, True))  # type: ignore[no-untyped-call]
+
+    def product(self, dense: Tensor, *, is_transposed: bool = False) -> Tensor:
+        """The product of the matrix, or of its transpose, with a dense factor; not differentiable.
+
+        Args:
+            dense: shape (columns, dim), or (rows, dim) for the transpose.
+            is_transposed: whether the transpose is meant.
+        """
+        starts, columns, values, shape = self.starts, self.columns, self.values, self.shape
+        if is_transposed:
+            starts, columns, shape = self.transposed_starts, self.transposed_columns, (shape[1], shape[0])
+            values = values.index_select(0, self.order)
+        values = values.to(dense.dtype)
+        if self.kernel == "sparse_csr" or dense.dtype != torch.float32:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=_IN_BETA)
+                return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False) @ dense
+        if not len(columns):  # a bag of nothing at all is refused
+            return dense.new_zeros(shape[0], dense.shape[1])
+        return F.embedding_bag(
+            columns, dense.contiguous(), starts, mode="sum", per_sample_weights=values, include_last_offset=True
+        )
 
     def products(self, left: Tensor, right: Tensor) -> Tensor:
         """<left[u], right[v]> for each stored entry (u, v), shape (entries,), not differentiable.
@@ -123,7 +147,12 @@ class SparseMatrix:
             tensor([14., 21.])
         """
         if left.device.type == "cpu" and torch.backends.mkl.is_available():  # type: ignore[no-untyped-call]
-            pattern = _csr(self.starts, self.columns, left.new_zeros(len(self.columns)), self.shape)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message=_IN_BETA)
+                nothing = left.new_zeros(len(self.columns))
+                pattern = torch.sparse_csr_tensor(
+                    self.starts, self.columns, nothing, size=self.shape, check_invariants=False
+                )
             products: Tensor = torch.sparse.sampled_addmm(pattern, left, right.T, beta=0.0)
             return products.values()
         rows = torch.repeat_interleave(torch.arange(self.shape[0], device=left.device), self.starts.diff())
@@ -148,12 +177,7 @@ def choose_kernel(device: torch.device, dtype: torch.dtype) -> str:
 
 
 _GATHERED = 1 << 16
-
-
-def _csr(starts: Tensor, columns: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-        return torch.sparse_csr_tensor(starts, columns, values, size=shape, check_invariants=False)
+_IN_BETA = "Sparse CSR tensor support is in beta"
 
 
 class _SparseProduct(torch.autograd.Function):
@@ -164,18 +188,7 @@ class _SparseProduct(torch.autograd.Function):
         ctx: torch.autograd.function.FunctionCtx, matrix: SparseMatrix, dense: Tensor, is_transposed: bool
     ) -> Tensor:
         ctx.matrix, ctx.is_transposed = matrix, is_transposed  # type: ignore[attr-defined]
-        starts, columns, values, shape = matrix.starts, matrix.columns, matrix.values, matrix.shape
-        if is_transposed:
-            starts, columns, shape = matrix.transposed_starts, matrix.transposed_columns, (shape[1], shape[0])
-            values = values.index_select(0, matrix.order)
-        values = values.to(dense.dtype)
-        if matrix.kernel == "sparse_csr" or dense.dtype != torch.float32:
-            return _csr(starts, columns, values, shape) @ dense
-        if not len(columns):  # a bag of nothing at all is refused
-            return dense.new_zeros(shape[0], dense.shape[1])
-        return F.embedding_bag(
-            columns, dense.contiguous(), starts, mode="sum", per_sample_weights=values, include_last_offset=True
-        )
+        return matrix.product(dense, is_transposed=is_transposed)
 
     @staticmethod
     def backward(ctx: torch.autograd.function.FunctionCtx, *grads: Tensor) -> tuple[None, Tensor, None]:
