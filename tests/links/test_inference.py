@@ -86,6 +86,22 @@ def test_evaluation_restated_at_its_own_prevalence_is_itself(run):
     assert rarer.metrics["roc_auc"].value == pytest.approx(run.evaluation.metrics["roc_auc"].value)
 
 
+def test_new_links_of_a_decision_are_as_likely_as_the_pairs_that_pass_it(communities):
+    """Each pair without an edge counts once, one by one: counts of neighbours tie, so a bin stands for many of them."""
+    run = fit_graph(communities, FitConfig(model="common-neighbors", degree_calibration="no", threads=1))
+    assumption = MissingLinksAssumption(expected_missing=40)
+    deployment, recorded = assumption.deployment(run), run.split.recorded()
+    logits = run.scorer.logits(recorded.absent_pairs(np.arange(recorded.num_absent)))
+    rows = {row["rule"]: row for row in evaluate_run(run, assumption).restated["new_links"]}
+    passing = {each.decision.rule: each.decision.threshold_logit for each in run.evaluation.decisions}
+    passing = {rule: logits[logits >= least] for rule, least in passing.items() if least is not None}
+    several = [rule for rule, kept in passing.items() if len(np.unique(kept)) > 1]
+    assert several
+    for rule in several:
+        assert rows[rule]["num_pairs"] == len(passing[rule])
+        assert rows[rule]["expected_precision"] == pytest.approx(deployment.probability(passing[rule]).mean(), rel=1e-6)
+
+
 def test_an_interval_gives_bands_in_every_table(run, tmp_path):
     most = len(run.split.test)
     assumption = MissingLinksAssumption(expected_missing=(most / 4, most))

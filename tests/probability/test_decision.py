@@ -245,7 +245,7 @@ def test_precision_out_of_reach_says_by_how_much() -> None:
     odd = HeldOut.from_logits(np.r_[np.full(26, 4.0), np.full(14, -1.0)], logits, 900)
     reason = str(decide(parse_rule("precision>=0.8"), [odd], UNIT, num_test_edges=60).reason)
     assert "with 8 non-edges, 26 of 40 calibration edges pass" in reason
-    assert "alone it would do, but stricter ones failed before it" in reason
+    assert "this threshold alone would pass, but a stricter one failed first" in reason
 
 
 def test_precision_of_a_separating_model_with_few_test_edges() -> None:

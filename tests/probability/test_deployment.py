@@ -142,8 +142,8 @@ def test_the_record_can_refute_an_assumption():
     non_edges = np.concatenate([rng.normal(6, 0.1, 50), rng.normal(0, 1, 99_950)])
     rate = fit_link_rate([HeldOut.from_logits(edges, non_edges, num_non_edges=100_000)])
     assert rate.most_missing == pytest.approx(63.29 / 0.3743, rel=0.002)
-    assert "speaks against it" in assume_missing(rate, **SIZES, expected_missing=500).assumption
-    assert "speaks against it" not in assume_missing(rate, **SIZES, expected_missing=90).assumption
+    assert "data contradict this" in assume_missing(rate, **SIZES, expected_missing=500).assumption
+    assert "data contradict this" not in assume_missing(rate, **SIZES, expected_missing=90).assumption
 
 
 def test_few_edges_ties_and_separated_logits_give_finite_rates():
@@ -263,8 +263,8 @@ def test_a_list_is_refused_only_if_the_low_end_is_impossible():
     possible, partly, not_at_all = (
         assume_missing(rate, **SIZES, expected_missing=ends) for ends in ((50, 150), (150, 200), (180, 200))
     )
-    assert "speaks against" not in possible.assumption
-    assert "speaks against 200" in partly.assumption
+    assert "data contradict" not in possible.assumption
+    assert "data contradict 200" in partly.assumption
     refuse_impossible_prior(partly)
     with pytest.raises(UnkeptPromise, match="180 missing links.*Give --expected-missing 170 or fewer"):
         refuse_impossible_prior(not_at_all)

@@ -70,6 +70,25 @@ def test_candidates_hold_the_best_pairs_by_each_quantity_and_no_recorded_edge(sp
             assert np.isin(space.keys(best), found).all()
 
 
+def test_candidates_for_their_degrees_have_edges_out_of_the_source_and_edges_into_the_target():
+    """Walks of two or three steps over the root of out-degree times in-degree, pair by pair; the best five are candidates."""
+    rng, space = np.random.default_rng(3), PairSpace(40, directed=True)
+    # Sources with many edges out, targets with many in: the other way round ranks these pairs differently.
+    u, v = rng.integers(0, 40, (2, 4000)) ** 2 // 40, 39 - rng.integers(0, 40, (2, 4000)) ** 2 // 40
+    drawn = np.unique(np.column_stack([u[0], v[0]])[u[0] != v[0]], axis=0)
+    known = KnownPairs(space, drawn[rng.choice(len(drawn), 150, replace=False)])
+    a = adjacency(known.pairs, space).astype(np.float64)
+    out, into = (np.maximum(np.asarray(a.sum(axis=axis)), 1.0) for axis in (1, 0))
+    everything = known.absent_pairs(np.arange(known.num_absent))
+    found = space.keys(candidate_pairs(a, known, [], num_each=5))
+    for name in ("resource-allocation", "l3"):
+        for_degrees = np.expm1(BASELINE_SCORERS[name](a).logits(everything)) / np.sqrt(
+            out[everything[:, 0]] * into[everything[:, 1]]
+        )
+        best = everything[np.argsort(-for_degrees, kind="stable")[:5]]
+        assert np.isin(space.keys(best), found).all()
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_the_recall_of_all_rows_is_what_was_left_out(space):
     """With every row scored the estimate is a count: seven of the best twenty pairs were no candidates."""

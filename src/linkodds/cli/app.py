@@ -91,7 +91,7 @@ def explain(error: Exception) -> tuple[str, int]:
         what = error.strerror[0].lower() + error.strerror[1:]
         return (f"{error.filename}: {what}." if error.filename is not None else f"{what}."), 1
     return (
-        f"linkodds failed in a way it should not: {type(error).__name__}: {text}\n"
+        f"unexpected error (a bug in linkodds): {type(error).__name__}: {text}\n"
         "Please report this, with what 'linkodds --traceback COMMAND ...' prints."
     ), 1
 

@@ -1,4 +1,4 @@
-"""What evaluation.json says of a split by time: horizons, new nodes and the optimism of a random split, and what to mind."""
+"""Temporal metrics: horizons, new nodes, and how optimistic a random split would have been; with the findings about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

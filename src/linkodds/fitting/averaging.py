@@ -1,4 +1,4 @@
-"""Averaging: the mean log odds of the best two or three contenders, unless the validation edges speak against it.
+"""Averaging: the mean log odds of the best two or three models, unless it lowers validation average precision.
 
 Contenders err in different places. Each is moved to log odds at the rehearsal's prevalence by a line that is fitted on
 the validation edges (Platt), so that models and counts stand on one scale; their mean is a scorer like any other.
@@ -98,7 +98,7 @@ class MeanModel:
 
 
 def best_mean(contest: ModelSelection, ranked: Sequence[ModelCandidate]) -> ModelCandidate | None:
-    """The mean of the best two or three, unless the validation edges speak against it.
+    """The mean of the best two or three, unless it lowers validation average precision by more than a standard error.
 
     Two are averaged unless that ranks the validation edges worse than the best alone by more than a standard error: where
     two models are nearly as good their mean is better more often than a hundred edges can show (`docs/auto.md`). Two counts

@@ -1,4 +1,4 @@
-"""Given again: a saved run whose model was Python code, and that code, put together after they were held together."""
+"""Attach a user's code to a loaded run, once the code reproduces the saved logits."""
 
 from collections.abc import Mapping
 from dataclasses import replace

@@ -230,8 +230,9 @@ class LinkSearch:
         scope: where to look; its `per_node` is not used.
         top: how many at most.
         threshold: the smallest logit.
-        way: "exhaustive"; "candidates"; or "auto", which takes the latter where all pairs are expected to take more than
-        seconds: and the scorer is no rising function of an inner product.
+        way: "exhaustive", "candidates", or "auto", which takes candidates where scoring all pairs would take longer than
+            `seconds` and the scorer is no rising function of an inner product.
+        seconds: how long scoring all pairs may be expected to take before "auto" takes candidates.
         max_cells: pairs in a step.
     Raises:
         OptionError: another way, or candidates where the pairs within some hops are looked for.

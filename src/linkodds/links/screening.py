@@ -1,4 +1,4 @@
-"""Screening: most candidates are told from the best by the cheaper part of a model, and are not worth the rest.
+"""Screening: reject most candidates with the cheap part of a model, and score the rest in full.
 
 How much the cheap part has to say is read off a pilot: some candidates get all of the model, and the least that the cheap
 part says of any that would belong on a list of twice the length is what all others have to reach.

@@ -245,7 +245,7 @@ def fit_calibrator(
 
     fit = fit_platt(points)
     if fit is None:
-        why = f"no slope can be told from these logits, of which a few lie far out: it stays at {unit:.3g}"
+        why = f"the slope cannot be estimated, because a few logits are extreme: it stays at {unit:.3g}"
         return calibrator("bias_only", fit_bias(points, unit), why)
     if fit.slope <= 0:
         low, high = fit.slope_interval or (fit.slope, fit.slope)

@@ -362,7 +362,9 @@ def _too_imprecise(rule: Rule, sample: _Sample, counts: Floats, most: Floats, pa
     could = num_test * least_recall(np.arange(1.0, n + 1), n, delta)
     enough = np.flatnonzero(could * (1 - wanted) >= most[best] * wanted)
     if precision[best] >= wanted:
-        lacks = "alone it would do, but stricter ones failed before it, and the best of many, picked afterwards, is no promise"
+        lacks = (
+            "this threshold alone would pass, but a stricter one failed first; choosing afterwards voids the guarantee"
+        )
     else:
         lacks = f"it would take about {enough[0] + 1}" if len(enough) else "not even all of them would be enough"
     tried = f"Of {len(counts)} tried the closest: with" if len(counts) > 1 else "The only one worth a try: with"

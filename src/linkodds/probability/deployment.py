@@ -296,9 +296,9 @@ def assume_missing(
     most = missing if band is None else band[1]
     if most > rate.most_missing:
         assumption += (
-            f" The record speaks against {'it' if band is None else number_text(most)}: so few non-edges rank among the "
-            f"held-out edges that at most about {number_text(rate.most_missing)} such links can be missing. Read the "
-            "probabilities as upper limits, or lower --expected-missing."
+            f" The data contradict {'this' if band is None else number_text(most)}: at most about "
+            f"{number_text(rate.most_missing)} missing links are compatible with the non-edges that rank among the held-out "
+            "edges. Read the probabilities as upper limits, or lower --expected-missing."
         )
     return Deployment(rate, missing, assumption, band)
 

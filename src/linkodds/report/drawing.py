@@ -50,17 +50,17 @@ class PageFigure:
     csv: str
 
 
-def draw_all(run: ReportSource, exhibits: ReportData) -> dict[str, PageFigure]:
+def draw_all(run: ReportSource, data: ReportData) -> dict[str, PageFigure]:
     """The figures by name, in the order of the page; without `history` or `embedding_map` where there is none."""
     drawn = {
-        **_ranking_figures(run, exhibits),
+        **_ranking_figures(run, data),
         "reliability": _reliability(run),
         **_degrees(run),
     }
     if run.history.get("epoch"):
         drawn["history"] = _history(run)
-    if not isinstance(exhibits.embedding_map, str):
-        drawn["embedding_map"] = _embedding_map(exhibits)
+    if not isinstance(data.embedding_map, str):
+        drawn["embedding_map"] = _embedding_map(data)
     return drawn
 
 
@@ -77,7 +77,7 @@ def _drawn(title: str, figure: figures.Figure, caption: str, more: Sequence[Sequ
     return PageFigure(title, Markup(figures.figure_json(figure)), caption, data_url(csv))
 
 
-def _ranking_figures(run: ReportSource, exhibits: ReportData) -> dict[str, PageFigure]:
+def _ranking_figures(run: ReportSource, data: ReportData) -> dict[str, PageFigure]:
     evaluation, curves = run.evaluation, run.curves
     metrics, prevalence = evaluation.metrics, evaluation.candidates["prevalence"]
     num_edges = evaluation.candidates["num_edges"]
@@ -87,7 +87,7 @@ def _ranking_figures(run: ReportSource, exhibits: ReportData) -> dict[str, PageF
         f"{point.label}: precision {number_text(point.precision)} at recall {number_text(point.recall)}"
         for point in points
     )
-    band = exhibits.precision_band
+    band = data.precision_band
     precision_recall = figures.draw_precision_recall(
         curves.recall, curves.precision, prevalence=prevalence, points=points, band=(band.recall, band.low, band.high)
     )
@@ -267,11 +267,11 @@ def _known(epochs: Sequence[int], column: Sequence[Any]) -> list[tuple[int, floa
     return [(epoch, number) for epoch, value in pairs if (number := number_of(value)) is not None]
 
 
-def _embedding_map(exhibits: ReportData) -> PageFigure:
-    shown = exhibits.embedding_map
+def _embedding_map(data: ReportData) -> PageFigure:
+    shown = data.embedding_map
     assert not isinstance(shown, str)
-    degrees = exhibits.degrees[shown.nodes]
-    names = [plain_text(exhibits.node_ids[node], 40) for node in shown.nodes]
+    degrees = data.degrees[shown.nodes]
+    names = [plain_text(data.node_ids[node], 40) for node in shown.nodes]
     count = f"All {number_text(shown.num_nodes)} nodes"
     if len(shown.nodes) < shown.num_nodes:
         left_out = number_text(shown.num_nodes - len(shown.nodes))

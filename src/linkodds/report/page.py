@@ -48,15 +48,15 @@ _NO_PROMISE = (
 )
 
 
-def write_report(run: ReportSource, shown: ReportData, path: Path) -> None:
+def write_report(run: ReportSource, data: ReportData, path: Path) -> None:
     """Write the report of a run to `path`.
 
     Args:
         run: a saved run.
-        shown: what is shown beside its evaluation; making it with `report_data_of` takes up to about 20 seconds.
+        data: what is shown beside its evaluation; making it with `report_data_of` takes up to about 20 seconds.
         path: of the page.
     """
-    write_page(render_report(run, shown), path)
+    write_page(render_report(run, data), path)
 
 
 def write_page(html: str, path: Path) -> None:
@@ -70,7 +70,7 @@ def write_page(html: str, path: Path) -> None:
         raise
 
 
-def render_report(run: ReportSource, exhibits: ReportData) -> str:
+def render_report(run: ReportSource, data: ReportData) -> str:
     """The report as one HTML document.
 
     It holds its own style, data and plotting library, and forbids itself every connection (Content-Security-Policy), so
@@ -79,7 +79,7 @@ def render_report(run: ReportSource, exhibits: ReportData) -> str:
 
     Args:
         run: a saved run.
-        exhibits: what is shown beside its evaluation.
+        data: what is shown beside its evaluation.
     Returns:
         HTML of about 5 MB, 4.8 of which are the plotting library.
     """
@@ -104,12 +104,12 @@ def render_report(run: ReportSource, exhibits: ReportData) -> str:
         split=_split_rows(evaluation),
         time=evaluation.time,
         folds=evaluation.model.get("folds", 1),
-        figures=draw_all(run, exhibits),
-        threshold=Markup(_json(exhibits.threshold)),
-        threshold_csv=threshold_csv(exhibits.threshold),
-        no_map=exhibits.embedding_map if isinstance(exhibits.embedding_map, str) else None,
-        top_links=_top_links(exhibits.top_links),
-        links_csv=_links_csv(exhibits.top_links),
+        figures=draw_all(run, data),
+        threshold=Markup(_json(data.threshold)),
+        threshold_csv=threshold_csv(data.threshold),
+        no_map=data.embedding_map if isinstance(data.embedding_map, str) else None,
+        top_links=_top_links(data.top_links),
+        links_csv=_links_csv(data.top_links),
         baselines_csv=_baselines_csv(evaluation),
         decisions=_decision_cards(run),
         audit=evaluation.audit,

@@ -1,4 +1,4 @@
-"""Exhibits: what a report shows of a run beside its evaluation, each made anew from the run within seconds."""
+"""Report data: report content that evaluation.json does not hold, recomputed from the run within seconds."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -90,7 +90,7 @@ class ReportData:
 
 
 def report_data_of(run: Run) -> ReportData:
-    """Make the exhibits of a run; the same run gives the same ones, but for a search that is near its limit of seconds."""
+    """Recompute the report data of a run; it is the same each time, but for a search that is near its limit of seconds."""
     return ReportData(
         threshold=threshold_of(run),
         precision_band=precision_band(run.test),

@@ -47,7 +47,7 @@ INTERVALS_NOTE = (
 )
 AUDIT_NOTE = (
     "At each alpha, lists are false to at most that share on average over repetitions; a single list may hold more. False "
-    "is what is not in the record. Choose alpha before looking here: the best-looking row is no longer what it says."
+    "means not in the record. Choose alpha beforehand: a row picked for its result does not keep its error rate."
 )
 """Said once beside the numbers they are about, in the terminal and in the report."""
 

@@ -45,8 +45,8 @@ class Recall:
         num_scored: pairs in them.
         num_missed: of these, pairs that belong on the list and are not there.
         value: listed / (listed + missed in all), the latter estimated as num_missed / share of the rows.
-        low: the same with the upper end of the 95 % interval of a Poisson count of num_missed,
-        high: and with the lower one.
+        low: lower end of a 95 % interval of `value`: with the upper end of the Poisson interval of num_missed.
+        high: upper end: with the lower end of that interval.
     """
 
     num_listed: int

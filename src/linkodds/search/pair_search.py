@@ -101,8 +101,8 @@ class PairSearch:
     """A search that goes step by step, and can say after each what it has found so far.
 
     Args:
-        scorer: as in `find_pairs`, and so are all others but
-        candidates: the only pairs to look at; None is all.
+        scorer: logits of pairs.
+        candidates: the only pairs to look at; None: all. The other arguments are those of `find_pairs`.
     Example:
         >>> from linkodds.pairs import PairSpace
         >>> from linkodds.scorers.scoring import InnerProductScorer

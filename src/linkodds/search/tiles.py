@@ -55,8 +55,9 @@ class MonotoneProducts:
         products: the inner products that it is made of.
         source_class: shape (nodes,), int64.
         target_class: shape (nodes,), int64.
-        log_product: shape (source classes, target classes); of the surface, as is
-        level: the same shape.
+        log_product: shape (source classes, target classes): log of the product of both degrees.
+        level: shape (source classes, target classes): the part of the log odds that does not depend on the
+            logit.
     """
 
     scorer: InnerProductScorer | DegreeAwareScorer

@@ -279,7 +279,9 @@ def _add_errors(app: FastAPI) -> None:
 
     @answers(Exception)
     async def failed(_: Request, __: Exception) -> Response:
-        return _Json(error_json("failed", "The server failed in a way it should not; its terminal says how."), 500)
+        return _Json(
+            error_json("failed", "unexpected error (a bug in linkodds); the terminal of the server shows it."), 500
+        )
 
 
 def _in_words(error: RequestValidationError) -> str:

@@ -1,4 +1,4 @@
-"""Store: a folder of shards and its manifest, in which only what is whole and on the disk is entered.
+"""Store: a folder of shards, and its manifest, which lists only shards that were fully written and synced.
 
 A block of work writes each of its shards under another name, brings it to the disk, and renames it. Then a line with names,
 sizes and hashes goes to the end of the manifest. Whenever the process is killed, the next one finds whole blocks in the

@@ -1,4 +1,4 @@
-"""Own scorers: what a user brings that scores pairs, what can be checked of it, and what has to be assumed."""
+"""Custom scorers: pair scorers that a user supplies; what is checked of them, and what is assumed."""
 
 import inspect
 from collections.abc import Callable, Sequence

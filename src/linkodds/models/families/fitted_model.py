@@ -1,4 +1,4 @@
-"""Fitted model: what all stages after it need of one, and what a way to train one is."""
+"""Protocols: a fitted model, and a trainer."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol

@@ -1,4 +1,4 @@
-"""Landmarks: bounds on how many hops apart two nodes are, from the hops of each to a few nodes, for walks end after a few.
+"""Landmarks: bounds on the shortest path between two nodes, from the distances of each to a few landmark nodes.
 
 In a tree-like graph most pairs that will be linked are further apart than walks are counted, and most that will not be are
 further still. If u is d hops from a landmark and v is e hops, u and v are at least |d - e| and at most d + e hops apart.

@@ -1,4 +1,4 @@
-"""Node inputs: what a message graph and features say of each node by itself, for the counts of pairs to stand on."""
+"""Node inputs: inputs of the structural pair features that describe one node, from the message graph and node features."""
 
 import numpy as np
 import scipy.sparse as sp
