@@ -5,7 +5,6 @@ import os
 import shlex
 import sys
 import traceback
-from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -144,6 +143,8 @@ def _what_is_left(params: dict[str, Any]) -> str:
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         print(f"linkodds {version('linkodds')}", flush=True)  # a full disk is told while it can be said
         raise typer.Exit
 
