@@ -292,7 +292,9 @@ BLIND = (
         "search/candidates.py",
         "1.0)) for axis in (1, 0)]",
         "1.0)) for axis in (0, 1)]",
-        ("search/test_candidates.py::test_candidates_for_their_degrees_have_edges_out_of_the_source_and_edges_into_the_target",),
+        (
+            "search/test_candidates.py::test_candidates_for_their_degrees_have_edges_out_of_the_source_and_edges_into_the_target",
+        ),
     ),
     Mutation(
         "hubs at one end may stay",
