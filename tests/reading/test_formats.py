@@ -50,6 +50,7 @@ CX = [
 MITAB_CELLS = ["-"] * 15
 TEXTS: dict[str, tuple[str, str]] = {
     "SIF": ("a.sif", "TP53\tpp\tMDM2\nMDM2\tpd\tATM\nLONER\n"),
+    "TGF": ("a.tgf", "1 TP53\n2 MDM2\n3 ATM\n4 LONER\n#\n1 2\n2 3 binds\n"),
     "SIF, blanks": ("a.sif", "TP53 pp MDM2\nMDM2 pd ATM TP53\nLONER\n"),
     "GraphML of igraph": ("a.graphml", UNDIRECTED_HEAD + GRAPHML["igraph"] + "</graphml>"),
     "GraphML of yEd": (

@@ -256,7 +256,9 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
         read_edges(path, ReadingOptions(source="source", target="source"))
     with pytest.raises(OptionError, match="--delimiter takes one character"):
         read_edges(path, ReadingOptions(delimiter="::"))
-    with pytest.raises(OptionError, match=r"ends in .weird, an unknown format; edges are read from .csv"):
+    with pytest.raises(
+        OptionError, match=r"ends in .weird, an unknown format. If it is text.*Edges are read from .csv"
+    ):
         read_edges(write(tmp_path / "edges.weird", "PK"))
     with pytest.raises(MalformedFile, match="is a directory; name a file"):
         read_edges(tmp_path)

@@ -206,7 +206,7 @@ def named_ends(names: Sequence[str]) -> list[NamedEnds]:
         >>> named_ends(["V1", "V2", "V3"])
         []
     """
-    counted = _counted(names)
+    counted = _counted(names) | _plurals(names)
     places: dict[_Key, tuple[list[int], list[int]]] = {}
     rests: dict[int, dict[_Key, tuple[str, ...]]] = {}
     for i, name in enumerate(names):
@@ -243,6 +243,8 @@ def is_attribute(name: str, others: Sequence[str]) -> bool:
         or (len(parts) == 1 and parts[0] in _NUMBERS)
         or (parts == ["unnamed", "0"] and "Unnamed: 1" not in others)
     ):
+        return True
+    if name in _plurals(others):
         return True
     if parts == ["source"] or parts == ["sources"]:
         return not any(_shared(name, other) for other in others if other != name)
@@ -313,6 +315,12 @@ def _rank(rest: tuple[str, ...]) -> float:
         elif part not in _ENTITIES and not part.isdigit() and part not in ("official", "interactor", "s"):
             unknown += 1
     return max(*ranks, 2.0 if unknown and len(ranks) == 1 else 0.0) + 0.2 * unknown
+
+
+def _plurals(names: Sequence[str]) -> set[str]:
+    """Names that are another one with an s, as OmniPath has source and sources: the latter say who reports the edge."""
+    lower = {name.lower() for name in names}
+    return {name for name in names if name.lower().endswith("s") and name.lower()[:-1] in lower}
 
 
 def _counted(names: Sequence[str]) -> set[str]:

@@ -6,7 +6,7 @@ import io
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +116,8 @@ def table_of_text(
     separator = _check_delimiter(delimiter)
     lines = cut_attributes(split_lines(path, as_text(path, data, lines_before), separator))
     numbers = lines.numbers + lines_before
+    if separator is None and _has_double_colons(lines.head(100)):
+        lines = replace(lines, data=lines.data.replace(b"::", b"\t"))
     by = separator or _sniff_delimiter(path, lines.head(_SAMPLE)[:100], int(numbers[0]))
     said = f"{_DELIMITER_NAMES.get(by, repr(by))}-separated"
     text = _split_rows(path, lines.data, numbers, by, header)
@@ -127,13 +129,14 @@ def table_of_text(
             "settle it with --delimiter."
         )
     asked = [str(name) for name in (*ids, *named) if name is not None and not str(name).isdigit()]
-    above = None
+    above, counted = None, False
     if header is None:
         header = any(name in text.head[0] for name in asked) or looks_like_header(text.head, num_ids=len(ids))
         above = None if header else _names_above(lines.above, by, width, asked)
+        counted = not header and _counts_rows(text.head, len(numbers))
     names = text.head[0] if header else above or [str(i + 1) for i in range(width)]
     keys = _attribute_names(lines.attributes)
-    skipped = int(header)
+    skipped = int(header or counted)
     if len(numbers) == skipped:
         cure = "It needs rows." if asked else "Pass --no-header if it is data."
         raise MalformedFile(f"{path.name}: a header line ({', '.join(names[:5])}) and no row below it. {cure}")
@@ -156,6 +159,7 @@ def table_of_text(
     layout = f"{said}, {'with' if header else 'without'} header"
     if above is not None:
         layout = f"{said}, names from the comment line above the rows"
+    layout += f", below a line that counts {text.head[0][0]} nodes and {text.head[0][1]} edges" if counted else ""
     comments = lines.num_comments - (above is not None)
     layout += f", {comments} comment line(s) skipped" if comments else ""
     return Table(
@@ -265,6 +269,20 @@ def _lacks_a_name(counts: NDArray[np.int64], first: list[str], header: bool | No
     return header is True or are_names(first)
 
 
+def _has_double_colons(lines: list[str]) -> bool:
+    """Whether fields are separated by ::, as those of MovieLens, and by nothing else."""
+    counts = {line.count("::") for line in lines}
+    return len(counts) == 1 and counts != {0} and not any(mark in line for line in lines for mark in "\t,;| ")
+
+
+def _counts_rows(head: list[list[str]], num_rows: int) -> bool:
+    """Whether the first row is no edge but the numbers of nodes and of edges, as many programs write and take them."""
+    if num_rows < 4 or not all(cell.isdigit() for row in head for cell in row[:2]):
+        return False
+    nodes, edges = map(int, head[0][:2])
+    return edges == num_rows - 1 and nodes >= max(int(cell) for row in head[1:] for cell in row[:2])
+
+
 def _names_above(above: tuple[str, ...], separator: str, width: int, asked: list[str]) -> list[str] | None:
     """The names in the last comment line, where it has one for each field; a mark that stands alone is not part of them."""
     if not above:
@@ -360,8 +378,10 @@ def _refuse_ragged(
     if len(ragged):
         first = int(ragged[0])
         others = f" ({len(ragged)} such lines)" if len(ragged) > 1 else ""
+        alone = len(ragged) == 1 and first == 0
+        cure = "Delete it if it counts or describes the rows below, complete" if alone else "Complete"
         raise MalformedFile(
             f"{path.name}, line {numbers[first]}: {counts[first]} {_DELIMITER_NAMES.get(separator, repr(separator))}-"
-            f"separated field(s), where most lines have {width}{others}. Complete the line, quote names that hold the "
+            f"separated field(s), where most lines have {width}{others}. {cure} the line, quote names that hold the "
             "delimiter, or settle it with --delimiter."
         )

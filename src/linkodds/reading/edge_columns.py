@@ -1,5 +1,6 @@
 """Edge columns: which columns of a table are the ends, times, weights and kinds of edges; its rows become an edge list."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -161,14 +162,32 @@ def _direction_told(table: Table, taken: list[int]) -> tuple[list[Finding], bool
 def _without_points(source: pl.Series, target: pl.Series) -> tuple[pl.Series, pl.Series]:
     """The ids, 6.0 written as 6 where all ids of both columns are whole numbers and some are written without a point.
 
-    pandas makes floats of a column of integers once a cell is missing, of one column and not of the other.
+    pandas makes floats of a column of integers once a cell is missing, of one column and not of the other. numpy.savetxt
+    writes integers as 1.200000000000000000e+01 unless told otherwise: where all ids of both columns are so, they are 12.
     """
+    if len(source) and "e" in source[0] and re.fullmatch(_WRITTEN_OUT, source[0]):
+        whole = [_whole(each) for each in (source, target)]
+        if whole[0] is not None and whole[1] is not None:
+            return whole[0], whole[1]
     cells = pl.concat([source.rename("id"), target.rename("id")])
     pointed = cells.str.ends_with(".0")
     if not pointed.any() or pointed.all() or not cells.str.contains(r"^-?\d+(\.0)?$").all():
         return source, target
     first, second = (each.str.strip_suffix(".0") for each in (source, target))
     return first, second
+
+
+_WRITTEN_OUT = r"[+-]?\d\.\d+e[+-]\d+"
+
+
+def _whole(cells: pl.Series) -> pl.Series | None:
+    """Whole numbers with an exponent as integers; None where one is not."""
+    if not cells.str.contains(f"^{_WRITTEN_OUT}$").all():
+        return None
+    numbers = cells.cast(pl.Float64)
+    if not ((numbers % 1 == 0) & (numbers.abs() < 1 << 53)).all():
+        return None
+    return numbers.cast(pl.Int64).cast(pl.String)
 
 
 def of_one_kind(

@@ -94,6 +94,8 @@ def _two_ends(table: Table, columns: list[Column], free: list[int]) -> Ends:
         first, second = free
         if len(table.names) == 2:
             _refuse_decimals(table, columns, free)
+            if {name.lower().lstrip(":") for name in table.names} in ({"id", "label"}, {"id", "name"}):
+                _refuse_nodes(table, columns, first)
         turned = any((each.source, each.target) == (second, first) for each in names)
         return Ends(second, first, "their names") if turned else Ends(first, second, "no other column is left")
     fits = [each for each in names if each.source in free and each.target in free]
@@ -123,7 +125,11 @@ def _by_names(table: Table, columns: list[Column], fits: list[NamedEnds], free: 
             return Ends(best[0].source, best[0].target, "their names belong together")
     if any(name.isdigit() for name in table.names):  # no header
         return None
+    _refuse_cytoscape(table)
+    key = next((i for i, name in enumerate(table.names) if name != ""), 0)
     if len(left) == 2:
+        if key not in left and columns[key].type == "text":
+            _refuse_nodes(table, columns, key)
         return Ends(
             left[0], left[1], "the names of the other columns are those of weights, kinds, dates or row numbers"
         )
@@ -132,9 +138,14 @@ def _by_names(table: Table, columns: list[Column], fits: list[NamedEnds], free: 
         entity = entity_of(table.names[i])
         if entity is not None:
             entities.setdefault(entity, []).append(i)
-    if len(entities) == 2:
+    named = [i for of in entities.values() for i in of]
+    strange = [i for i in left if i not in named and not _is_few(columns, i, left)]
+    strange = [i for i in strange if not any(are_two_names(columns[i], columns[j]) for j in named)]
+    if len(entities) == 2 and not strange:  # else a third thing is there, such as hpo_id between gene_id and disease_id
         first, second = (min(of, key=lambda i: rank_of(table.names[i])) for of in entities.values())
         return Ends(min(first, second), max(first, second), f"their names are those of things: {', '.join(entities)}")
+    if columns[key].type == "text" or len(left) < 2:
+        _refuse_nodes(table, columns, key)
     return None
 
 
@@ -301,6 +312,27 @@ def _refuse_matrix(table: Table, columns: list[Column], free: list[int]) -> None
             "rows whose value makes an edge, such as edges[edges[0].abs() > 0.8], and give the first two columns to "
             "Graph.from_edges. Of an adjacency matrix: Graph.from_edges(scipy.sparse.csr_array(frame.to_numpy()), "
             "nodes=frame.index)."
+        )
+
+
+def _refuse_cytoscape(table: Table) -> None:
+    """Raise where this is a table of Cytoscape, whose edges have their ends in one text, A (pp) B."""
+    if {"name", "shared name"} <= set(table.names):
+        raise MalformedFile(
+            f"{table.place}: a table that Cytoscape exports of nodes or edges, in which the ends of an edge are no columns. In "
+            "Cytoscape: File, Export, Network to File, as .cx2, .sif or .graphml."
+        )
+
+
+def _refuse_nodes(table: Table, columns: list[Column], key: int) -> None:
+    """Raise where this column has another value in each row and no two columns have a value in common: a row is a node."""
+    usable = [each for each in columns if each.type in ("text", "integer") and not each.is_constant][:12]
+    if columns[key].is_all_distinct and not any(shared_share(*two) for two in combinations(usable, 2)):
+        raise MalformedFile(
+            f"{table.place}: looks like a table of nodes: {table.names[key]!r} has another value in each row, and no two columns "
+            "have a value in common. An edge list has one row for each edge, with the ids of its two ends; what is known of "
+            "nodes goes into --features or --nodes. If two of these columns are the ends, name them with --source COL --target "
+            "COL."
         )
 
 

@@ -53,7 +53,7 @@ def looks_like_header(rows: list[list[str]], *, num_ids: int) -> bool:
         return counted and len(below) >= _ENOUGH and width > 1
     if _has_names(first, columns, numeric, num_ids):
         return True
-    ids = first[:num_ids]
+    ids = first[1 : num_ids + 1] if first[0] == "" else first[:num_ids]  # an index of pandas has no name
     if "" not in ids and any(
         cell and cell.lower() not in _NOTHING and number for cell, number in zip(first, numeric, strict=True)
     ):
@@ -92,7 +92,11 @@ def _is_a_row(first: Sequence[str], columns: list[list[str]], numeric: list[bool
     """Whether a cell of the first row stands below it too, or one that differs by digits only."""
     ids = {cell for column in columns[:num_ids] for cell in column} if len(first) <= num_ids else set()
     stems = {_stem(cell) for cell in ids}
+    # PK names a column of PharmGKB and stands in it: where two names belong together they alone tell.
+    ends = {i for each in named_ends(first)[:1] for i in (each.source, each.target)} if len(first) > num_ids else set()
     for i, cell in enumerate(first):
+        if ends and i not in ends:
+            continue
         if not cell or (is_number(cell) and (numeric[i] or len(columns[0]) < _ENOUGH)):
             continue
         seen = ids or set(columns[i])

@@ -49,7 +49,14 @@ _OPENERS: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
     ".zst": _open_zstd,
 }
 PACKED_SUFFIXES = tuple(_OPENERS)
+_PACKED_FORMATS = (".graphmlz", ".jgfz")
+"""Suffixes of igraph and JGF whose files are gzip data though no .gz says so."""
 _NOISE = (OSError, EOFError, zlib.error, lzma.LZMAError, ValueError)
+
+
+def _opener(path: Path) -> Callable[[IO[bytes]], IO[bytes]] | None:
+    suffix = path.suffix.lower()
+    return _OPENERS[".gz"] if suffix in _PACKED_FORMATS else _OPENERS.get(suffix)
 
 
 def unpacked_name(path: Path) -> str:
@@ -73,7 +80,7 @@ def unpacked(path: Path, data: bytes) -> bytes:
         >>> unpacked(Path("edges.csv.gz"), gzip.compress(b"a,b")), unpacked(Path("edges.csv"), b"a,b")
         (b'a,b', b'a,b')
     """
-    opener = _OPENERS.get(path.suffix.lower())
+    opener = _opener(path)
     if opener is None:
         return data
     bound = max(_LEAST_BOUND, _MOST_RATIO * len(data))
@@ -101,7 +108,7 @@ def open_unpacked(path: Path) -> Iterator[IO[bytes]]:
         MalformedFile: it is not packed that way, on opening or while it is read.
         OSError: the system's own failures, such as a full disk.
     """
-    opener = _OPENERS.get(path.suffix.lower())
+    opener = _opener(path)
     with path.open("rb") as file:
         try:
             if opener is None:

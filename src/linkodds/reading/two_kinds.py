@@ -27,7 +27,7 @@ def with_sides(read: EdgeList, options: ReadingOptions) -> EdgeList:
         return read
     two, different = are_two_kinds(*names), are_different_words(*names)
     if not (two or different):
-        return read
+        return _with_warning_of_counts(read, names)
     shared = np.intersect1d(read.pairs[:, 0], read.pairs[:, 1])
     if not len(shared):
         return read
@@ -45,6 +45,35 @@ def with_sides(read: EdgeList, options: ReadingOptions) -> EdgeList:
     message = f"Columns {names[0]!r} and {names[1]!r} share {len(shared):,} ids, such as {first!r}: each is one node."
     remedy = "Pass --separate-ids if the two columns are different kinds of things."
     return replace(read, findings=(*read.findings, Finding("reading", "warning", message, remedy, float(len(shared)))))
+
+
+def _with_warning_of_counts(read: EdgeList, names: tuple[str, str]) -> EdgeList:
+    """A warning where two columns without names count their things each for itself, as ratings of films by users do.
+
+    That is told by numbers that leave none out, from the same first to another last one, and rows of a number with itself.
+    """
+    if not all(name.isdigit() for name in names) or not (read.pairs[:, 0] == read.pairs[:, 1]).any():
+        return read
+    spans = []
+    for end in (0, 1):
+        texts = read.ids[np.unique(read.pairs[:, end])]
+        if not all(text.isdigit() for text in texts):
+            return read
+        numbers = np.array([int(text) for text in texts], dtype=object)
+        if numbers.max() - numbers.min() + 1 != len(numbers):
+            return read
+        spans.append((numbers.min(), numbers.max()))
+    (first, last), (other_first, other_last) = spans
+    if first != other_first or abs(last - other_last) < 2:
+        return read
+    same = int((read.pairs[:, 0] == read.pairs[:, 1]).sum())
+    message = (
+        f"Column {names[0]} holds the numbers {first} to {last} and column {names[1]} {other_first} to {other_last}, and "
+        f"{same:,} row(s) join a number to itself: they may count two kinds of things, such as users and films. Each number "
+        "is read as one node."
+    )
+    remedy = "Pass --separate-ids if the two columns are different kinds of things."
+    return replace(read, findings=(*read.findings, Finding("reading", "warning", message, remedy, float(same))))
 
 
 def separated(read: EdgeList, names: tuple[str, str] = ("", "")) -> EdgeList:

@@ -2,20 +2,36 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from linkodds.errors import MalformedFile
+from linkodds.findings import Finding
 from linkodds.reading.formats.cx import is_cx, read_cx
 from linkodds.reading.formats.names import ids_by_names
 from linkodds.reading.formats.own_files import is_ours
 from linkodds.reading.formats.parsed import ParsedGraph, both_directions, built, chosen, text_of_value
 from linkodds.reading.formats.sources import Source
-from linkodds.reading.formats.tables_of_files import table_of_records
+from linkodds.reading.formats.tables_of_files import read_json_lines, table_of_records
 from linkodds.reading.tables import Table
 
-_ENDS = (("source", "target"), ("from", "to"), ("start", "end"), ("s", "t"))
-_IDS = ("id", "key", "name", "label")
+_ENDS = (
+    ("source", "target"),
+    ("from", "to"),
+    ("start", "end"),
+    ("s", "t"),
+    ("v", "w"),  # graphlib of Dagre
+    ("fromId", "toId"),  # ngraph
+)
+_IDS = ("id", "key", "name", "label", "v")
 _Records = Sequence[Mapping[str, Any]]
+_OF_PANDAS = "with pandas: pandas.read_json(file, orient={!r}).to_json('edges.json', orient='records')"
+_CURES = (
+    ({"graphs"}, "several graphs; keep one of them, as 'graph'"),
+    ({"columns", "index", "data"}, _OF_PANDAS.format("split")),
+    ({"schema", "data"}, _OF_PANDAS.format("table")),
+    ({"objects", "strict"}, "graphviz makes GML of the .gv file: gv2gml graph.gv > edges.gml"),
+)
 
 
 def read_json(source: Source) -> ParsedGraph | Table:
@@ -30,6 +46,8 @@ def read_json(source: Source) -> ParsedGraph | Table:
         >>> graph.ids.tolist(), graph.pairs.tolist(), graph.directed
         (['a', 'b'], [[0, 1]], False)
     """
+    if _are_lines(source.text):
+        return read_json_lines(source)
     value = loaded(source)
     if isinstance(value, list) and is_cx(value):
         return read_cx(source, value)
@@ -44,14 +62,35 @@ def read_json(source: Source) -> ParsedGraph | Table:
             return _adjacency(source, value)
         edges = next((value[name] for name in ("links", "edges") if isinstance(value.get(name), list)), None)
         if edges is not None and isinstance(value.get("nodes"), list):
+            if _are_elements(value["nodes"], "id") and _are_elements(edges, "source", "target"):
+                return _cytoscape(source, {"elements": value})
             return _node_link(source, value, edges)
     held = (
         f"an object with {', '.join(map(repr, list(value)[:5]))}" if isinstance(value, dict) else type(value).__name__
     )
+    for keys, cure in _CURES:
+        if isinstance(value, dict) and keys <= set(value):
+            source.refuse(None, f"{held}; {cure}.")
     source.refuse(
         None,
         f"{held} is no graph that is read here: node-link ('nodes' and 'links'), Cytoscape.js ('elements'), CX, or a list "
         "of records with the two ends of an edge; networkx.node_link_data(graph) makes the first.",
+    )
+
+
+def _are_lines(text: str) -> bool:
+    """Whether the first two lines are an object each: JSON Lines under another name."""
+    lines = [line.strip() for line in text.lstrip().split("\n", 2)[:2]]
+    return len(lines) == 2 and all(line.startswith("{") and line.endswith("}") for line in lines)
+
+
+def _are_elements(values: Any, *needed: str) -> bool:
+    """Whether these are nodes or edges of Cytoscape.js, which keep what matters in `data`."""
+    return isinstance(values, list) and all(
+        isinstance(each, dict)
+        and isinstance(each.get("data"), dict)
+        and all(name in each["data"] and name not in each for name in needed)
+        for each in values
     )
 
 
@@ -75,7 +114,8 @@ def loaded(source: Source) -> Any:
 
 def _node_link(source: Source, value: Mapping[str, Any], edges: Sequence[Any]) -> ParsedGraph:
     options = value.get("options") if isinstance(value.get("options"), dict) else {}
-    directed = value.get("directed", {"directed": True, "undirected": False}.get((options or {}).get("type", "")))
+    said = (options or {}).get("directed", {"directed": True, "undirected": False}.get((options or {}).get("type", "")))
+    directed = value.get("directed", said)
     nodes = _records(source, value["nodes"], "node")
     name = next((each for each in _IDS if nodes and all(each in node for node in nodes)), None)
     facts = (
@@ -118,7 +158,12 @@ def _json_graph_format(source: Source, graph: Mapping[str, Any]) -> ParsedGraph:
         keys = [node.get("id") for node in nodes]
     nodes = [{**node, **(node.get("metadata") or {})} for node in nodes]
     edges = [{**edge, **(edge.get("metadata") or {})} for edge in _records(source, graph.get("edges", []), "edge")]
-    return _linked(source, keys, nodes, edges, graph.get("directed", True), "JSON Graph Format", {}, own="id")
+    parsed = _linked(source, keys, nodes, edges, graph.get("directed", True), "JSON Graph Format", {}, own="id")
+    if "directed" in graph:
+        return parsed
+    message = f"{source.place} does not say whether it is directed, and by JSON Graph Format that means directed."
+    remedy = "Pass --undirected (directed=False) if it has no direction; jgf, for one, leaves it out of such graphs."
+    return replace(parsed, findings=(*parsed.findings, Finding("reading", "warning", message, remedy)))
 
 
 def _adjacency(source: Source, value: Mapping[str, Any]) -> ParsedGraph:
@@ -155,7 +200,10 @@ def _linked(
     for i, edge in enumerate(edges, 1):
         names = next((ends for ends in _ENDS if ends[0] in edge and ends[1] in edge), None)
         if names is None:
-            source.refuse(None, f"edge {i} has no source and target; it holds {', '.join(map(repr, list(edge)[:6]))}.")
+            held = ", ".join(map(repr, list(edge)[:6]))
+            source.refuse(
+                None, f"edge {i} has no 'source' and 'target' (nor 'from' and 'to'); it holds {held}. Name them so."
+            )
         ends = [text_of_value(edge[name]) for name in names]
         lost = next((end for end in ends if end not in place), None)
         if lost is not None:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from linkodds.findings import Finding
 from linkodds.reading.formats.parsed import ParsedGraph
 from linkodds.reading.formats.sources import Source
 from linkodds.reading.tables import NOISE
+
+_BANNER = b"%%MatrixMarket"
 
 
 def numbered_graph(
@@ -99,8 +102,11 @@ def read_matrix_market(source: Source) -> ParsedGraph:
     Raises:
         MalformedFile: no readable matrix, or a dense table of numbers.
     """
-    if not source.data.lstrip().startswith(b"%%MatrixMarket"):
+    banner = source.data.lstrip()[: len(_BANNER)]
+    if banner.lower() != _BANNER.lower():
         return _without_banner(source)
+    if banner != _BANNER:  # rustworkx writes it in small letters, which SciPy does not take
+        source = replace(source, data=_BANNER + source.data.lstrip()[len(_BANNER) :])
     try:
         rows, columns, _, layout, field, symmetry = scipy.io.mminfo(io.BytesIO(source.data))
         if field == "complex" or symmetry in ("skew-symmetric", "hermitian"):

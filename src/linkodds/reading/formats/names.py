@@ -75,9 +75,10 @@ def _attribute_of_names(ids: Sequence[str], attributes: Mapping[str, Sequence[st
     lower: dict[str, str] = {}
     for name in attributes:
         lower.setdefault(name.lower(), name)
-    for name in NAME_ATTRIBUTES:
-        if name in lower and _tells_apart(attributes[lower[name]]):
-            return lower[name]
+    named = [lower[name] for name in NAME_ATTRIBUTES if name in lower and _tells_apart(attributes[lower[name]])]
+    words = [name for name in named if not _are_numbers(attributes[name])]  # a label may be the number once more
+    if words or named:
+        return (words or named)[0]
     texts = [name for name, values in attributes.items() if _is_text(values) and len(set(values)) == len(ids)]
     return texts[0] if len(texts) == 1 else None
 
@@ -89,6 +90,10 @@ def _tells_apart(values: Sequence[str]) -> bool:
 
 
 def _is_text(values: Sequence[str]) -> bool:
+    return all(value.strip() for value in values) and not _are_numbers(values)
+
+
+def _are_numbers(values: Sequence[str]) -> bool:
     def is_number(value: str) -> bool:
         try:
             float(value)
@@ -96,7 +101,7 @@ def _is_text(values: Sequence[str]) -> bool:
             return value.lower() in ("true", "false")
         return True
 
-    return all(value.strip() for value in values) and not all(map(is_number, values))
+    return all(is_number(value) for value in values if value.strip())
 
 
 def _about_unused(ids: Sequence[str], attributes: Mapping[str, Sequence[str]], place: str, what: str) -> list[Finding]:

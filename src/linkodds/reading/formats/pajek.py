@@ -65,7 +65,7 @@ def read_pajek(source: Source) -> ParsedGraph:
             continue
         found = _SECTION.fullmatch(line)
         if found and not found[1].lower().startswith("network"):
-            if section == "vertices" and found[1].lower() == "vertices":
+            if net.count and found[1].lower() == "vertices":
                 source.refuse(number, "a second network; keep one network a file.")
             section, relation, rows = found[1].lower(), "", 0
             if section == "vertices":

@@ -1,9 +1,13 @@
 """Plain lists of neighbours: SIF of Cytoscape, LGL and NCOL of igraph, adjacency lists of NetworkX."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from linkodds.findings import Finding
+from linkodds.reading.column_names import is_attribute_word, named_ends
+from linkodds.reading.formats.names import ids_by_names
 from linkodds.reading.formats.parsed import ParsedGraph, built
 from linkodds.reading.formats.sources import Source
 
@@ -30,8 +34,12 @@ def read_sif(source: Source) -> ParsedGraph:
     """
     has_tabs = "\t" in source.text
     nodes, pairs, kinds, numbers = _Nodes(), list[tuple[int, int]](), list[dict[str, str]](), list[int]()
+    head: list[str] = []
     for number, line in source.lines():
         fields = [field.strip() for field in line.split("\t")] if has_tabs else line.split()
+        if not pairs and not head and _is_head(fields):
+            head = fields
+            continue
         if len(fields) == 2:
             source.refuse(
                 number,
@@ -45,8 +53,17 @@ def read_sif(source: Source) -> ParsedGraph:
             pairs.append((first, nodes.place(target)))
             kinds.append({"interaction": fields[1]})
             numbers.append(number)
-    facts = {"unit": "line", "numbers": np.array(numbers, dtype=np.int64)}
+    facts: dict[str, Any] = {"unit": "line", "numbers": np.array(numbers, dtype=np.int64)}
+    if head:
+        message = f"{source.place}: the first line, {' '.join(head)!r}, names the columns and is no edge."
+        facts["findings"] = (Finding("reading", "info", message, "SIF has no such line; delete it to be sure."),)
     return built(list(nodes), pairs, kinds, place=source.place, layout="SIF", **facts)
+
+
+def _is_head(fields: Sequence[str]) -> bool:
+    """Whether a line of three fields names the columns, source, metaedge, target, as Hetionet's has it."""
+    plain = [ends for ends in named_ends(fields) if (ends.source, ends.target) == (0, 2) and not ends.rank]
+    return len(fields) == 3 and bool(plain) and is_attribute_word(fields[1])
 
 
 def read_sif_as_text(source: Source) -> ParsedGraph:
@@ -84,6 +101,62 @@ def is_ragged_sif(lines: Sequence[str]) -> bool:
     kinds = {row[1] for row in full}
     nodes = {row[0] for row in rows} | {name for row in full for name in row[2:]}
     return len(full) > 1 and len(kinds) <= max(1, len(full) // 2) and not kinds & nodes
+
+
+def read_tgf(source: Source) -> ParsedGraph:
+    """Trivial Graph Format: an id and a label a line, a line #, then two ids and a label a line.
+
+    Ids are the labels (`names.ids_by_names`); labels of edges are the attribute `label`.
+
+    Raises:
+        MalformedFile: an id that is there twice, or an edge of a node that is not, with its line.
+    Example:
+        >>> from pathlib import Path
+        >>> graph = read_tgf(Source(Path("a.tgf"), b"1 TP53\\n2 MDM2\\n#\\n1 2 binds\\n"))
+        >>> graph.ids.tolist(), graph.pairs.tolist(), graph.attributes.rows()
+        (['TP53', 'MDM2'], [[0, 1]], [('binds',)])
+    """
+    labels, pairs, about, numbers = dict[str, str](), list[tuple[int, int]](), list[dict[str, str]](), list[int]()
+    place: dict[str, int] | None = None
+    for number, line in source.lines():
+        fields = line.split(maxsplit=1 if place is None else 2)
+        if line.strip() == "#" and place is None:
+            place = {node: i for i, node in enumerate(labels)}
+        elif place is None:
+            if fields[0] in labels:
+                source.refuse(number, f"the node {fields[0]!r} is there already.")
+            labels[fields[0]] = fields[1] if len(fields) > 1 else ""
+        else:
+            lost = next((end for end in fields[:2] if end not in place), None)
+            if lost is not None or len(fields) < 2:
+                source.refuse(number, f"{line[:60]!r} does not begin with the ids of two of the {len(place)} nodes.")
+            pairs.append((place[fields[0]], place[fields[1]]))
+            about.append({"label": fields[2]} if len(fields) > 2 else {})
+            numbers.append(number)
+    if place is None:
+        source.refuse(None, "no line '#' between nodes and edges.")
+    ids, said = ids_by_names(list(labels), {"label": list(labels.values())}, source.place, "label")
+    facts = {"unit": "line", "numbers": np.array(numbers, dtype=np.int64), "findings": tuple(said)}
+    return built(ids, pairs, about, place=source.place, layout="Trivial Graph Format", **facts)
+
+
+def is_tgf(lines: Sequence[str]) -> bool:
+    """Whether the lines around a lone # are nodes and edges of them.
+
+    Example:
+        >>> is_tgf(["1 TP53", "2 MDM2", "#", "1 2"]), is_tgf(["a b", "#", "c d"])
+        (True, False)
+    """
+    marks = [i for i, line in enumerate(lines) if line.strip() == "#"]
+    if len(marks) != 1:
+        return False
+    above = [line.split() for line in lines[: marks[0]] if line.strip()]
+    nodes = [fields[0] for fields in above]
+    edges = [line.split()[:2] for line in lines[marks[0] + 1 :] if line.strip()]
+    held = set(nodes)
+    if not edges or len(held) < len(nodes) or all(len(fields) == 2 and fields[1] in held for fields in above):
+        return False  # the last: a list of edges with a comment
+    return all(len(ends) == 2 and held.issuperset(ends) for ends in edges)
 
 
 def read_lgl(source: Source) -> ParsedGraph:

@@ -19,11 +19,13 @@ from linkodds.reading.formats.pajek import read_pajek
 from linkodds.reading.formats.parsed import ParsedGraph
 from linkodds.reading.formats.plain_text import (
     is_ragged_sif,
+    is_tgf,
     read_adjacency_list,
     read_lgl,
     read_ncol,
     read_sif,
     read_sif_as_text,
+    read_tgf,
 )
 from linkodds.reading.formats.rdf import read_ntriples
 from linkodds.reading.formats.sources import Source
@@ -61,7 +63,7 @@ FORMATS = (
     Format("Pajek", (".net", ".paj"), read_pajek),
     Format("MatrixMarket", (".mtx", ".mm"), read_matrix_market),
     Format("METIS", (".graph", ".metis"), read_metis),
-    Format("JSON: node-link, graphology, Cytoscape.js, CX, JSON Graph Format", (".json", ".jgf"), read_json),
+    Format("JSON: node-link, graphology, Cytoscape.js, CX, JSON Graph Format", (".json", ".jgf", ".jgfz"), read_json),
     Format("Cytoscape.js", (".cyjs",), read_json),
     Format("CX, CX2 (NDEx)", (".cx", ".cx2"), read_json),
     Format("JSON Lines", (".jsonl", ".ndjson"), read_json_lines),
@@ -72,6 +74,7 @@ FORMATS = (
     Format("NCOL", (".ncol",), read_ncol),
     Format("adjacency list (NetworkX)", (".adjlist",), read_adjacency_list),
     Format("UCINET DL", (".dl",), read_ucinet),
+    Format("Trivial Graph Format", (".tgf",), read_tgf),
     Format("GDF (GUESS)", (".gdf",), read_gdf),
     Format("RDF N-Triples", (".nt", ".nq"), read_ntriples),
     Format("PSI-MITAB", (".mitab", ".mitab25", ".mitab26", ".mitab27", ".mitab28"), read_mitab),
@@ -85,6 +88,7 @@ _BY_SUFFIX = {suffix: each for each in FORMATS for suffix in each.suffixes}
 _BY_READER = {each.read: each for each in FORMATS}
 
 _NETWORKX = "in Python: networkx.write_graphml({}, 'edges.graphml')"
+_DIMACS = "keep the lines of edges: grep '^[ae] ' file | cut -d' ' -f2- > edges.txt"
 CURES = {
     ".dot": _NETWORKX.format("networkx.nx_pydot.read_dot(file)"),
     ".gv": _NETWORKX.format("networkx.nx_pydot.read_dot(file)"),
@@ -95,12 +99,24 @@ CURES = {
     ".leda": _NETWORKX.format("networkx.read_leda(file)"),
     ".multiline_adjlist": _NETWORKX.format("networkx.read_multiline_adjlist(file)"),
     ".gt": "in Python: graph_tool.load_graph(file).save('edges.graphml')",
+    ".nkb": "in Python: networkit.writeGraph(networkit.readGraph(file, networkit.Format.NetworkitBinary), 'edges.graphml', "
+    "networkit.Format.GraphML)",
+    ".thrill": "in Python: networkit.writeGraph(networkit.readGraph(file, networkit.Format.ThrillBinary, 0), "
+    "'edges.graphml', networkit.Format.GraphML)",
+    ".gr": _DIMACS,
+    ".col": _DIMACS,
+    ".dimacs": _DIMACS,
+    ".gxl": "with graphviz: gxl2gv file | gv2gml > edges.gml",
+    ".html": "in Python: pandas.read_html(file)[0].to_csv('edges.csv', index=False)",
+    ".zarr": "in Python: anndata.read_zarr(file).write_h5ad('edges.h5ad')",
     ".cys": "in Cytoscape: File, Export, Network to File, as .cx2 or .sif",
     ".gephi": "in Gephi: File, Export, Graph file, as .gexf",
     ".xgmml": "in Cytoscape: File, Export, Network to File, as .cx2 or .graphml",
     ".ttl": "with rdflib: rdflib.Graph().parse(file).serialize('edges.nt', format='nt')",
     ".rdf": "with rdflib: rdflib.Graph().parse(file).serialize('edges.nt', format='nt')",
     ".owl": "with rdflib: rdflib.Graph().parse(file).serialize('edges.nt', format='nt')",
+    ".n3": "with rdflib: rdflib.Graph().parse(file).serialize('edges.nt', format='nt')",
+    ".trig": "with rdflib: rdflib.Dataset().parse(file).serialize('edges.nq', format='nquads')",
     ".jsonld": "with rdflib: rdflib.Graph().parse(file).serialize('edges.nt', format='nt')",
     ".obo": "in Python: networkx.write_graphml(networkx.Graph(obonet.read_obo(file).edges()), 'edges.graphml')",
     ".mat": "in Python: Graph.from_edges(scipy.io.loadmat(file)['A']), with the name of the matrix",
@@ -185,13 +201,15 @@ def reader_by_head(head: bytes, *, is_loose: bool) -> Reader | None:
     lines = [line.rstrip("\r") for line in lines]
     if is_mitab(lines[:20]):
         return read_mitab
+    if is_loose and is_tgf(lines):
+        return read_tgf
     if is_loose and is_ragged_sif([line for line in lines if not line.startswith("#")]):
         return read_sif_as_text
     return None
 
 
 _MARKS: tuple[tuple[re.Pattern[bytes], Reader], ...] = (
-    (re.compile(rb"%%MatrixMarket"), read_matrix_market),
+    (re.compile(rb"%%MatrixMarket", re.IGNORECASE), read_matrix_market),
     (KONECT_HEADER, read_konect),
     (re.compile(rb"%[^\n]*\n"), read_percent_table),
     (re.compile(rb"\*\s*(vertices|network)\b", re.IGNORECASE), read_pajek),
@@ -229,9 +247,15 @@ def refuse_unknown(path: Path, known: str) -> OptionError:
     suffix = Path(unpacked_name(path)).suffix
     if suffix in CURES:
         return OptionError(f"{path.name}: {suffix} is not read here; {CURES[suffix]}.")
+    text = " If it is text with a column for each end, name it .txt." if _is_text(path) else ""
     return OptionError(
-        f"{path.name}: the name ends in {suffix or 'no suffix'}, an unknown format; edges are read from {known}."
+        f"{path.name}: the name ends in {suffix or 'no suffix'}, an unknown format.{text} Edges are read from {known}."
     )
+
+
+def _is_text(path: Path) -> bool:
+    head = first_bytes(path, _HEAD) if path.is_file() else b"\0"
+    return b"\0" not in head and b"<" not in head[:100]
 
 
 def is_mitab(lines: Sequence[str]) -> bool:

@@ -101,6 +101,14 @@ def table_of_records(source: Source, records: Sequence[Mapping[str, Any]]) -> Ta
     Raises:
         MalformedFile: records without a plain value.
     """
+    if {record.get("type") for record in records} & {"node", "relationship"} and any(
+        "start" in each for each in records
+    ):
+        source.refuse(
+            None,
+            "nodes and relationships of Neo4j's APOC. Export what you mean as a table: apoc.export.csv.query('MATCH "
+            "(a)-[r]->(b) RETURN a.name AS source, type(r) AS kind, b.name AS target', 'edges.csv', {}).",
+        )
     plain = [{k: v for k, v in record.items() if not isinstance(v, dict | list)} for record in records]
     frame = frame_of_attributes(plain)
     if frame is None:
