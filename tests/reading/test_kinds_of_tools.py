@@ -214,7 +214,17 @@ def test_three_kinds_of_things_in_a_row_are_not_two(tmp_path: Path) -> None:
     assert "--source" in str(caught.value)
 
 
+def test_names_stand_behind_a_mark_though_a_lone_mark_is_below_them(tmp_path: Path) -> None:
+    """As CTD writes it; the last column holds another text in each row."""
+    rows = "".join(f"drug {u},{v},{u} affects {v}\n" for u, v in [*PATH, *((b, a) for a, b in PATH[:4])])
+    above = "# Fields:\n# ChemicalName,GeneSymbol,Interaction\n#\n"
+    assert "'ChemicalName' and 'GeneSymbol'" in read_edges(made(tmp_path, "ctd.csv", above + rows)).layout
+
+
 NODE_TABLES = {
+    "many rows": "gene,entrez,chromosome\n" + "".join(f"G{i},{7 * i + 100},chr{i % 5}\n" for i in range(40)),
+    "numbers beside": "Id,Label,Degree,modularity_class\n"
+    + "".join(f"{i},G{i},{3 + i % 5},{i % 4}\n" for i in range(40)),
     "Gephi": "Id,Label,timeset,modularity_class\n" + "".join(f"{i + 10},{n},,{i % 4}\n" for i, n in enumerate(GENES)),
     "two columns": "Id,Label\n" + "".join(f"{i + 10},{n}\n" for i, n in enumerate(GENES)),
     "Neo4j": ":ID,name,:LABEL\n" + "".join(f"{i + 10},{n},Gene\n" for i, n in enumerate(GENES)),

@@ -273,6 +273,16 @@ def entity_of(name: str) -> str | None:
     return None
 
 
+def names_database(name: str) -> bool:
+    """Whether a name is that of a database, whose accessions stand beside symbols.
+
+    Example:
+        >>> names_database("entrez_id"), names_database("gene")
+        (True, False)
+    """
+    return any(part in _DATABASES for part in tokens(name))
+
+
 def rank_of(name: str) -> float:
     """How plainly a column names its thing: 0 for the bare word, then symbol, id, name, accession.
 

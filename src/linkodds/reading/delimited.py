@@ -284,10 +284,14 @@ def _counts_rows(head: list[list[str]], num_rows: int) -> bool:
 
 
 def _names_above(above: tuple[str, ...], separator: str, width: int, asked: list[str]) -> list[str] | None:
-    """The names in the last comment line, where it has one for each field; a mark that stands alone is not part of them."""
-    if not above:
+    """The names in the last comment line that says something, where it has one for each field.
+
+    A mark that stands alone is not part of them.
+    """
+    told = [line for line in above if line.strip("#% \t")]  # CTD has a # alone below the names
+    if not told:
         return None
-    line = re.sub(r"^[#%]+\s+", "", above[-1])
+    line = re.sub(r"^[#%]+\s+", "", told[-1])
     names = [cell.strip() for cell in fields(line, separator)]
     if len(names) == width and width > 1 and (are_names(names) or any(name in names for name in asked)):
         return names

@@ -256,10 +256,12 @@ def _number_ids(source: pl.Series, target: pl.Series) -> tuple[NDArray[np.object
     """Distinct ids in order of first appearance, and the rows as places in them."""
     cells = pl.concat([source.rename("id"), target.rename("id")])
     codes = cells.cast(pl.Categorical).to_physical().to_numpy().reshape(2, -1).T.ravel()
-    distinct, first, place = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(distinct), dtype=np.int64)
-    rank[order] = np.arange(len(distinct))
-    row, end = np.divmod(first[order], 2)
+    # As np.unique does it, without its sort of all cells: where a place is written twice, the last one stays.
+    first = np.full(int(codes.max()) + 1, -1, dtype=np.int64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+    places = np.sort(first[first >= 0])
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[codes[places]] = np.arange(len(places))
+    row, end = np.divmod(places, 2)
     ids = np.array(cells.gather(row + end * len(source)).to_list(), dtype=object)
-    return ids, rank[place].reshape(-1, 2)
+    return ids, rank[codes].reshape(-1, 2)

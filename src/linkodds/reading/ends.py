@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 from linkodds.errors import AmbiguousEnds, DataError, MalformedFile, OptionError
-from linkodds.reading.column_names import NamedEnds, entity_of, is_attribute, named_ends, rank_of
+from linkodds.reading.column_names import NamedEnds, entity_of, is_attribute, named_ends, names_database, rank_of
 from linkodds.reading.column_values import Column, are_two_names, columns_of, shared_share
 from linkodds.reading.tables import Table
 
@@ -141,7 +141,10 @@ def _by_names(table: Table, columns: list[Column], fits: list[NamedEnds], free: 
     named = [i for of in entities.values() for i in of]
     strange = [i for i in left if i not in named and not _is_few(columns, i, left)]
     strange = [i for i in strange if not any(are_two_names(columns[i], columns[j]) for j in named)]
-    if len(entities) == 2 and not strange:  # else a third thing is there, such as hpo_id between gene_id and disease_id
+    twice = any(names_database(table.names[i]) for i in named) and all(columns[i].is_all_distinct for i in named)
+    if (
+        len(entities) == 2 and not strange and not twice
+    ):  # else two names of one thing, gene and entrez, or a third thing is there, such as hpo_id between gene_id and disease_id
         first, second = (min(of, key=lambda i: rank_of(table.names[i])) for of in entities.values())
         return Ends(min(first, second), max(first, second), f"their names are those of things: {', '.join(entities)}")
     if columns[key].type == "text" or len(left) < 2:
@@ -326,8 +329,9 @@ def _refuse_cytoscape(table: Table) -> None:
 
 def _refuse_nodes(table: Table, columns: list[Column], key: int) -> None:
     """Raise where this column has another value in each row and no two columns have a value in common: a row is a node."""
-    usable = [each for each in columns if each.type in ("text", "integer") and not each.is_constant][:12]
-    if columns[key].is_all_distinct and not any(shared_share(*two) for two in combinations(usable, 2)):
+    usable = [i for i, each in enumerate(columns) if each.type in ("text", "integer") and not each.is_constant]
+    many = [columns[i] for i in usable if not _is_few(columns, i, usable)][:12]
+    if columns[key].is_all_distinct and not any(shared_share(*two) for two in combinations(many, 2)):
         raise MalformedFile(
             f"{table.place}: looks like a table of nodes: {table.names[key]!r} has another value in each row, and no two columns "
             "have a value in common. An edge list has one row for each edge, with the ids of its two ends; what is known of "

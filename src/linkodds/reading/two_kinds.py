@@ -52,11 +52,12 @@ def _with_warning_of_counts(read: EdgeList, names: tuple[str, str]) -> EdgeList:
 
     That is told by numbers that leave none out, from the same first to another last one, and rows of a number with itself.
     """
-    if not all(name.isdigit() for name in names) or not (read.pairs[:, 0] == read.pairs[:, 1]).any():
+    is_counted = all(name.isdigit() for name in names) and read.ids[0].isdigit()
+    if not is_counted or not (read.pairs[:, 0] == read.pairs[:, 1]).any():
         return read
     spans = []
     for end in (0, 1):
-        texts = read.ids[np.unique(read.pairs[:, end])]
+        texts = read.ids[np.bincount(read.pairs[:, end], minlength=len(read.ids)) > 0]
         if not all(text.isdigit() for text in texts):
             return read
         numbers = np.array([int(text) for text in texts], dtype=object)
