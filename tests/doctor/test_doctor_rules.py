@@ -1,4 +1,4 @@
-"""All 28 rules: a case that triggers each, and one just beside it that does not; every rule has its section in the docs."""
+"""All 34 rules: a case that triggers each, and one just beside it that does not; every rule has its section in the docs."""
 
 import doctest
 import re
@@ -23,8 +23,10 @@ from linkodds.doctor import (
     diagnose_split,
     diagnose_table,
 )
-from linkodds.doctor.diagnosis import CAUSES, EXPLAINED_BY, audited, impossible_prior
+from linkodds.doctor.diagnosis import audited, impossible_prior
 from linkodds.doctor.model_rules import base_rate_of_the_graph, embedding_collapse, hub_dominance, too_good
+from linkodds.doctor.rules import CAUSES, EXPLAINED_BY
+from linkodds.doctor.score_rules import promise_at_the_top
 from linkodds.errors import InsufficientCalibration
 from linkodds.findings import Finding
 from linkodds.probability.selection import ErrorControl, PairCounts, Treatment
@@ -143,7 +145,7 @@ def by_degree(correlation: float) -> list[Finding]:
     edges = np.linspace(1, 3, 500)
     nothing = np.zeros(0)
     hubs = {"test": np.zeros(500, dtype=bool), "non_edges": np.zeros(20_000, dtype=bool)}
-    products_of = {"test": edges / 3, "non_edges": products}
+    products_of = {"test": edges - 0.2, "non_edges": products}  # an average precision of 0.25, the logits' is 0.34
     return conclude([hub_dominance(ModelScores(edges, edges, logits, nothing, products_of, hubs))])
 
 
@@ -182,6 +184,48 @@ def num_candidates(num: int) -> list[Finding]:
     return conclude([base_rate_of_the_graph(100 / num, 0.1, 1000, 4000 * 3999 / 2)])
 
 
+def pairs_left_out(num: int) -> list[Finding]:
+    """30 nodes, 100 edges, 20 of them held out; training left these and `num` non-edges out."""
+    u, v = np.triu_indices(30, 1)
+    pairs = np.column_stack([u, v])[np.random.default_rng(0).permutation(len(u))]
+    return diagnose_split({"train": pairs[:80], "test": pairs[80:100]}, {"train": pairs[100 + num :]})
+
+
+def used_again(num: int) -> list[Finding]:
+    """`num` of 100 test non-edges were trained on, and no test edge."""
+    path = np.column_stack([np.arange(300), np.arange(1, 301)])
+    edges = {"train": path, "test": path[:50] + np.array([0, 9])}
+    non_edges = path[:200] + np.array([0, 20])
+    return diagnose_split(edges, {"train": non_edges[100 - num :], "test": non_edges[:100]})
+
+
+def test_non_edge(u: int, v: int) -> list[Finding]:
+    non_edges = {"test": np.array([[0, 3], [1, 4], [u, v]])}
+    return diagnose_split({"train": np.array([[0, 1], [1, 2], [3, 4]]), "test": np.array([[0, 2]])}, non_edges)
+
+
+test_non_edge.__test__ = False  # type: ignore[attr-defined]
+
+
+def edges_of_unseen_nodes(num: int) -> list[Finding]:
+    """`num` of 100 test edges end in a node without a train edge."""
+    train = np.column_stack([np.arange(150), np.arange(1, 151)])
+    test = np.column_stack([np.arange(100), np.arange(20, 120)])
+    test[:num, 1] = 200 + np.arange(num)
+    return diagnose_split({"train": train, "test": test})
+
+
+def edges_at_the_top(num: int) -> list[Finding]:
+    """The first 50 of 2,000 rows promise 10 edges and hold `num`: a chance of 3e-5 for 23, of 1.02e-4 for 22."""
+    p = np.where(np.arange(2000) < 50, 0.2, 1e-3) - 1e-7 * np.arange(2000)
+    labels = ((np.arange(2000) < 50) & (np.arange(2000) >= 50 - num)) | (np.arange(2000) == 1999)
+    return conclude([promise_at_the_top(ScoreTable(labels, p, "probability"))])
+
+
+def two_values(apart: float) -> list[Finding]:
+    return diagnose_table(ScoreTable(HALF, np.where(np.arange(400) < 200, 0.73, 0.73 + apart), "probability"))
+
+
 CASES: dict[str, tuple[Case, tuple[Any, ...], tuple[Any, ...]]] = {
     "D01": (uniform, (0.5, 0.731), (0.499, 0.731)),
     "D02": (uniform, (0.5, 0.7321), (0.4999, 0.99)),
@@ -211,6 +255,12 @@ CASES: dict[str, tuple[Case, tuple[Any, ...], tuple[Any, ...]]] = {
     "D26": (nulls, (498,), (499,)),
     "D27": (missing, (101,), (100,)),
     "D28": (num_candidates, (4000 * 4000,), (4000 * 3999 / 2 * 1.4,)),
+    "D29": (pairs_left_out, (6,), (7,)),
+    "D30": (used_again, (10,), (9,)),
+    "D31": (test_non_edge, (4, 1), (4, 2)),
+    "D32": (edges_of_unseen_nodes, (10,), (9,)),
+    "D33": (edges_at_the_top, (23,), (22,)),
+    "D34": (two_values, (0.0,), (1e-6,)),
 }
 
 
@@ -222,7 +272,7 @@ def test_a_rule_fires_and_just_beside_it_does_not(rule: str) -> None:
 
 
 def test_every_rule_has_a_case_a_name_and_a_section() -> None:
-    every = [f"D{i:02}" for i in range(1, 29)]
+    every = [f"D{i:02}" for i in range(1, 35)]
     assert sorted(CASES) == sorted(RULES) == every
     assert {*CAUSES, *EXPLAINED_BY, *(id for ids in EXPLAINED_BY.values() for id in ids)} <= set(every)
     text = PAGE.read_text(encoding="utf-8")

@@ -7,10 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from linkodds.doctor import (
-    diagnose_run,
-    examine,
-)
+from linkodds.doctor import ModelScores, diagnose_run, examine
 from linkodds.findings import Finding, Severity
 from linkodds.graph.split import Split
 from linkodds.pairs import PairSpace
@@ -126,3 +123,20 @@ class TestRun:
         kl = [1.0] * 40
         assert ids(self.judge(history={"loss": [1.0] * 40, "kl": [*kl[:30], 9.0, *kl[31:]]})) == ["D17"]
         assert ids(self.judge(history={"loss": [1.0, float("nan")], "kl": [1.0, 1.0]})) == ["D13"]
+
+    def test_d22_needs_degrees_to_come_near_the_average_precision(self) -> None:
+        """The ranking is that of degrees to 0.97; at the base rate the model has 0.3, and degrees are told."""
+        rng = np.random.default_rng(0)
+        products = rng.normal(size=2000)
+        edges, none = rng.normal(1.5, 1.0, size=300), np.zeros(0)
+        hubs = {"test": np.zeros(300, dtype=bool), "non_edges": np.zeros(2000, dtype=bool)}
+        logits = products + 0.2 * rng.normal(size=2000)
+        scores = ModelScores(edges, edges, logits, none, {"test": edges, "non_edges": products}, hubs)
+        for of_degree, fires in ((0.05, False), (0.199, False), (0.201, True)):
+            said = evaluation()
+            said["baselines"] = {"degree": {"roc_auc": 0.8, "average_precision": of_degree}}
+            found = diagnose_run(
+                evaluation=evaluation_of(said), history={}, split=split_of_a_run(), decision="f1", scores=scores
+            )
+            assert ids(found) == (["D22"] if fires else []), of_degree
+            assert not fires or "average precision is 1.49 times that of degrees" in found[0].message

@@ -1,5 +1,6 @@
 """Rules on labels and scores: what triggers each, and what nearly does; the statistics behind them."""
 
+import re
 from typing import Any, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ from linkodds.doctor import (
     ScoreTable,
     diagnose_table,
 )
+from linkodds.doctor.score_rules import promise_at_the_top
 from linkodds.doctor.weighted import best_balanced_accuracy, best_f1, fit_cox, intercept_shift
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.findings import Finding
@@ -208,6 +210,75 @@ class TestScores:
         assert ("D08" in ids(diagnose_table(ScoreTable(labels, logits, "logit", prevalence=prevalence)))) == fires
         weights = np.where(labels, 1.0, ratio)
         assert "D08" not in ids(diagnose_table(ScoreTable(labels, logits, "logit", weights=weights)))
+
+    def test_d11_is_not_said_of_a_constant_nor_of_two_classes(self) -> None:
+        found = diagnose_table(ScoreTable(HALF, np.full(400, 0.73), "probability"))
+        assert [(f.id, f.severity) for f in found] == [("D34", "error")]
+        assert "All 400 pairs have the probability 0.73" in found[0].message
+        (two,) = (f for f in diagnose_table(ScoreTable(HALF, np.where(HALF, 0.2, 0.3), "probability")) if f.id == "D11")
+        assert "two classes of pairs, not scores" in two.message
+        (hard,) = diagnose_table(ScoreTable(HALF, HALF.astype(float), "probability"))
+        assert "decisions, not scores" in hard.message
+
+    def test_d12_names_what_made_probabilities_exact(self) -> None:
+        """A float32 sigmoid; a few steps, as of isotonic regression; both without an answer that is called impossible."""
+        labels = np.arange(2000) < 1000
+        rng = np.random.default_rng(0)
+        rounded = sigmoid(np.where(labels, rng.normal(14, 4, 2000), rng.normal(-9, 3, 2000)))
+        found = only(diagnose_table(ScoreTable(labels, rounded.astype(np.float32).astype(float), "probability")), "D12")
+        assert found.severity == "warning"
+        assert "in float32 the sigmoid is 1 from a logit of 17 on" in found.message
+        steps = np.select([np.arange(2000) < 300, np.arange(2000) < 1500], [1.0, 0.5], 0.0)
+        found = only(diagnose_table(ScoreTable(labels, steps, "probability")), "D12")
+        assert found.severity == "warning"
+        assert "float32" not in found.message
+        assert "3 distinct values" in found.message
+        assert "300 of 2,000 pairs have probability 1 and 500 of 2,000 pairs have probability 0" in found.message
+
+    def test_d12_is_an_error_where_an_edge_has_probability_0(self) -> None:
+        labels, logits = calibrated()
+        p = sigmoid(logits)
+        lowest = np.argsort(p)[:4000]
+        assert "D12" not in ids(diagnose_table(ScoreTable(labels, p, "probability")))
+        num_edges = int(labels[lowest].sum())
+        assert num_edges > 0
+        p[lowest] = 0.0
+        found = only(diagnose_table(ScoreTable(labels, p, "probability")), "D12")
+        assert found.severity == "error"
+        assert f"{num_edges} edge(s) have probability 0, which calls them impossible" in found.message
+        assert "float32" not in found.message
+
+    def test_d12_says_steps_of_the_ties_of_a_forest(self) -> None:
+        labels, logits = calibrated(2000)
+        tied = only(diagnose_table(ScoreTable(labels, np.floor(4 * sigmoid(logits)) / 4 + 0.01, "probability")), "D12")
+        assert "of 4 distinct values, as those of trees" in tied.message.replace("one of", "of")
+        assert "rounded" not in tied.message
+
+    def test_d33_a_sigmoid_fitted_to_probabilities(self) -> None:
+        """Sum and slope are right by construction, and D05 and D06 silent; the log odds of the same table are fine."""
+        rng = np.random.default_rng(0)
+        logits = np.where(np.arange(20_000) < 100, rng.normal(0.5, 0.5, 20_000), rng.normal(-5, 1, 20_000))
+        labels, p = rng.random(20_000) < sigmoid(logits), sigmoid(logits)
+        assert diagnose_table(ScoreTable(labels, p, "probability")) == []
+        model = LogisticRegression().fit(p[:, None], labels)  # with the penalty that is the default
+        fitted = model.predict_proba(p[:, None])[:, 1]
+        found = only(diagnose_table(ScoreTable(labels, fitted, "probability")), "D33")
+        num_rows, promised, held = (float(x.replace(",", "")) for x in re.findall(r"[\d,.]+\d", found.message)[:3])
+        top = np.argsort(-fitted, kind="stable")[: int(num_rows)]
+        assert (promised, held) == (pytest.approx(fitted[top].sum(), rel=0.01), labels[top].sum())
+
+    def test_d33_is_silent_on_calibrated_tables_and_samples(self) -> None:
+        """300 tables, half of them with one non-edge in five kept: nothing at a chance of 1e-4 a length."""
+        fired = 0
+        for seed in range(300):
+            labels, logits = calibrated(2000, mean=-4.0, seed=seed)
+            kept = np.ones(2000, dtype=bool)
+            if seed % 2:
+                kept = labels | (np.random.default_rng(1000 + seed).random(2000) < 0.2)
+            weights = np.where(labels, 1.0, 5.0 if seed % 2 else 1.0)
+            table = ScoreTable(labels[kept], logits[kept], "logit", weights=weights[kept])
+            fired += promise_at_the_top(table) is not None
+        assert fired == 0
 
     def test_d13_overflow(self) -> None:
         labels, logits = calibrated(400)

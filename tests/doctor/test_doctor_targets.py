@@ -73,9 +73,31 @@ class TestExamine:
         table = read_table(path, odds_trained_at=0.5)
         assert (table.kind, table.values.tolist(), table.labels.tolist()) == ("probability", [0.3, 0.2], [True, False])
         assert (table.row_weights.tolist(), table.odds_trained_at) == ([1.0, 80.5], 0.5)
-        path.write_text("Label\tScore\n1\t-2.5\n0\t1\n")
-        table = read_table(path)
-        assert (table.kind, "taken for logits" in table.findings[0].message) == ("logit", True)
+        for values, kind, said in (("-2.5", "logit", "logits"), ("0.5", "probability", "probabilities")):
+            path.write_text(f"Label\tScore\n1\t{values}\n0\t1\n")
+            table = read_table(path)
+            assert (table.kind, f"taken for {said}" in table.findings[0].message) == (kind, True)
+
+    def test_counts_of_neighbours_only_rank(self, tmp_path: Path) -> None:
+        """No D02 (never below 0) of counts in a column 'score'; the same numbers called logits get it."""
+        rng = np.random.default_rng(0)
+        counts = rng.poisson(np.where(HALF, 3.0, 1.0))
+        for name, rules in (("score", ["reading"]), ("logit", ["D02"])):
+            pl.DataFrame({"label": HALF.astype(int), name: counts}).write_csv(tmp_path / "table.csv")
+            found = self.look(tmp_path / "table.csv")
+            assert ids(found) == rules
+        pl.DataFrame({"label": (~HALF).astype(int), "score": counts}).write_csv(tmp_path / "table.csv")
+        first = self.look(tmp_path / "table.csv")[0]
+        assert (first.id, first.severity) == ("D06", "error")  # upside down
+
+    def test_scores_without_labels_are_no_edge_list(self, tmp_path: Path) -> None:
+        path = tmp_path / "scores.csv"
+        for name in ("score", "logit", "probability"):
+            path.write_text(f"source,target,{name}\na,b,0.3\nb,c,0.2\n")
+            with pytest.raises(MalformedFile, match=f"source, target and {name}, and none that says .* Add 'label'"):
+                self.look(path)
+        path.write_text("source,target,weight\na,b,0.3\nb,c,0.2\n")
+        assert {f.severity for f in self.look(path)} == {"info"}
 
     @pytest.mark.parametrize(
         ("text", "message"),
@@ -175,7 +197,7 @@ class TestExamine:
         files[2].write_text("source,target\na,e\nd,c\n")  # a train edge
         found = [f for f in self.look(files) if f.severity == "error"]
         assert ids(found) == ["D19", "D19", "D20", "D20"]
-        assert found[0].message.startswith("train and test edges share 1 pair")
+        assert found[0].message.startswith("train and test edges share 1 pair(s), the first joins nodes a and b:")
         assert found[1].message.startswith("test non-edges and the edges share 1 pair")
 
     def test_labelled_parts_and_arrays_of_a_split(self, tmp_path: Path) -> None:

@@ -2,18 +2,27 @@
 what explains another finding comes first and takes its place. The rules on a run find in its files what the others look at.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from linkodds.doctor import confusion_rules, graph_rules, history_rules, model_rules, score_rules
+from linkodds.doctor import (
+    confusion_rules,
+    graph_rules,
+    history_rules,
+    model_rules,
+    negative_rules,
+    score_rules,
+    tie_rules,
+)
 from linkodds.doctor.confusion import ConfusionMatrix
 from linkodds.doctor.history_rules import History
 from linkodds.doctor.inputs import ScoreTable
 from linkodds.doctor.model_rules import ModelScores
+from linkodds.doctor.rules import conclude
 from linkodds.doctor.weighted import CoxFit
 from linkodds.evaluation.evaluation import Evaluation
 from linkodds.findings import Finding
@@ -26,63 +35,19 @@ from linkodds.scorers.baselines import baseline_scorer
 HEURISTICS = ("degree", "common-neighbors", "adamic-adar", "resource-allocation", "l3")
 """What a model is held against where its graph is there."""
 
+PROBABILITY_RULES = (*tie_rules.RULES, *score_rules.RULES)
+"""Rules on finite logits or probabilities."""
 
-RULES = {
-    "D01": "sigmoid applied twice",
-    "D02": "logits that are never below 0",
-    "D03": "at 0.5 every pair is an edge, or none is",
-    "D04": "good ranking, useless threshold",
-    "D05": "probabilities made for another base rate",
-    "D06": "over- or underconfident, or inverted",
-    "D07": "a confusion matrix of shares",
-    "D08": "precision measured on too few non-edges",
-    "D09": "an F1 averaged over the non-edges",
-    "D10": "an accuracy that a constant has",
-    "D11": "decisions where scores are needed",
-    "D12": "ties at an end of the scores",
-    "D13": "numbers that overflow",
-    "D14": "features that are constant",
-    "D15": "embeddings that are all alike",
-    "D16": "a posterior collapsed on the prior",
-    "D17": "a spike in the loss",
-    "D18": "a loss that stays at ln 2",
-    "D19": "a pair in two sets",
-    "D20": "an undirected edge in both directions",
-    "D21": "self-loops",
-    "D22": "a ranking by degree",
-    "D23": "too good to be true",
-    "D24": "too few sampled non-edges",
-    "D25": "train edges rank far above test edges",
-    "D26": "too few nulls for an error-controlled list",
-    "D27": "more missing links than can be",
-    "D28": "a base rate that does not fit the graph",
-}
-"""What each rule finds; docs/doctor.md shows each."""
-CAUSES = ("D19", "D13", "D11", "D01", "D02")
-"""What explains other findings comes first."""
-EXPLAINED_BY = {
-    "D02": ("D01", "D11"),
-    "D03": ("D01", "D02"),
-    "D04": ("D01", "D02", "D03", "D11"),
-    "D05": ("D01", "D02", "D11"),
-    "D06": ("D01", "D02", "D11"),
-    "D10": ("D01", "D02", "D03", "D04", "D05", "D07"),
-    "D12": ("D01", "D11"),
-    "D15": ("D13",),
-    "D16": ("D13", "D15"),
-    "D18": ("D01", "D13"),
-    "D22": ("D19",),
-    "D23": ("D19",),
-    "D24": ("D08",),
-}
-"""A finding is left out where one of these is there; it would send the reader after an effect."""
+SCORE_RULES = (*tie_rules.RULES, *score_rules.ON_A_RANKING)
+"""Rules on finite scores that only rank."""
 
 
 def diagnose_table(table: ScoreTable, *, directed: bool = False) -> list[Finding]:
-    """D13, D01 to D06, D08, D10 to D12 and D24 on labels and scores that a user brings.
+    """D13, D01 to D06, D08, D10 to D12, D24, D33 and D34 on labels and scores that a user brings.
 
-    With the ids of the pairs also D19 (a pair labelled both ways), D20 and D21. What another finding explains is left
-    out. Under 200 rows the scores are judged by D13 only, and that is said.
+    Scores of no unit (counts of neighbours) are judged as a ranking: D06 where it is inverted, D08, D11 to D13, D24, D34.
+    With the ids of the pairs also D19 (a pair labelled both ways), D20, D21 and D31. What another finding explains is
+    left out. Under 200 rows the scores are judged by D13 only, and that is said.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -97,19 +62,19 @@ def diagnose_table(table: ScoreTable, *, directed: bool = False) -> list[Finding
         message = f"{table.num_rows} rows are too few for the rules on scores, which need {score_rules.MIN_ROWS}."
         found.append(Finding("doctor", "info", message, "Bring more pairs.", float(table.num_rows)))
     elif finite is not None:
-        found += [rule(finite) for rule in score_rules.RULES]
+        found += [rule(finite) for rule in (SCORE_RULES if finite.kind == "score" else PROBABILITY_RULES)]
     if table.pairs is not None:
-        _, rows = np.unique(table.pairs.astype(str), return_inverse=True)
+        ids, rows = np.unique(table.pairs.astype(str), return_inverse=True)
         rows = rows.reshape(-1, 2).astype(np.int64)
         names = {"scored": rows[table.labels]}, {"scored": rows[~table.labels]}
-        found += diagnose_split(*names, directed=directed)
+        found += diagnose_split(*names, directed=directed, ids=ids)
     return conclude(found)
 
 
 def diagnose_values(labels: NDArray[np.bool_], values: Floats, kind: str, weights: Floats) -> list[Finding]:
     """What `diagnose_table` says of the values of somebody's scorer on edges and a sample of all non-edges.
 
-    Scores of no kind are judged as such: by D11 and D12 alone. What a sample is too small for (D24) is left out: the
+    Scores of no kind are judged as such: by D11, D12 and D34 alone. What a sample is too small for (D24) is left out: the
     run measures on more.
 
     Args:
@@ -124,9 +89,8 @@ def diagnose_values(labels: NDArray[np.bool_], values: Floats, kind: str, weight
         [['D11'], ['D11']]
     """
     if kind == "score":
-        table = ScoreTable(labels, values, "logit", weights=weights)
-        rules = (score_rules.hard_labels, score_rules.ties_at_an_end)
-        return conclude(rule(table) for rule in rules)
+        table = ScoreTable(labels, values, "score", weights=weights)
+        return conclude(rule(table) for rule in tie_rules.RULES)
     table = ScoreTable(labels, values, "probability" if kind == "probability" else "logit", weights=weights)
     return [each for each in diagnose_table(table) if each.id != "D24"]
 
@@ -151,8 +115,11 @@ def diagnose_table_on_graph(table: ScoreTable, graph: Graph, train: Pairs) -> li
     }
     auc = float(roc_auc_score(labels, logits, sample_weight=weights))
     precision = float(average_precision_score(labels, logits, sample_weight=weights)) if finite.at_base_rate else None
+    by_degree = baseline_scorer("degree", split).logits(rows)
+    of_degree = float(average_precision_score(labels, by_degree, sample_weight=weights))
+    precisions = None if precision is None else (precision, of_degree)
     found: list[Finding | None] = [
-        model_rules.hub_dominance(ModelScores.of_table(rows, labels, logits, split)),
+        model_rules.hub_dominance(ModelScores.of_table(rows, labels, logits, split), precisions),
         model_rules.too_good(auc, precision, heuristics),
     ]
     if finite.at_base_rate:
@@ -228,27 +195,40 @@ def diagnose_graph(graph: Graph, *, rows: Pairs | None = None) -> list[Finding]:
 
 
 def diagnose_split(
-    edges: Mapping[str, Pairs], non_edges: Mapping[str, Pairs] | None = None, *, directed: bool = False
+    edges: Mapping[str, Pairs],
+    non_edges: Mapping[str, Pairs] | None = None,
+    *,
+    directed: bool = False,
+    ids: NDArray[Any] | None = None,
 ) -> list[Finding]:
-    """D19, D20 and D21 on the parts of a split.
+    """D19 to D21 and D29 to D32 on the parts of a split.
 
     Args:
         edges: part -> shape (pairs, 2), node indices below 2**31 as they were used. A part called "message" is the
             message graph, and may overlap "train".
         non_edges: part -> shape (pairs, 2). Those of "train" may hold held-out edges, which training must not know.
         directed: whether (u, v) and (v, u) are two edges.
+        ids: shape (nodes,), what the user calls each node; None: by its number.
     Example:
         >>> train, test = np.array([[0, 1], [1, 2]]), np.array([[1, 0], [2, 3]])
         >>> [finding.id for finding in diagnose_split({"train": train, "test": test})]
         ['D19', 'D20']
     """
-    found: list[Finding | None] = list(graph_rules.leaks(edges, non_edges or {}, directed=directed))
+    found = _pairs_in_parts(edges, non_edges or {}, directed, ids)
+    return conclude([*found, *negative_rules.negatives_and_nodes(edges, non_edges or {}, directed=directed)])
+
+
+def _pairs_in_parts(
+    edges: Mapping[str, Pairs], non_edges: Mapping[str, Pairs], directed: bool, ids: NDArray[Any] | None
+) -> list[Finding | None]:
+    """D19, D20 and D21."""
+    found: list[Finding | None] = list(graph_rules.leaks(edges, non_edges, directed=directed, ids=ids))
     if not directed:
         parts = [np.asarray(part) for name, part in edges.items() if name != "message"]  # messages go both ways
         twice = sum(graph_rules.num_both_directions(part) for part in parts)
         found.append(graph_rules.both_directions(twice, sum(map(len, parts)) - twice))
     found.append(graph_rules.self_loops(sum(int((part[:, 0] == part[:, 1]).sum()) for part in edges.values())))
-    return conclude(found)
+    return found
 
 
 def diagnose_run(
@@ -281,7 +261,7 @@ def diagnose_run(
             audited(evaluation.audit),
             base_rate(evaluation),
             *(modelled(evaluation, scores) if scores else []),
-            *diagnose_split(parts, directed=split.space.directed),
+            *_pairs_in_parts(parts, {}, split.space.directed, None),
         ]
     )
 
@@ -290,36 +270,6 @@ def _unstable(history: History) -> list[Finding | None]:
     each = history.kl_per_dimension
     collapsed = None if each is None else history_rules.posterior_collapse(kl=each)
     return [history_rules.nonfinite_history(history), collapsed, history_rules.kl_spike(history)]
-
-
-def order(findings: Iterable[Finding]) -> list[Finding]:
-    """Causes before effects, then errors before warnings before information, then by rule; no finding twice.
-
-    Example:
-        >>> found = [Finding(id, "error", "", "") for id in ("D08", "D01", "D19", "D08")]
-        >>> [finding.id for finding in order(found)]
-        ['D19', 'D01', 'D08']
-    """
-    severities = ("error", "warning", "info")
-
-    def place(finding: Finding) -> tuple[int, int, str]:
-        cause = CAUSES.index(finding.id) if finding.id in CAUSES else len(CAUSES)
-        return cause, severities.index(finding.severity), finding.id
-
-    return sorted(dict.fromkeys(findings), key=place)
-
-
-def conclude(found: Iterable[Finding | None]) -> list[Finding]:
-    """What was found, in order, without what another finding explains.
-
-    Example:
-        >>> found = [Finding("D04", "warning", "", ""), None, Finding("D01", "error", "", "")]
-        >>> [finding.id for finding in conclude(found)]
-        ['D01']
-    """
-    given = [finding for finding in found if finding is not None]
-    there = {finding.id for finding in given if finding.severity != "info"}
-    return order(finding for finding in given if there.isdisjoint(EXPLAINED_BY.get(finding.id, ())))
 
 
 def calibrated(evaluation: Evaluation) -> list[Finding | None]:
@@ -417,10 +367,12 @@ def modelled(evaluation: Evaluation, scores: ModelScores) -> list[Finding | None
     known = evaluation.model["name"] in heuristics
     auc, precision = metrics["roc_auc"].value, metrics["average_precision"].value
     test = model_rules.auc_of(scores.test, scores.non_edges)
+    by_degree = evaluation.baselines["degree"].average_precision if "degree" in evaluation.baselines else None
+    precisions = (precision, by_degree) if precision is not None and by_degree is not None else None
     return [
         model_rules.ties(scores),
         None if scores.embeddings is None else model_rules.embedding_collapse(scores.embeddings, scores.non_edges),
-        model_rules.hub_dominance(scores),
+        model_rules.hub_dominance(scores, precisions),
         None if known or auc is None else model_rules.too_good(auc, precision, heuristics),
         # A heuristic finds a train edge in its own neighbourhoods, and learns nothing by heart.
         None if known else model_rules.train_test_gap(model_rules.auc_of(scores.train, scores.non_edges), test),

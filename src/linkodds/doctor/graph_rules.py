@@ -75,7 +75,13 @@ def both_directions(num: int, num_pairs: int) -> Finding | None:
     )
 
 
-def leaks(edges: Mapping[str, Pairs], non_edges: Mapping[str, Pairs], *, directed: bool) -> list[Finding]:
+def leaks(
+    edges: Mapping[str, Pairs],
+    non_edges: Mapping[str, Pairs],
+    *,
+    directed: bool,
+    ids: NDArray[np.object_] | None = None,
+) -> list[Finding]:
     """D19 and D20 across sets: an edge in two parts, a non-edge that is an edge, a non-edge in two parts.
 
     Args:
@@ -83,18 +89,23 @@ def leaks(edges: Mapping[str, Pairs], non_edges: Mapping[str, Pairs], *, directe
         non_edges: shape (pairs, 2) for each part; the training ones (key "train") may hold held-out edges, which
             training must not know.
         directed: whether (u, v) and (v, u) are two edges.
+        ids: shape (nodes,), what the user calls each node; None: by its number.
     """
     found = []
+
+    def overlap(what: str, a: Pairs, b: Pairs) -> list[Finding]:
+        return _overlap(what, a, b, directed, ids)
+
     for a, b in combinations(edges, 2):
         if {a, b} != {"train", "message"}:
-            found += _overlap(f"{a} and {b} edges", edges[a], edges[b], directed)
+            found += overlap(f"{a} and {b} edges", edges[a], edges[b])
     everything = np.concatenate([np.asarray(part).reshape(-1, 2) for part in edges.values()])
     for name, part in non_edges.items():
         known = edges.get("train", everything[:0]) if name == "train" else everything
-        found += _overlap(f"{name} non-edges and the edges", part, known, directed)
+        found += overlap(f"{name} non-edges and the edges", part, known)
     held_out = [name for name in non_edges if name != "train"]
     for a, b in combinations(held_out, 2):
-        found += _overlap(f"{a} and {b} non-edges", non_edges[a], non_edges[b], directed)
+        found += overlap(f"{a} and {b} non-edges", non_edges[a], non_edges[b])
     return found
 
 
@@ -106,16 +117,16 @@ def num_both_directions(pairs: Pairs) -> int:
         1
     """
     pairs = np.unique(np.asarray(pairs).reshape(-1, 2), axis=0)
-    keys = _keys(pairs, directed=True)
-    return int(np.isin(keys[pairs[:, 0] < pairs[:, 1]], _keys(pairs[:, ::-1], directed=True)).sum())
+    keys = pair_keys(pairs, directed=True)
+    return int(np.isin(keys[pairs[:, 0] < pairs[:, 1]], pair_keys(pairs[:, ::-1], directed=True)).sum())
 
 
-def _overlap(what: str, a: Pairs, b: Pairs, directed: bool) -> list[Finding]:
+def _overlap(what: str, a: Pairs, b: Pairs, directed: bool, ids: NDArray[np.object_] | None) -> list[Finding]:
     a, b = np.asarray(a).reshape(-1, 2), np.asarray(b).reshape(-1, 2)
-    shared = np.isin(_keys(a, directed), _keys(b, directed))
+    shared = np.isin(pair_keys(a, directed), pair_keys(b, directed))
     if not shared.any():
         return []
-    u, v = a[shared][0]
+    u, v = a[shared][0] if ids is None else ids[a[shared][0]]
     message = (
         f"{what} share {int(shared.sum())} pair(s), the first joins nodes {u} and {v}: what is measured on them was "
         "known before."
@@ -129,7 +140,7 @@ def _overlap(what: str, a: Pairs, b: Pairs, directed: bool) -> list[Finding]:
             float(shared.sum()),
         )
     ]
-    reversed_only = int((shared & ~np.isin(_keys(a, True), _keys(b, True))).sum())
+    reversed_only = int((shared & ~np.isin(pair_keys(a, True), pair_keys(b, True))).sum())
     if reversed_only:
         message = (
             f"{what} share {reversed_only} pair(s) in opposite directions: the two directions of an undirected edge "
@@ -143,7 +154,14 @@ def _overlap(what: str, a: Pairs, b: Pairs, directed: bool) -> list[Finding]:
     return found
 
 
-def _keys(pairs: Pairs, directed: bool) -> NDArray[np.int64]:
+def pair_keys(pairs: Pairs, directed: bool) -> NDArray[np.int64]:
+    """One number a pair, the same for both orders where edges have no direction, shape (pairs,).
+
+    Example:
+        >>> keys = pair_keys(np.array([[2, 1], [1, 2]]), directed=False)
+        >>> int(keys[0]) == int(keys[1])
+        True
+    """
     pairs = np.asarray(pairs, dtype=np.int64) if directed else np.sort(np.asarray(pairs, dtype=np.int64), axis=1)
     return pairs[:, 0] * np.int64(1 << 31) + pairs[:, 1]
 

@@ -18,6 +18,13 @@ from linkodds.reading.tables import Table
 VALUE_COLUMNS = ("probability", "logit", "score")
 """What a table may hold beside its labels; the first one found is read."""
 
+_TAKEN_FOR = {
+    "probability": "probabilities, for all lie in [0, 1]",
+    "logit": "logits, for some lie below 0",
+    "score": "numbers that only rank, such as counts of shared neighbours, for none lies below 0 and some above 1: what is "
+    "said of logits and probabilities is not asked of them",
+}
+
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
@@ -26,7 +33,7 @@ class ScoreTable:
     Args:
         labels: shape (rows,), True for an edge; both kinds occur.
         values: shape (rows,), float64; NaN and infinity are allowed, and are a finding.
-        kind: "logit" (any number) or "probability" (in [0, 1]).
+        kind: "logit" (any number), "probability" (in [0, 1]), or "score" (any number, which only ranks).
         weights: shape (rows,), how many pairs each row stands for; None: not said.
         num_non_edges: how many non-edges the ones in the table were drawn from; None: not said.
         prevalence: share of edges among the pairs the scores are for, in (0, 1); None: not said.
@@ -44,7 +51,7 @@ class ScoreTable:
 
     labels: NDArray[np.bool_]
     values: Floats
-    kind: Literal["logit", "probability"]
+    kind: Literal["logit", "probability", "score"]
     weights: Floats | None = None
     num_non_edges: float | None = None
     prevalence: float | None = None
@@ -93,8 +100,11 @@ class ScoreTable:
 
     @property
     def logits(self) -> Floats:
-        """Shape (rows,); probabilities of 0 and 1 become the logits of 1e-15 and 1 - 1e-15, which are finite."""
-        if self.kind == "logit":
+        """Shape (rows,); probabilities of 0 and 1 become the logits of 1e-15 and 1 - 1e-15, which are finite.
+
+        A score stays what it is, and stands for its order alone.
+        """
+        if self.kind != "probability":
             return self.values
         p = np.clip(self.values, 1e-15, 1 - 1e-15)
         return np.asarray(np.log(p) - np.log1p(-p))
@@ -152,7 +162,8 @@ def read_table(
 
     Args:
         path: a file with a column `label` (1 edge, 0 non-edge), one of `probability`, `logit`, `score`, and perhaps
-            `weight`, `source` and `target`. A `score` is taken for a probability when all lie in [0, 1], and that is reported.
+            `weight`, `source` and `target`. A `score` is taken for a probability when all lie in [0, 1], for a logit when
+            some lie below 0, else for a number that only ranks (a count of neighbours), and that is reported.
         num_candidates: all pairs that the scores are for: the table's edges and all non-edges.
         prevalence: see `ScoreTable`.
         odds_trained_at: see `ScoreTable`.
@@ -173,9 +184,10 @@ def read_table(
     values = _numbers(table, named[name])
     findings = []
     in_unit = bool(((values >= 0) & (values <= 1))[np.isfinite(values)].all())
+    kind: Literal["logit", "probability", "score"] = "probability" if name == "probability" else "logit"
     if name == "score":
-        kind = "probabilities, for all lie in [0, 1]" if in_unit else "logits, for some lie outside [0, 1]"
-        message = f"The column 'score' is taken for {kind}."
+        kind = "probability" if in_unit else "logit" if bool((values < 0).any()) else "score"
+        message = f"The column 'score' is taken for {_TAKEN_FOR[kind]}."
         findings.append(Finding("reading", "info", message, "Name it 'logit' or 'probability' to settle it."))
     elif len(value_names) > 1:
         message = f"Judged by the column '{name}'."
@@ -185,7 +197,7 @@ def read_table(
     return ScoreTable(
         labels,
         values,
-        "logit" if name == "logit" or (name == "score" and not in_unit) else "probability",
+        kind,
         weights=_numbers(table, named["weight"]) if "weight" in named else None,
         num_non_edges=None if num_candidates is None else num_candidates - int(labels.sum()),
         prevalence=prevalence,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
-from linkodds.doctor.score_rules import tied_share
+from linkodds.doctor.tie_rules import tied_share
 from linkodds.findings import Finding
 from linkodds.graph.split import Split
 from linkodds.metrics.logit_bins import Floats
@@ -20,6 +20,9 @@ NUM_PAIRS = 20_000
 """Pairs of each kind that are scored, at most: a ROC AUC of 20,000 non-edges has a standard error of 0.002 at most from them."""
 
 TOP_SHARE, HUB_SHARE = 0.005, 0.01
+
+NEAR = 1.5
+"""A ranking is one by degree only where its average precision is less than so many times that of degrees."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,14 +120,22 @@ def auc_of(edges: Floats, non_edges: Floats) -> float:
     return float(roc_auc_score(labels, np.concatenate([edges, non_edges])))
 
 
-def hub_dominance(scores: ModelScores) -> Finding | None:
+def hub_dominance(scores: ModelScores, average_precisions: tuple[float, float] | None = None) -> Finding | None:
     """D22: the order of the pairs is, by and large, that of their degrees.
 
-    Any of: rank correlation of logit and log degree product 0.8 or more over uniform non-edges; the degree product ranks
+    The degree product has to come near the model's average precision, within a factor of 1.5, and any of these has to
+    hold: rank correlation of logit and log degree product 0.8 or more over uniform non-edges; the degree product ranks
     the test edges as well as the model (ROC AUC within 0.01) and the correlation is 0.5 or more, for where degrees alone
     have 0.95 a model that uses none ties with them; among non-edges drawn like edges the ROC AUC is 0.6 or less; the top
     0.5 % of the non-edges touches hubs twice as often as the test edges do.
+
+    Args:
+        scores: of the model, with the degrees that it knew.
+        average_precisions: of the model and of degrees, at the base rate; None: those of the pairs in `scores`.
     """
+    precision, of_degree = average_precisions or precisions_of(scores)
+    if precision >= NEAR * of_degree:
+        return None
     products = scores.products["non_edges"]
     auc, by_degree = auc_of(scores.test, scores.non_edges), auc_of(scores.products["test"], products)
     correlation = rank_correlation(scores.non_edges, products)
@@ -143,12 +154,21 @@ def hub_dominance(scores: ModelScores) -> Finding | None:
         )
     if not seen:
         return None
+    seen.append(f"its average precision is {precision / of_degree:.2f} times that of degrees alone")
     message = f"The ranking is one by degree: {'; '.join(seen)}. Hubs come first in any list of new links."
     remedy = (
         "Read the figures by degree and against non-edges drawn like edges, rank within each node, and compare with the "
         "baseline 'degree'; features or another model have to add what degrees do not say."
     )
     return Finding("D22", "warning", message, remedy, correlation)
+
+
+def precisions_of(scores: ModelScores) -> tuple[float, float]:
+    """Average precision of the model and of the degree product on the same test edges and non-edges."""
+    labels = np.repeat([True, False], [len(scores.test), len(scores.non_edges)])
+    products = np.concatenate([scores.products["test"], scores.products["non_edges"]])
+    logits = np.concatenate([scores.test, scores.non_edges])
+    return float(average_precision_score(labels, logits)), float(average_precision_score(labels, products))
 
 
 def rank_correlation(a: Floats, b: Floats) -> float:

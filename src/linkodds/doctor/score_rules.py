@@ -1,6 +1,8 @@
-"""Rules on a table of labels and scores: D01 to D06, D08, D10 to D13, D24. Each takes the table and returns what it found."""
+"""Rules on a table of labels and scores: D01 to D06, D08, D10, D13, D24, D33. Each takes the table and returns what it found."""
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
 from linkodds.doctor.inputs import ScoreTable
@@ -13,6 +15,9 @@ MIN_ROWS = 200
 
 ONE_SIGMOID = 0.7310586
 """sigmoid(1): what a second sigmoid makes of a probability of 1; of 0 it makes 0.5."""
+
+TOP_FACTOR = 1.5
+"""Between what the top promises and what it holds, from which D33 speaks."""
 
 OVERFLOW = 80.0
 """exp(88.7) is the largest float32."""
@@ -236,54 +241,6 @@ def accuracy_trap(table: ScoreTable) -> Finding | None:
     return Finding("D10", "warning", message, _threshold_cure(table), accuracy)
 
 
-def hard_labels(table: ScoreTable) -> Finding | None:
-    """D11: two distinct scores or one."""
-    distinct = np.unique(table.values)
-    if len(distinct) > 2:
-        return None
-    message = (
-        f"There are only {len(distinct)} distinct value(s), {' and '.join(f'{value:g}' for value in distinct)}: these are "
-        "decisions, not scores, and a ROC AUC or an average precision of decisions is that of one threshold."
-    )
-    remedy = "Give the metric the scores from before the threshold: logits or probabilities."
-    return Finding("D11", "error", message, remedy, float(len(distinct)))
-
-
-def ties_at_an_end(table: ScoreTable) -> Finding | None:
-    """D12: many pairs share the highest or the lowest score, or a probability is exactly 0 or 1. Counts may tie."""
-    if table.kind == "logit" and (table.values == np.round(table.values)).all():
-        return None  # counts, such as of shared neighbours
-    return tied_share(table.values, table.num_edges, table.kind)
-
-
-def tied_share(values: Floats, num_edges: int, kind: str) -> Finding | None:
-    """D12 on scores of any kind: a tie at an end of more than max(0.001, 5 / edges) of them.
-
-    Args:
-        values: shape (pairs,).
-        num_edges: how many of them are edges.
-        kind: "logit" or "probability".
-    """
-    limit = max(1e-3, 5 / num_edges)
-    for name, end in (("highest", float(values.max())), ("lowest", float(values.min()))):
-        num = int((values == end).sum())
-        exact = kind == "probability" and end in (0.0, 1.0)
-        if (num < 2 or num <= limit * len(values)) and not exact:
-            continue
-        why = (
-            ": it was rounded, in float32 the sigmoid is 1 from a logit of 17 on"
-            if exact
-            else ", a clip or a saturation"
-        )
-        message = (
-            f"{num} of {len(values)} pairs have the {name} {kind}, {end:.6g}{why}. Their order is lost, and with it what "
-            "the top of the list is measured by."
-        )
-        remedy = "Rank on logits, write them in full, and take the sigmoid (in float64) only for display."
-        return Finding("D12", "warning", message, remedy, num / len(values))
-    return None
-
-
 def low_resolution(table: ScoreTable) -> Finding | None:
     """D24: a sampled non-edge stands for more than 0.005 of the number of edges, or under 10 are above the best F1."""
     non_edges = ~table.labels
@@ -303,20 +260,84 @@ def low_resolution(table: ScoreTable) -> Finding | None:
     return Finding("D24", "warning", message, remedy, weight)
 
 
+def inverted_ranking(table: ScoreTable) -> Finding | None:
+    """D06 on scores that only rank: non-edges score above edges."""
+    fit = fit_cox(table.labels, table.logits, table.row_weights)
+    return judge_slope(fit) if fit is not None and fit.high < 0 else None
+
+
+def _pairs_per_row(labels: NDArray[np.bool_], weights: Floats, p: Floats, of_non_edges: Floats) -> float:
+    """How many times as wide the sum of weighted labels less probabilities scatters as that of all pairs would.
+
+    A pair with probability p is an edge and kept as one row in w_e, or none and kept as one in w_n: its residual has the
+    variance p (1 - p)^2 w_e + (1 - p) p^2 w_n, where that of a pair that is always kept is p (1 - p).
+
+    Args:
+        labels: shape (rows,), of a top of the list.
+        weights: shape (rows,).
+        p: shape (rows,), probabilities.
+        of_non_edges: weights of all non-edges, for a top with fewer than ten.
+    """
+    inside = weights[~labels]
+    of_edges = float(weights[labels].mean()) if labels.any() else 1.0
+    of_none = float((inside if len(inside) >= 10 else of_non_edges).mean())
+    kept = float(weights @ (p * (1 - p)))
+    sampled = float(weights @ (p * (1 - p) ** 2 * of_edges + (1 - p) * p**2 * of_none))
+    return max(1.0, sampled / kept) if kept > 0 else 1.0
+
+
+def promise_at_the_top(table: ScoreTable) -> Finding | None:
+    """D33: the highest 20, 50, 100, ... rows hold another number of edges than their probabilities add up to.
+
+    Under independent labels the number of edges in a top of k rows has no wider tails than a binomial one of the same
+    mean (Hoeffding, 1956). A finding needs a chance under 1e-4 at some length, and a factor of `TOP_FACTOR` either way.
+    Rows that stand for several pairs count for as many fewer as they add to the variance. Rows that tie with the last one
+    of a top belong to it; a top is half of the rows at most. The shortest one is told.
+    """
+    order = np.argsort(-table.logits, kind="stable")
+    logits, labels, weights = table.logits[order], table.labels[order], table.row_weights[order]
+    p = table.probabilities[order]
+    lengths = np.array([k * 10**digit for digit in range(1, 7) for k in (2, 5, 10)])
+    ends = np.unique(np.searchsorted(-logits, -logits[lengths[lengths <= len(p) // 2] - 1], side="right"))
+    for k in ends[ends <= len(p) // 2].tolist():
+        w, of_top = weights[:k], p[:k]
+        promised, held = float(w @ of_top), float(w @ labels[:k])
+        stands_for = _pairs_per_row(labels[:k], w, of_top, weights[~labels])
+        trials, mean = max(round(float(w.sum()) / stands_for), 1), promised / float(w.sum())
+        seen = min(round(held / stands_for), trials)
+        chance = float(binom.cdf(seen, trials, mean) if held < promised else binom.sf(seen - 1, trials, mean))
+        if max(held, promised) < TOP_FACTOR * min(held, promised) or chance >= 1e-4:
+            continue
+        message = (
+            f"The {k:,} highest rows promise {promised:.3g} edges and hold {held:.3g}: the curve has the wrong shape there, "
+            "whatever the sum over all rows and the slope say, as of a sigmoid that was fitted to probabilities in the "
+            "place of logits."
+        )
+        remedy = (
+            "Fit the sigmoid on log odds, log(p / (1 - p)) (scikit-learn's CalibratedClassifierCV(method='sigmoid') fits it "
+            "on probabilities where a model has predict_proba alone), or take isotonic or Venn-Abers calibration; hold the "
+            "first ranges against held-out edges."
+        )
+        return Finding("D33", "warning", message, remedy, held / max(promised, 1e-300))
+    return None
+
+
 RULES = (
-    hard_labels,
     double_sigmoid,
     nonnegative_logits,
     constant_decisions,
     threshold_only,
     prior_mismatch,
     calibration_slope,
+    promise_at_the_top,
     balanced_non_edges,
     accuracy_trap,
-    ties_at_an_end,
     low_resolution,
 )
-"""Rules on finite scores, causes first."""
+"""Rules on finite logits or probabilities, causes first."""
+
+ON_A_RANKING = (inverted_ranking, balanced_non_edges, low_resolution)
+"""Those of them that look at the order alone."""
 
 OVERFLOW_CURE = (
     "Clamp the log deviation to about [-6, 2], take the loss on logits in its softplus form, lower the learning rate, "

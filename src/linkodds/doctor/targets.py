@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from linkodds.doctor.confusion import CELLS, holds_report, read_confusion_matrix
 from linkodds.doctor.diagnosis import (
-    conclude,
     diagnose_confusion_matrix,
     diagnose_graph,
     diagnose_history,
@@ -25,6 +24,7 @@ from linkodds.doctor.diagnosis import (
 from linkodds.doctor.history_rules import History, words
 from linkodds.doctor.inputs import VALUE_COLUMNS, ScoreTable, read_labels, read_table
 from linkodds.doctor.model_rules import ModelScores, scores_rng
+from linkodds.doctor.rules import conclude
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.evaluation.evaluation import Evaluation
 from linkodds.findings import Finding
@@ -156,7 +156,8 @@ def examine(
     if parts and len(with_ids) == 1:
         found += _of_table_and_parts(with_ids[0], parts, nodes, directed)
     elif len(parts) > 1:
-        found += diagnose_split(*_numbered(parts), directed=directed)
+        of_edges, of_non_edges, ids = _numbered(parts)
+        found += diagnose_split(of_edges, of_non_edges, directed=directed, ids=ids)
     return conclude(found)
 
 
@@ -188,8 +189,8 @@ def _of_table_and_parts(
     """The split rules on all parts and the table's rows, and D22, D23 and D28 on the graph that they make together."""
     assert table.pairs is not None
     scored = [Part("scored", table.pairs[table.labels], True), Part("scored", table.pairs[~table.labels], False)]
-    edges, non_edges = _numbered([*parts, *scored])
-    found = diagnose_split(edges, non_edges, directed=directed)
+    edges, non_edges, ids = _numbered([*parts, *scored])
+    found = diagnose_split(edges, non_edges, directed=directed, ids=ids)
     known = [part.ids for part in parts if part.are_edges]
     if not known:
         return found
@@ -236,9 +237,9 @@ def _index_pairs(path: Path, name: str, array: NDArray[Any]) -> Ids:
     return array.astype(str).astype(object)
 
 
-def _numbered(parts: Sequence[Part]) -> tuple[dict[str, Pairs], dict[str, Pairs]]:
-    """Parts of edges and of non-edges by name, with nodes numbered across all of them."""
-    _, numbers = np.unique(np.concatenate([part.ids.ravel() for part in parts]).astype(str), return_inverse=True)
+def _numbered(parts: Sequence[Part]) -> tuple[dict[str, Pairs], dict[str, Pairs], NDArray[Any]]:
+    """Parts of edges and of non-edges by name, with nodes numbered across all of them, and the id of each number."""
+    ids, numbers = np.unique(np.concatenate([part.ids.ravel() for part in parts]).astype(str), return_inverse=True)
     ends = np.cumsum([part.ids.size for part in parts])[:-1]
     edges: dict[str, Pairs] = {}
     non_edges: dict[str, Pairs] = {}
@@ -247,7 +248,7 @@ def _numbered(parts: Sequence[Part]) -> tuple[dict[str, Pairs], dict[str, Pairs]
         called = {role for word in words(part.name) for start, role in _PARTS.items() if word.startswith(start)}
         role = called.pop() if len(called) == 1 else part.name
         into[part.name if role in into else role] = of_part.reshape(-1, 2)
-    return edges, non_edges
+    return edges, non_edges, ids
 
 
 def _kind(path: Path, *, alone: bool) -> Kind:
@@ -264,6 +265,13 @@ def _kind(path: Path, *, alone: bool) -> Kind:
         return "table"
     if "label" in names:
         return "labelled edges"
+    values = [name for name in VALUE_COLUMNS if name in names]
+    if values and names.issuperset(("source", "target")):
+        raise MalformedFile(
+            f"{path}: columns source, target and {values[0]}, and none that says which pairs are edges. Add 'label' (1 edge, 0 "
+            "non-edge), or take the labels from the graph: linkodds evaluate --scores FILE --edges EDGES. If these are edges, "
+            f"call the column 'weight' in the place of '{values[0]}'."
+        )
     if _is_history(names):
         return "history"
     return "report" if names.issuperset(CELLS) else "edges"
