@@ -40,6 +40,24 @@ class TestEverySpace:
                 np.testing.assert_array_equal(np.column_stack([rows, columns]), known.absent_pairs(ranks))
             assert [len(each) for each in known.sorted_absent_pairs(np.empty(0, dtype=np.int64))] == [0, 0]
 
+    def test_pairs_of_nodes_that_are_left_out_are_known(self, space):
+        pairs = np.array(all_pairs(space), dtype=np.int64).reshape(-1, 2)
+        for nodes in ([], [1], [0, 4], list(range(space.num_nodes))):
+            nodes = [node for node in nodes if node < space.num_nodes]
+            known = KnownPairs(space, pairs[::3], np.array(nodes, dtype=np.int64))
+            expected = [pair for i, pair in enumerate(pairs.tolist()) if i % 3 and not set(pair) & set(nodes)]
+            assert known.num_absent == len(expected)
+            ranks = np.arange(len(expected))
+            assert known.absent_pairs(ranks).tolist() == expected
+            assert np.column_stack(known.sorted_absent_pairs(ranks)).tolist() == expected
+            assert (~known.contains(pairs)).sum() == len(expected)
+            assert known.touches_nodes(pairs).tolist() == [bool(set(pair) & set(nodes)) for pair in pairs.tolist()]
+            cells = []
+            for block in space.blocks(max_cells=6):
+                rows, columns = np.nonzero(known.absent_cells(block))
+                cells += np.column_stack([rows + block.rows.start, columns + block.columns.start]).tolist()
+            assert sorted(cells) == expected
+
     @pytest.mark.parametrize("max_cells", [1, 5, 1000])
     def test_blocks_cover_every_pair_once_in_order(self, space, max_cells):
         found = []

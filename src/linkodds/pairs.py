@@ -163,16 +163,22 @@ class KnownPairs:
     Args:
         space: the admissible pairs.
         pairs: shape (pairs, 2), canonical, admissible, no pair twice; any order.
+        nodes: shape (nodes,), increasing: every pair with one of these ends is in the set too; None: no such node.
     Example:
         >>> known = KnownPairs(PairSpace(3), np.array([[0, 2]]))
         >>> known.num_absent, known.absent_pairs(np.array([0, 1])).tolist()
         (2, [[0, 1], [1, 2]])
+        >>> KnownPairs(PairSpace(4), np.array([[0, 2]]), nodes=np.array([3])).num_absent
+        2
     """
 
     space: PairSpace
     pairs: Pairs
+    nodes: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        among = None if self.nodes is None or not len(self.nodes) else _Remaining.of(self.space, self.pairs, self.nodes)
+        object.__setattr__(self, "_remaining", among)
         ranks = np.sort(self.space.rank_of_pair(self.pairs))
         object.__setattr__(self, "_gaps", ranks - np.arange(len(ranks)))  # absent pairs before each known one
         order = np.argsort(self.pairs[:, 0], kind="stable")
@@ -182,7 +188,13 @@ class KnownPairs:
     @property
     def num_absent(self) -> int:
         """Number of admissible pairs that are not in the set."""
-        return self.space.num_pairs - len(self.pairs)
+        remaining: _Remaining | None = self._remaining  # type: ignore[attr-defined]
+        return self.space.num_pairs - len(self.pairs) if remaining is None else remaining.known.num_absent
+
+    def touches_nodes(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Shape (pairs,): which have an end among `nodes`."""
+        remaining: _Remaining | None = self._remaining  # type: ignore[attr-defined]
+        return np.zeros(len(pairs), dtype=np.bool_) if remaining is None else ~remaining.is_kept[pairs].all(axis=1)
 
     def contains(self, pairs: Pairs) -> NDArray[np.bool_]:
         """Shape (pairs,): which canonical, admissible `pairs` are in the set.
@@ -194,10 +206,13 @@ class KnownPairs:
         gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]
         known, ranks = gaps + np.arange(len(gaps)), self.space.rank_of_pair(pairs)
         is_known: NDArray[np.bool_] = np.searchsorted(known, ranks, side="right") > np.searchsorted(known, ranks)
-        return is_known
+        return is_known | self.touches_nodes(pairs)
 
     def absent_pairs(self, ranks: NDArray[np.int64]) -> Pairs:
         """Shape (ranks, 2): the absent pairs of these ranks, counting only absent pairs, from 0 to `num_absent - 1`."""
+        remaining: _Remaining | None = self._remaining  # type: ignore[attr-defined]
+        if remaining is not None:
+            return remaining.kept[remaining.known.absent_pairs(ranks)]
         gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]
         return self.space.pair_of_rank(ranks + np.searchsorted(gaps, ranks, side="right"))
 
@@ -213,6 +228,10 @@ class KnownPairs:
         """
         if not len(ranks):
             return ranks, ranks
+        remaining: _Remaining | None = self._remaining  # type: ignore[attr-defined]
+        if remaining is not None:
+            rows, columns = remaining.known.sorted_absent_pairs(ranks)
+            return remaining.kept[rows], remaining.kept[columns]
         gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]
         starts: NDArray[np.int64] = self._row_starts  # type: ignore[attr-defined]
         before, after = np.searchsorted(gaps, ranks[[0, -1]], side="right")
@@ -238,4 +257,36 @@ class KnownPairs:
         inside = inside[(inside[:, 1] >= block.columns.start) & (inside[:, 1] < block.columns.stop)]
         cells = block.admissible.copy()
         cells[inside[:, 0] - block.rows.start, inside[:, 1] - block.columns.start] = False
+        remaining: _Remaining | None = self._remaining  # type: ignore[attr-defined]
+        if remaining is not None:
+            cells[~remaining.is_kept[block.rows]] = False
+            cells[:, ~remaining.is_kept[block.columns]] = False
         return cells
+
+
+@dataclass(frozen=True)
+class _Remaining:
+    """What is left of a set of pairs without some nodes, numbered anew: the order of pairs stays.
+
+    Args:
+        kept: shape (kept nodes,), increasing, by their old numbers.
+        is_kept: shape (nodes,).
+        known: the pairs of the set between kept nodes, by their new numbers.
+    """
+
+    kept: NDArray[np.int64]
+    is_kept: NDArray[np.bool_]
+    known: KnownPairs
+
+    @staticmethod
+    def of(space: PairSpace, pairs: Pairs, nodes: NDArray[np.int64]) -> "_Remaining":
+        is_kept = np.ones(space.num_nodes, dtype=np.bool_)
+        is_kept[nodes] = False
+        sides = None
+        if space.sides is not None:
+            a, b = space.sides
+            sides = int(is_kept[:a].sum()), int(is_kept[a : a + b].sum())
+        kept = np.flatnonzero(is_kept)
+        number = np.cumsum(is_kept) - 1
+        inside = number[pairs[is_kept[pairs].all(axis=1)]]
+        return _Remaining(kept, is_kept, KnownPairs(PairSpace(len(kept), space.directed, sides), inside))

@@ -54,17 +54,23 @@ def test_message_graph_hash_depends_on_the_train_edges_alone(communities):
 
 @pytest.mark.parametrize("folds", [2, 5, 7])
 def test_every_train_or_calibration_edge_calibrates_once(communities, folds):
+    """But for those of nodes that their fold would leave without an edge: these train in it."""
     split = split_edges(communities, rng=np.random.default_rng(0))
     dealt = split.dealt(folds)
     rotations = dealt.rotations()
     pool = np.concatenate([split.calibration, split.train])
     keys = np.concatenate([split.space.keys(each.calibration) for each in rotations])
-    np.testing.assert_array_equal(np.sort(keys), np.sort(split.space.keys(pool)))
-    assert max(len(each.train) for each in rotations) - min(len(each.train) for each in rotations) <= 1
+    num_nodes = communities.num_nodes
+    for fold, inside in zip(rotations, np.array_split(pool, folds), strict=True):
+        kept = np.isin(split.space.keys(inside), split.space.keys(fold.calibration))
+        rest = np.bincount(pool.ravel(), minlength=num_nodes) - np.bincount(inside.ravel(), minlength=num_nodes)
+        np.testing.assert_array_equal(kept, (rest[inside] > 0).all(axis=1))
+    assert len(np.unique(keys)) == len(keys) >= 0.9 * len(pool)
+    assert max(len(each.train) for each in rotations) - min(len(each.train) for each in rotations) <= 30
     assert all(np.array_equal(each.test, split.test) for each in rotations)
     assert all(np.array_equal(each.validation, split.validation) for each in rotations)
-    np.testing.assert_array_equal(rotations[0].calibration, dealt.calibration)
-    np.testing.assert_array_equal(rotations[0].train, dealt.train)
+    assert split.space.contains(dealt.calibration, rotations[0].calibration).all()
+    assert split.space.contains(rotations[0].train, dealt.train).all()
     again = Split(dealt.train, dealt.validation, dealt.calibration, dealt.test, dealt.space, folds)  # as a run is read
     assert [each.message_graph_hash() for each in again.rotations()] == [
         each.message_graph_hash() for each in rotations

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from linkodds.metrics.held_out import HeldOut, draw_to_choose_by, num_chosen_by
 from linkodds.metrics.metrics import roc_auc
@@ -24,17 +25,25 @@ def skewed_edges(space: PairSpace, count: int) -> Pairs:
     return np.column_stack(np.divmod(rng.permutation(keys)[:count], space.num_nodes))
 
 
-def drawn(space: PairSpace, count: int, seed: int = 1) -> tuple[Strata, Pairs]:
+def drawn(
+    space: PairSpace, count: int, seed: int = 1, left_out: NDArray[np.int64] | None = None
+) -> tuple[Strata, Pairs]:
     edges = skewed_edges(space, 200)
-    return draw_strata(KnownPairs(space, edges), edges[:150], count, np.random.default_rng(seed)), edges
+    known = KnownPairs(space, edges, left_out)
+    return draw_strata(known, edges[:150], count, np.random.default_rng(seed)), edges
 
 
 @pytest.mark.parametrize("space", SPACES, ids=IDS)
 @pytest.mark.parametrize("count", [40, 400, 2000])
-def test_strata_are_what_they_are_called_and_their_sizes_are_exact(space: PairSpace, count: int) -> None:
-    strata, edges = drawn(space, count)
+@pytest.mark.parametrize("left_out", [None, np.array([0, 3, 40, 77, 80])], ids=["whole", "without nodes"])
+def test_strata_are_what_they_are_called_and_their_sizes_are_exact(
+    space: PairSpace, count: int, left_out: NDArray[np.int64] | None
+) -> None:
+    strata, edges = drawn(space, count, left_out=left_out)
     pairs = space.pair_of_rank(np.arange(space.num_pairs))
     absent = pairs[~space.contains(edges, pairs)]
+    if left_out is not None:
+        absent = absent[~np.isin(absent, left_out).any(axis=1)]
     labels = strata.of_pairs(absent)
     linked = np.zeros((space.num_nodes, space.num_nodes), dtype=np.int64)
     linked[edges[:150, 0], edges[:150, 1]] = linked[edges[:150, 1], edges[:150, 0]] = 1

@@ -6,7 +6,7 @@ the best: precision and recall at its lengths, and nothing of ROC AUC, average p
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -46,6 +46,8 @@ FORMAT = "linkodds.list-evaluation/1"
 _LEAST_Z = 5.0
 """Standard errors from which a sample of non-edges is not believed to be uniform."""
 _LEAST = 1e-15
+FEWEST = 4
+"""Held-out edges without which nothing is calibrated and measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,31 +246,33 @@ def evaluate_sample(file: ScoreFile, config: FitConfig) -> Evaluation:
     Raises:
         DataError: no non-edge.
     """
-    split, recorded = _split(file, config.seed), KnownPairs(file.graph.space, file.graph.edges)
-    non_edges = file.pairs[~file.held_out]
+    split = _split(file, config.seed)
+    known = split.not_judged()
+    is_judged = ~file.held_out & ~known.touches_nodes(file.pairs)
+    non_edges = file.pairs[is_judged]
     if not len(non_edges):
         raise DataError(f"{file.name} scores no non-edge, so there is nothing to rank the edges against.")
-    logits, of_non_edges = file.logits, file.logits[~file.held_out]
+    logits, of_non_edges = file.logits, file.logits[is_judged]
 
     def held_out(part: Pairs, thresholds: Sequence[float] = ()) -> HeldOut:
         at = np.searchsorted(file.graph.space.keys(file.pairs), file.graph.space.keys(part))
-        return HeldOut.from_logits(logits[at], of_non_edges, recorded.num_absent, thresholds=tuple(thresholds))
+        return HeldOut.from_logits(logits[at], of_non_edges, known.num_absent, thresholds=tuple(thresholds))
 
     calibration = held_out(split.calibration)
-    prevalence = len(split.test) / (len(split.test) + recorded.num_absent)
+    prevalence = len(split.test) / (len(split.test) + known.num_absent)
     calibrator = fit_calibrator([calibration], prevalence=prevalence, odds_trained_at=None, choice=config.calibrator)
     rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(config.decision))}
     decisions = [decide(rule, (calibration,), calibrator, num_test_edges=len(split.test)) for rule in rules.values()]
     test = held_out(split.test, [each.threshold_logit for each in decisions if each.threshold_logit is not None])
-    sample = NonEdges(recorded, non_edges)
+    sample = NonEdges(known, non_edges)
     counted = {}
     for name, scorer in _counts(split).items():
         measured = HeldOut.from_scorer(scorer, split.test, sample)
         counted[name] = BaselineResult(roc_auc(measured), average_precision(measured))
     labels = np.repeat([True, False], [len(split.test), len(non_edges)])
     at = np.searchsorted(file.graph.space.keys(file.pairs), file.graph.space.keys(split.test))
-    values = np.concatenate([file.values[at], file.values[~file.held_out]])
-    weights = np.where(labels, 1.0, recorded.num_absent / len(non_edges))
+    values = np.concatenate([file.values[at], file.values[is_judged]])
+    weights = np.where(labels, 1.0, known.num_absent / len(non_edges))
     seen = diagnose_values(labels, values, file.kind, weights)
     return evaluate(
         test,
@@ -355,11 +359,15 @@ def assumed(file: ScoreFile, scored: Scored) -> list[Finding]:
 
 
 def _split(file: ScoreFile, seed: int) -> Split:
-    edges = np.random.default_rng([seed, 9]).permutation(file.pairs[file.held_out])
-    if len(edges) < 4:
+    nothing = file.graph.edges[:0]
+    whole = Split(file.known, nothing, nothing, file.pairs[file.held_out], file.graph.space)
+    if len(whole.test) >= FEWEST:
+        whole = whole.sparing_cut_off(may_train=False)
+    edges = np.random.default_rng([seed, 9]).permutation(whole.test)
+    if len(edges) < FEWEST:
         raise DataError(f"{file.name} scores {len(edges)} held-out edge(s); it takes four to calibrate and to measure.")
     third = max(1, len(edges) // 3)
-    return Split(file.known, edges[:1], edges[1 : 1 + third], edges[1 + third :], file.graph.space)
+    return replace(whole, validation=edges[:1], calibration=edges[1 : 1 + third], test=edges[1 + third :])
 
 
 def _all_held_out(file: ScoreFile) -> Pairs:

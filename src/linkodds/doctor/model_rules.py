@@ -50,7 +50,7 @@ class ModelScores:
     @staticmethod
     def of(scorer: Scorer, split: Split, rng: np.random.Generator, *, embeddings: Embeddings | None) -> "ModelScores":
         """Score at most 20,000 pairs of each kind."""
-        recorded = split.recorded()
+        recorded = split.not_judged()
         test = split.test[rng.permutation(len(split.test))[:NUM_PAIRS]]
         non_edges = draw_non_edges(recorded, min(NUM_PAIRS, recorded.num_absent), rng).sample
         assert non_edges is not None

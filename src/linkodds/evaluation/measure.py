@@ -71,7 +71,7 @@ def evaluate(
     if test.message_graph_hash not in ("", split.message_graph_hash()):
         raise ValueError("the test edges were scored on another message graph than this split's")
     sizes = {part: len(getattr(split, part)) for part in PARTS}
-    num_edges, space = sum(sizes.values()), split.space
+    num_edges, space = split.num_edges, split.space
     ratio = num_edges / space.num_pairs
     ranked = _ranking(test, calibrator.calibrated_logit, reciprocal_ranks, ratio, rng)
     fifths = measure.degree_bins(test, calibrator.calibrated_logit)
@@ -90,6 +90,7 @@ def evaluate(
             "design": test.design,
             "rate": test.non_edges.rate,
             **_strata(test),
+            **_excluded(split),
         },
         model=model,
         metrics={**ranked["metrics"], **_calibration(test, calibrator.calibrated_logit, fifths)},
@@ -302,6 +303,15 @@ def _strata(test: HeldOut) -> dict[str, Any]:
         for part in test.non_edges.strata
     ]
     return {"strata": rows} if rows else {}
+
+
+def _excluded(split: Split) -> dict[str, int]:
+    """Candidates that are left out because the split cut an end off, and the test edges among them; none of a whole split."""
+    if not len(split.cut_off.nodes):
+        return {}
+    num_edges = split.cut_off.num_test
+    pairs = split.recorded().num_absent - split.not_judged().num_absent + num_edges
+    return {"excluded_pairs": pairs, "excluded_edges": num_edges}
 
 
 def _fixed_graph(test: HeldOut, decisions: Sequence[Decision]) -> dict[str, Quantity]:

@@ -109,7 +109,9 @@ def horizon_rows(test: HeldOut, split: Split, threshold: float | None) -> list[d
 
 
 def new_node_rows(test: HeldOut, split: Split, threshold: float | None) -> dict[str, Any]:
-    """Test edges between nodes that have train edges, and those with an end that appears only later.
+    """Test edges between nodes that have train edges, and how many more have an end that appears only later.
+
+    The latter are not measured: that such a node has an edge at all is what put it on the list of nodes.
 
     Args:
         test: as for `horizon_rows`, like the next two.
@@ -119,14 +121,14 @@ def new_node_rows(test: HeldOut, split: Split, threshold: float | None) -> dict[
     is_old = np.zeros(split.space.num_nodes, dtype=np.bool_)
     is_old[split.train] = True
     later = np.zeros_like(is_old)
-    for part in PARTS[1:]:
-        later[getattr(split, part)] = True
+    later[split.recorded().pairs] = True
     is_known = is_old[split.test].all(axis=1)
     groups = {"both_ends_known": is_known, "new_end": ~is_known}
-    return {
-        "num_nodes": int((later & ~is_old).sum()),
-        **{name: _fate(test, np.flatnonzero(chosen), threshold) for name, chosen in groups.items()},
-    }
+    rows = {name: _fate(test, np.flatnonzero(chosen), threshold) for name, chosen in groups.items()}
+    if split.cut_off.num_test:
+        not_judged = Quantity.missing("not measured: who sees a node without an edge knows that it gets one")
+        rows["new_end"] = {name: not_judged for name in rows["new_end"]} | {"num_edges": split.cut_off.num_test}
+    return {"num_nodes": int((later & ~is_old).sum()), **rows}
 
 
 def restated(section: Mapping[str, Any], test: HeldOut, split: Split, threshold: float | None) -> dict[str, Any]:
@@ -198,12 +200,10 @@ def _about_new_nodes(section: Mapping[str, Any]) -> list[Finding]:
     share = num_new / (num_new + num_known)
     message = (
         f"{new['num_nodes']:,} node(s) have no train edge and appear only later; {num_new:,} of {num_new + num_known:,} "
-        "test edges touch them. They stay in the graph as isolated nodes: pairs with them are candidates, and only features "
-        "tell them apart."
+        "test edges touch them. Pairs with them are not measured, for such a node is known only because it gets an edge; they stay "
+        "in the graph as isolated nodes, which only features tell apart."
     )
-    remedy = (
-        "Read the figures of edges between known nodes on their own (new_nodes in evaluation.json), or add --features."
-    )
+    remedy = "Take no list of links of these nodes for measured, or split so that they have train edges (a later end of training)."
     return [Finding("split", "warning" if share > MANY_NEW else "info", message, remedy, share)]
 
 

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from linkodds.config import FitConfig
-from linkodds.errors import OptionError
+from linkodds.errors import DegenerateGraph, OptionError
 from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split, split_by_time, split_edges
@@ -29,7 +29,7 @@ from linkodds.pairs import Pairs
 from linkodds.probability.calibration import choose_folds
 from linkodds.probability.decision import Decision
 from linkodds.scorers.scoring import Scorer
-from linkodds.search.pair_search import MAX_LINKS, find_pairs
+from linkodds.search.pair_search import MAX_LINKS, Ends, find_pairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +124,7 @@ class EvaluationSetup:
             OptionError: folds of a model that has none.
         """
         seeds = Seeds.of(config.seed)
+        may_train = split is None and graph.times is None  # who made a split has trained on its train edges
         if split is None and graph.times is not None:
             split = split_by_time(graph, fractions=config.split)
         elif split is None:
@@ -132,7 +133,8 @@ class EvaluationSetup:
             raise OptionError(
                 f"--folds averages models, and a mean of {config.model} models is not saved yet; leave --folds out."
             )
-        split = split.dealt(1 if single else choose_folds(config.folds, split))
+        folds = 1 if single else choose_folds(config.folds, split)
+        split = split.sparing_cut_off(folds, may_train=may_train).dealt(folds)
         non_edges, strata = judging_non_edges(split, config, np.random.default_rng(seeds.non_edges))
         seen = np.concatenate([split.validation, split.calibration])
         classes = DegreeClasses.of(
@@ -244,7 +246,14 @@ class EvaluationSetup:
         if self.strata is None or not self.is_searched:
             return self.non_edges
         top = max(min(TOP_FACTOR * num_edges, count // 4, MAX_LINKS), 1)
-        return self.strata.with_top(find_pairs(scorer, self.non_edges.known, top=top).pairs)
+        known = self.non_edges.known
+        judged = (
+            None
+            if known.nodes is None or not len(known.nodes)
+            else np.setdiff1d(np.arange(known.space.num_nodes), known.nodes)
+        )
+        found = find_pairs(scorer, known, top=top, ends=Ends(judged, judged))
+        return self.strata.with_top(found.pairs)
 
 
 def judging_non_edges(split: Split, config: FitConfig, rng: np.random.Generator) -> tuple[NonEdges, Strata | None]:
@@ -255,14 +264,19 @@ def judging_non_edges(split: Split, config: FitConfig, rng: np.random.Generator)
         config: `design` and `max_pairs` say which.
         rng: source of the draws.
     """
-    recorded = split.recorded()
+    known = split.not_judged()
+    if known.num_absent == 0:
+        raise DegenerateGraph(
+            f"the split left {len(split.cut_off.nodes):,} nodes without another edge, and between the others all pairs are edges, so "
+            "there is nothing to rank the held-out edges against; give a graph with more edges a node."
+        )
     within = split.space.num_pairs <= config.max_pairs
     design = ("enumerated" if within else "stratified") if config.design == "auto" else config.design
-    count = max(min(config.max_pairs // SAMPLE_SHARE, recorded.num_absent), 1)
+    count = max(min(config.max_pairs // SAMPLE_SHARE, known.num_absent), 1)
     if design == "stratified":
-        strata = draw_strata(recorded, split.train, count, rng)
+        strata = draw_strata(known, split.train, count, rng)
         return strata.non_edges, strata
-    return (NonEdges(recorded) if design == "enumerated" else draw_non_edges(recorded, count, rng)), None
+    return (NonEdges(known) if design == "enumerated" else draw_non_edges(known, count, rng)), None
 
 
 def as_in_blocks(scorer: Scorer, pairs: Pairs) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ from linkodds.evaluation.temporal_metrics import time_findings, time_section
 from linkodds.findings import Finding
 from linkodds.fitting.auto import LADDER, Outcome, choose
 from linkodds.fitting.averaging import MeanModel
+from linkodds.fitting.cut_off_links import about_cut_off, over_all_pairs
 from linkodds.fitting.edge_support import about_weights, models_to_try
 from linkodds.fitting.evaluation_setup import EvaluationSetup, Seeds, as_in_blocks
 from linkodds.fitting.model_selection import (
@@ -201,9 +202,12 @@ class Fit:
             )
         }
         with self.costs.stage("evaluation"):
-            ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.recorded())
+            ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.not_judged())
             evaluated = self.evaluate(measured, ranks, counted)
             link_rate = fit_link_rate([measured.calibration[0], measured.test])
+            link_rate = over_all_pairs(
+                link_rate, winner.scorer, self.split, np.random.default_rng([self.config.seed, 23])
+            )
         history = history_columns(fitted.history if fitted else ())
         stored = next(each for each in measured.decisions if each.rule == str(parse_rule(self.config.decision)))
         about_future: list[Finding] = []
@@ -308,7 +312,7 @@ class Fit:
         self.say(f"measuring on {num_test:,} test edges")
         with self.costs.stage("evaluation"):
             test = self.rehearsal.test(winner.scorer, decisions)
-        said = [*self.graph.findings, *self.findings, *findings, *of_folds, *about_degrees]
+        said = [*self.graph.findings, *self.findings, *about_cut_off(self.split), *findings, *of_folds, *about_degrees]
         said += self.family.findings_on(winner.scorer, self.split, self.config.seed)
         return CalibratedModel(
             winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.ledger.findings]
@@ -340,9 +344,9 @@ class Fit:
 
     def predictions(self, scorer: Scorer, calibrator: Calibrator) -> pl.DataFrame:
         """Test edges, and all non-edges where they are few, else a uniform sample weighted up to their number."""
-        recorded = self.split.recorded()
-        count = min(SAVED_NON_EDGES, recorded.num_absent)
-        sample = draw_non_edges(recorded, count, np.random.default_rng(self.seeds.results)).sample
+        known = self.split.not_judged()
+        count = min(SAVED_NON_EDGES, known.num_absent)
+        sample = draw_non_edges(known, count, np.random.default_rng(self.seeds.results)).sample
         assert sample is not None
         pairs = np.concatenate([self.split.test, sample])
         logits = as_in_blocks(scorer, pairs)
@@ -354,7 +358,7 @@ class Fit:
                 "label": np.repeat(np.array([1, 0], dtype=np.int8), [num_edges, count]),
                 "logit": logits,
                 "probability": calibrator.probability(logits),
-                "weight": np.repeat([1.0, recorded.num_absent / count], [num_edges, count]),
+                "weight": np.repeat([1.0, known.num_absent / count], [num_edges, count]),
             }
         )
 

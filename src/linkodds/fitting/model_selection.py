@@ -289,6 +289,8 @@ def calibration_samples(
         if other.degree_term is None or other.degree_term.is_used != is_used:  # its logits are on another scale
             fitting.say(f"fold {fold + 1} is left out of calibration: no degree term fits its model")
             continue
+        if "calibration" not in other.parts:  # its fold holds nothing but the only edges of nodes
+            continue
         own = other.parts["calibration"].edge_logits, other.parts["validation"].edge_logits
         moved = on_the_scale_of_the_mean(*own, of_mean.edge_logits, are_counts=winner.odds is None)
         edges.append(rotation.calibration)

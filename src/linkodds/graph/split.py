@@ -1,14 +1,17 @@
 """Split: four disjoint edge sets, at random or by time, and the message graph that every model of a run sees."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from linkodds.errors import DegenerateGraph, OptionError, OverlappingParts
+from linkodds.errors import BrokenRun, DegenerateGraph, OptionError, OverlappingParts
+from linkodds.graph.cut_off import cut_off_nodes
 from linkodds.graph.graph import Graph
 from linkodds.pairs import KnownPairs, Pairs, PairSpace
 from linkodds.reading.edge_weights import EdgeWeights, Floats
@@ -23,13 +26,58 @@ TIES = (
 )
 
 
+def _no_edges() -> Pairs:
+    return np.empty((0, 2), dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class CutOff:
+    """What a split may not be judged by: nodes that it left without a train edge, see `linkodds.graph.cut_off`.
+
+    Args:
+        nodes: shape (nodes,), int64, increasing. No pair with one of them is judged, edge or not.
+        num_test: test edges that touch them.
+        set_aside: shape (edges, 2): their held-out edges where they may not become train edges; else these are train edges.
+    """
+
+    nodes: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    num_test: int = 0
+    set_aside: Pairs = field(default_factory=_no_edges)
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Plain arrays to stand beside the parts in split.npz; none where no node was cut off."""
+        if not len(self.nodes):
+            return {}
+        named = {"nodes": self.nodes, "num_test": np.array(self.num_test), "set_aside": self.set_aside}
+        return {f"cut_off_{name}": array for name, array in named.items()}
+
+    @staticmethod
+    def from_arrays(arrays: Mapping[str, NDArray[Any]], space: PairSpace) -> "CutOff":
+        """The inverse of `to_arrays`; runs of before have none.
+
+        Raises:
+            BrokenRun: nodes or edges that the graph does not have.
+        """
+        if "cut_off_nodes" not in arrays:
+            return CutOff()
+        nodes, edges = arrays["cut_off_nodes"], arrays["cut_off_set_aside"]
+        for name, each, shape in (("nodes", nodes, nodes.shape[:1]), ("edges", edges, (len(edges), 2))):
+            inside = each.dtype == np.int64 and bool(((each >= 0) & (each < space.num_nodes)).all())
+            if not inside or each.shape != shape:
+                raise BrokenRun(f"split.npz names {name} without train edges that this graph does not have.")
+        if not space.is_admissible(edges).all() or (np.diff(nodes) <= 0).any():
+            raise BrokenRun("split.npz names edges without train edges that this graph does not have.")
+        return CutOff(nodes, int(arrays["cut_off_num_test"]), edges)
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Disjoint edge sets of one graph, every undirected pair once.
 
     The message graph is the train edges, for training, validation, calibration, test and search alike. Training zeros
     are *all* pairs that are not train edges, held-out edges included: to leave just those out would tell the model
-    which they are. Non-edges for evaluation are pairs without any recorded edge.
+    which they are. Non-edges for evaluation are pairs without any recorded edge; pairs with a node that the split cut off
+    are no candidates.
 
     Args:
         train: shape (edges, 2), canonical: the message graph and the training targets.
@@ -42,6 +90,7 @@ class Split:
         times: of the edges, where they were split by time.
         weights: of the edges, where they have some.
         others: edges of other kinds, which carry messages.
+        cut_off: nodes that the split left without a train edge, and what became of their edges.
     Raises:
         OverlappingParts: two parts share an edge.
     Example:
@@ -60,6 +109,7 @@ class Split:
     times: SplitTimes | None = None
     weights: EdgeWeights | None = None
     others: OtherEdges | None = None
+    cut_off: CutOff = field(default_factory=CutOff)
 
     def __post_init__(self) -> None:
         for a, b in combinations(PARTS, 2):
@@ -71,8 +121,67 @@ class Split:
                 )
 
     def recorded(self) -> KnownPairs:
-        """All recorded edges: what is struck out of the non-edges of an evaluation and of a search."""
-        return KnownPairs(self.space, np.concatenate([getattr(self, part) for part in PARTS]))
+        """All recorded edges: what is struck out of a search."""
+        return KnownPairs(self.space, self._recorded_edges)
+
+    def not_judged(self) -> KnownPairs:
+        """All recorded edges, and all pairs with a node that the split cut off: the rest are the non-edges of an evaluation."""
+        return KnownPairs(self.space, self._recorded_edges, self.cut_off.nodes)
+
+    @property
+    def num_edges(self) -> int:
+        """Recorded edges."""
+        return len(self._recorded_edges)
+
+    @property
+    def _recorded_edges(self) -> Pairs:
+        return np.concatenate([*(getattr(self, part) for part in PARTS), self.cut_off.set_aside])
+
+    def sparing_cut_off(self, folds: int = 1, *, may_train: bool = True) -> "Split":
+        """The same without held-out edges of nodes that would have no other edge to be seen by.
+
+        Such a node has a held-out edge for certain, for its id comes from one. Pairs with it would be judged with the answer
+        at hand, so they are no candidates, whether edge or non-edge. Between all other nodes held-out edges look as missing
+        links do, whatever becomes of these: they turn into train edges, so that a model and a search see of each node what
+        the record says of it.
+
+        Args:
+            folds: that train and calibration edges will be dealt into: a calibration edge is seen by all models but one.
+            may_train: whether the edges may turn into train edges: not if they are later, or the train edges are given. Then
+                they are set aside, and the nodes have no edge in the message graph.
+        Raises:
+            DegenerateGraph: no edge of a part is left.
+        Example:
+            >>> edges = np.array([[0, 1], [0, 2], [1, 2], [2, 3], [1, 3], [3, 4], [0, 3]])
+            >>> split = Split(edges[:3], edges[3:4], edges[4:5], edges[5:], PairSpace(5))
+            >>> try: split.sparing_cut_off()
+            ... except DegenerateGraph as error: print(str(error)[:63])
+            the split leaves no validation edge that can be judged: 4 of 4
+        """
+        hidden = PARTS[1:] if folds == 1 else ("validation", "test")
+        parts = {part: getattr(self, part) for part in PARTS}
+        held_out = np.concatenate([parts[part] for part in hidden])
+        visible = np.concatenate([parts[part] for part in PARTS if part not in hidden])
+        nodes = cut_off_nodes(visible, held_out, self.space, None if self.others is None else self.others.pairs)
+        if not len(nodes):
+            return self
+        is_cut = np.zeros(self.space.num_nodes, dtype=np.bool_)
+        is_cut[nodes] = True
+        touches = {part: is_cut[parts[part]].any(axis=1) for part in hidden}
+        moved = np.concatenate([parts[part][touches[part]] for part in hidden])
+        for part in hidden:
+            if len(parts[part]) and touches[part].all():
+                raise DegenerateGraph(
+                    f"the split leaves no {part} edge that can be judged: {len(moved):,} of {len(held_out):,} edges to be held out "
+                    "are the only edges of one of their ends. Who sees a node without an edge knows that one is hidden, so a graph "
+                    "such as a one-to-one mapping has nothing to predict links by; give a graph with more edges a node, or a list "
+                    "of all nodes, those without an edge too (--nodes)."
+                )
+        kept = {part: parts[part][~touches[part]] for part in hidden}
+        train = np.concatenate([self.train, moved]) if may_train else self.train
+        times = self.times if self.times is None else self.times.among({part: ~touches[part] for part in hidden})
+        cut_off = CutOff(nodes, int(touches["test"].sum()), _no_edges() if may_train else moved)
+        return replace(self, **kept, train=train, times=times, cut_off=cut_off)
 
     def propagated_graph(self) -> sp.csr_array:
         """As `message_graph`, with the strengths of the edges where they have some, of mean 1, and with edges of other kinds."""
@@ -119,7 +228,7 @@ class Split:
         Raises:
             OptionError: more folds than there are edges to deal out.
         Example:
-            >>> edges = np.array([[0, 1], [0, 2], [0, 3], [1, 2], [1, 3], [2, 3]])
+            >>> edges = np.array([[2, 3], [1, 2], [0, 3], [0, 1], [0, 2], [1, 3]])
             >>> split = Split(edges[:3], edges[4:5], edges[3:4], edges[5:], PairSpace(4)).dealt(2)
             >>> [(len(each.train), len(each.calibration)) for each in split.rotations()]
             [(2, 2), (2, 2)]
@@ -135,25 +244,27 @@ class Split:
             )
         pool = np.concatenate([self.calibration, self.train])
         size = len(np.array_split(pool, folds)[0])
-        return Split(
-            pool[size:], self.validation, pool[:size], self.test, self.space, folds, None, self.weights, self.others
-        )
+        return replace(self, train=pool[size:], calibration=pool[:size], folds=folds)
 
     def rotations(self) -> list["Split"]:
         """One split a fold: it calibrates on that fold, and trains and passes messages on all others.
 
-        All message graphs are as dense as the first, to within an edge; every train or calibration edge is a calibration
-        edge once. Without folds, this split alone.
+        Every train or calibration edge is a calibration edge once, unless its fold holds all edges of one of its ends: then
+        it is a train edge in that fold too, as in `sparing_cut_off`. Without folds, this split alone.
         """
+        if self.folds == 1:
+            return [replace(self, times=None)]
         pool = np.concatenate([self.calibration, self.train])
+        others = None if self.others is None else self.others.pairs
         result = []
-        for inside in (
-            np.array_split(np.arange(len(pool)), self.folds) if self.folds > 1 else [np.arange(len(self.calibration))]
-        ):
+        for inside in np.array_split(np.arange(len(pool)), self.folds):
             held_out = np.zeros(len(pool), dtype=np.bool_)
             held_out[inside] = True
-            parts = pool[~held_out], self.validation, pool[held_out], self.test
-            result.append(Split(*parts, self.space, weights=self.weights, others=self.others))
+            is_cut = np.zeros(self.space.num_nodes, dtype=np.bool_)
+            is_cut[self.cut_off.nodes] = True
+            is_cut[cut_off_nodes(pool[~held_out], pool[held_out], self.space, others)] = True
+            held_out &= ~is_cut[pool].any(axis=1)
+            result.append(replace(self, train=pool[~held_out], calibration=pool[held_out], folds=1))
         return result
 
 

@@ -168,7 +168,7 @@ def audit_run(run: Run, alpha: float) -> tuple[dict[str, Any], list[dict[str, An
         test = HeldOut.from_scorer(
             run.scorer,
             run.split.test,
-            NonEdges(run.split.recorded()),
+            NonEdges(run.split.not_judged()),
             thresholds=np.array(list(decisions.values())),
             message_graph_hash=test.message_graph_hash,
             threads=run.config["options"]["threads"],

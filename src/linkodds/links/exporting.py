@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from linkodds.errors import OptionError, RunError
 from linkodds.graph.graph_objects import adjacency_of, sides_of
-from linkodds.graph.split import PARTS
 from linkodds.links.inference import find_links
 from linkodds.links.link_search import NotExhaustive
 from linkodds.links.network_files import NETWORK_FORMATS, Network
@@ -258,7 +257,7 @@ def _write_aside(files: Mapping[Path, Callable[[Path], Any]]) -> None:
 
 def _recorded(run: Run) -> NDArray[np.int64]:
     space = run.split.space
-    pairs = np.concatenate([getattr(run.split, part) for part in PARTS])
+    pairs = run.split.recorded().pairs
     return pairs[np.argsort(space.keys(pairs))]
 
 

@@ -47,7 +47,7 @@ def reciprocal_ranks(
     Args:
         scorer: its blocks are symmetric unless the space is directed or bipartite.
         edges: shape (edges, 2), canonical, recorded.
-        recorded: all recorded edges, these ones included.
+        recorded: all recorded edges, these ones included; nodes whose pairs are no candidates compete nowhere.
         max_cells: logits held at a time, about.
     Returns:
         Shape (edges,), float64, in (0, 1]; the mean is the mean reciprocal rank.
@@ -60,19 +60,20 @@ def reciprocal_ranks(
         array([0.5])
     """
     space, known = recorded.space, recorded.pairs
+    apart = np.empty(0, dtype=np.int64) if recorded.nodes is None else recorded.nodes
     if space.sides is not None:
         left, right = slice(0, space.sides[0]), slice(space.sides[0], sum(space.sides))
         ends = [
-            _ranks_of_targets(scorer.block, edges, known, right, False, max_cells),
+            _ranks_of_targets(scorer.block, edges, known, apart, right, False, max_cells),
             _ranks_of_targets(
-                lambda b, a: scorer.block(a, b).T, edges[:, ::-1], known[:, ::-1], left, False, max_cells
+                lambda b, a: scorer.block(a, b).T, edges[:, ::-1], known[:, ::-1], apart, left, False, max_cells
             ),
         ]
     elif space.directed:
-        ends = [_ranks_of_targets(scorer.block, edges, known, slice(0, space.num_nodes), True, max_cells)]
+        ends = [_ranks_of_targets(scorer.block, edges, known, apart, slice(0, space.num_nodes), True, max_cells)]
     else:  # both ends at once: each row is scored once
         edges, known = (np.concatenate([pairs, pairs[:, ::-1]]) for pairs in (edges, known))
-        ranks = _ranks_of_targets(scorer.block, edges, known, slice(0, space.num_nodes), True, max_cells)
+        ranks = _ranks_of_targets(scorer.block, edges, known, apart, slice(0, space.num_nodes), True, max_cells)
         ends = np.split(ranks, 2)
     result: NDArray[np.float64] = np.mean([1.0 / ranks for ranks in ends], axis=0)
     return result
@@ -99,11 +100,16 @@ def _ranks_of_targets(
     block: Callable[[slice, slice], NDArray[np.float32]],
     edges: Pairs,
     recorded: Pairs,
+    apart: NDArray[np.int64],
     columns: slice,
     loops: bool,
     max_cells: int,
 ) -> NDArray[np.float64]:
-    """Rank of each edge's target among the columns that its source could have; `loops`: the source is a column too."""
+    """Rank of each edge's target among the columns that its source could have; `loops`: the source is a column too.
+
+    `apart`: nodes that are left out.
+    """
+    apart = apart[(apart >= columns.start) & (apart < columns.stop)]
     recorded = recorded[np.argsort(recorded[:, 0], kind="stable")]
     order = np.argsort(edges[:, 0], kind="stable")
     ranks = np.empty(len(edges))
@@ -115,10 +121,8 @@ def _ranks_of_targets(
             row = logits[source - rows.start]
             mine = row[target - columns.start]
             start, stop = np.searchsorted(recorded[:, 0], [source, source + 1])
-            out = (
-                np.concatenate([recorded[start:stop, 1], [source]] if loops else [recorded[start:stop, 1]])
-                - columns.start
-            )
+            out = np.concatenate([recorded[start:stop, 1], [source]] if loops else [recorded[start:stop, 1]])
+            out = (np.union1d(out, apart) if len(apart) else out) - columns.start
             others = row[out]  # the edge itself is among them
             higher = np.count_nonzero(row > mine) - np.count_nonzero(others > mine)
             tied = np.count_nonzero(row == mine) - np.count_nonzero(others == mine)

@@ -101,6 +101,7 @@ def draw_strata(known: KnownPairs, train: Pairs, count: int, rng: np.random.Gene
     known_keys = np.sort(space.keys(known.pairs))
     near, largest_degree = _near(train, space, max(count // 2, 1))
     near = near[~_among(near, known_keys)]
+    near = near[~known.touches_nodes(_pairs_of(near, space))]
     strata = [Stratum(NEAR, len(near), _pairs_of(near, space))] if len(near) else []
 
     smallest_product, size, high = _high(known, known_keys, near, degrees, max(count // 4, 1), rng)
@@ -172,7 +173,7 @@ def _high(
 ) -> tuple[int, int, Pairs | None]:
     """Smallest degree product, number and (a sample of) the non-edges of high degrees that are not near."""
     space = known.space
-    products = _Products.of(space, degrees)
+    products = _Products.of(space, degrees, known.nodes)
     smallest = products.smallest(min(HIGH_SHARE * space.num_pairs, HIGH_FACTOR * count))
     reach = products.reach(smallest)
     total = int(reach.sum())
@@ -180,9 +181,11 @@ def _high(
     def is_high(pairs: Pairs) -> NDArray[np.bool_]:
         return degrees[0][pairs[:, 0]] * degrees[1][pairs[:, 1]] >= smallest
 
-    loops = 0 if space.bipartite else int(np.count_nonzero(degrees[0] * degrees[1] >= smallest))
+    of_nodes = (degrees[0] * degrees[1])[products.sources]
+    loops = 0 if space.bipartite else int(np.count_nonzero(of_nodes >= smallest))
     size = (total - loops) // products.times_listed
-    size -= int(np.count_nonzero(is_high(known.pairs))) + int(np.count_nonzero(is_high(_pairs_of(near, space))))
+    size -= int(np.count_nonzero(is_high(known.pairs) & ~known.touches_nodes(known.pairs)))
+    size -= int(np.count_nonzero(is_high(_pairs_of(near, space))))
     if size <= 0:
         return smallest, 0, None
     starts = np.concatenate([[0], np.cumsum(reach)])
@@ -220,11 +223,13 @@ class _Products:
     times_listed: int  # every pair
 
     @staticmethod
-    def of(space: PairSpace, degrees: tuple[Keys, Keys]) -> "_Products":
+    def of(space: PairSpace, degrees: tuple[Keys, Keys], without: Keys | None = None) -> "_Products":
         every = np.arange(space.num_nodes)
         sources, targets = every, every
         if space.sides is not None:
             sources, targets = every[: space.sides[0]], every[space.sides[0] : sum(space.sides)]
+        if without is not None:
+            sources, targets = (np.setdiff1d(nodes, without) for nodes in (sources, targets))
         targets = targets[np.argsort(-degrees[1][targets], kind="stable")]
         twice = space.sides is None and not space.directed
         return _Products(degrees[0][sources], sources, targets, degrees[1][targets], 2 if twice else 1)

@@ -76,6 +76,18 @@ class LinkRate:
         """Rates of any logits, the same shape."""
         return np.asarray(np.exp(np.interp(logits, self.logits, self.log_rates)))
 
+    def shared_with(self, more: float) -> "LinkRate":
+        """The same for more pairs than it was counted on: rates add up to 1 over both.
+
+        Args:
+            more: what these rates add up to over the others, 0 at least.
+        Example:
+            >>> rate = LinkRate(np.array([0.0]), np.log([0.1]), 200, 30.0).shared_with(0.25)
+            >>> rate(np.array([1.0])).round(3), rate.most_missing
+            (array([0.08]), 37.5)
+        """
+        return replace(self, log_rates=self.log_rates - np.log1p(more), most_missing=self.most_missing * (1 + more))
+
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Field -> array, as a run stores it."""
         return {name: np.asarray(getattr(self, name)) for name in LinkRate.__dataclass_fields__}

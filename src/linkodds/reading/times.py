@@ -86,6 +86,11 @@ class SplitTimes:
         """The times of one part."""
         return EdgeTimes(self.parts[part], self.kind, self.column)
 
+    def among(self, kept: Mapping[str, NDArray[np.bool_]]) -> "SplitTimes":
+        """The times of some edges of each part; of a part that is not named, all."""
+        parts = {part: values[kept[part]] if part in kept else values for part, values in self.parts.items()}
+        return SplitTimes(self.column, self.kind, parts)
+
     def ranges(self) -> dict[str, tuple[str, str]]:
         """Part -> its first and last time, as the column writes them."""
         return {

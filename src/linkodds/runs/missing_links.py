@@ -12,7 +12,6 @@ from linkodds.evaluation.evaluation import Evaluation
 from linkodds.evaluation.measure import evaluate
 from linkodds.evaluation.temporal_metrics import restated as restated_time
 from linkodds.findings import Finding
-from linkodds.graph.split import PARTS
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import Quantity
 from linkodds.probability.decision import Decision, decide, parse_rule
@@ -59,7 +58,7 @@ class MissingLinksAssumption:
             run.link_rate,
             num_non_edges=run.split.recorded().num_absent,
             num_test_edges=len(run.split.test),
-            num_edges=sum(len(getattr(run.split, part)) for part in PARTS),
+            num_edges=run.split.num_edges,
             prevalence=self.prevalence,
             expected_missing=self.expected_missing,
             label_frequency=self.label_frequency,

@@ -21,7 +21,7 @@ from linkodds.errors import BrokenRun, LinkoddsError
 from linkodds.evaluation.curves import Curves, curves
 from linkodds.evaluation.evaluation import Evaluation
 from linkodds.graph.features import Features
-from linkodds.graph.split import PARTS, Split
+from linkodds.graph.split import PARTS, CutOff, Split
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.non_edges import degrees_of
 from linkodds.models.families import AUTO, families, family_of, model_names
@@ -126,7 +126,10 @@ def write_inputs(partial: PartialRun, config: dict[str, Any], ids: NDArray[np.ob
     times = {} if split.times is None else split.times.to_arrays()
     weights = {} if split.weights is None else split.weights.to_arrays()
     others = {} if split.others is None else split.others.to_arrays()
-    partial.write("split.npz", _npz({part: getattr(split, part) for part in PARTS} | times | weights | others))
+    partial.write(
+        "split.npz",
+        _npz({part: getattr(split, part) for part in PARTS} | times | weights | others | split.cut_off.to_arrays()),
+    )
     partial.write("config.yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True).encode())
 
 
@@ -182,9 +185,15 @@ def _read(path: Path) -> Run:
     with np.load(path / "split.npz", allow_pickle=False) as parts:
         by_part = {part: _read_part(parts[part], space) for part in PARTS}
         times, edge_weights = SplitTimes.from_arrays(dict(parts)), EdgeWeights.from_arrays(dict(parts))
-        others = OtherEdges.from_arrays(dict(parts), space)
+        others, cut_off = OtherEdges.from_arrays(dict(parts), space), CutOff.from_arrays(dict(parts), space)
     split = Split(
-        **by_part, space=space, folds=int(config.get("folds", 1)), times=times, weights=edge_weights, others=others
+        **by_part,
+        space=space,
+        folds=int(config.get("folds", 1)),
+        times=times,
+        weights=edge_weights,
+        others=others,
+        cut_off=cut_off,
     )
     with np.load(path / "scores.npz", allow_pickle=False) as arrays:
         scores = _read_scores(dict(arrays))

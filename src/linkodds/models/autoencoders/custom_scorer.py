@@ -158,13 +158,13 @@ def judged_values(
         count: of non-edges, at most.
         rng: draws them.
     """
-    recorded = split.recorded()
-    count = min(count, recorded.num_absent)
-    non_edges = draw_non_edges(recorded, count, rng).sample
+    known = split.not_judged()
+    count = min(count, known.num_absent)
+    non_edges = draw_non_edges(known, count, rng).sample
     assert non_edges is not None
     values = scorer.given(np.concatenate([split.test, non_edges]))
     labels = np.repeat([True, False], [len(split.test), count])
-    return labels, values, np.where(labels, 1.0, recorded.num_absent / count)
+    return labels, values, np.where(labels, 1.0, known.num_absent / count)
 
 
 def as_given(name: str, found: Sequence[Finding]) -> list[Finding]:

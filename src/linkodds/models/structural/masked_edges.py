@@ -1,12 +1,13 @@
 """Hidden edges: training rows for the stack, from graphs that hide the edges that it is to learn from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from linkodds.graph.cut_off import cut_off_nodes
 from linkodds.graph.features import Features
 from linkodds.graph.split import Split, adjacency
 from linkodds.models.structural.node_inputs import feature_directions
@@ -62,17 +63,29 @@ FEW_EDGES = 3_000
 class Rows:
     """Training rows of all folds.
 
+    A node that a fold leaves without an edge would teach that such a node has one hidden, so no row has it for an end; its
+    edges stand apart, to be given a logit like all others.
+
     Args:
         inputs: shape (rows, inputs), float32.
         is_edge: shape (rows,): a hidden train edge, or a pair without a train edge.
         weights: shape (rows,), float64: 1 for an edge; how many pairs a zero stands for, divided by the folds.
         pairs: shape (rows, 2).
+        apart_inputs: shape (edges, inputs): of the train edges that are no rows, from the graphs that hid them.
+        apart: shape (edges, 2): these edges.
     """
 
     inputs: NDArray[np.float32]
     is_edge: NDArray[np.bool_]
     weights: NDArray[np.float64]
     pairs: Pairs
+    apart_inputs: NDArray[np.float32]
+    apart: Pairs
+
+    def of_train_edges(self) -> tuple[NDArray[np.float32], Pairs]:
+        """Inputs and ends of all train edges, each once."""
+        inputs = np.concatenate([self.inputs[self.is_edge], self.apart_inputs])
+        return inputs, np.concatenate([self.pairs[self.is_edge], self.apart])
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,33 +154,38 @@ def training_rows(
     """Hide each fold of the train edges in turn, and take their inputs, and those of zeros, from what is left.
 
     Half of the zeros are drawn from the pairs with a common neighbour (paths of length 3 in a bipartite graph), half from
-    the others; each is weighted to its true pool.
+    the others; each is weighted to its true pool. Pairs with a node that a fold leaves without an edge are no rows, see `Rows`.
     """
     rng = np.random.default_rng(seeds)
     train, space = split.train, split.space
     options = options or StackOptions.of_size(len(train), space.num_pairs)
-    known = KnownPairs(space, train)
+    others = None if split.others is None else split.others.pairs
     directions = None if features is None else feature_directions(features, rng)  # no edge has a part in them
     fold_of = rng.permutation(len(train)) % options.folds
-    parts: list[tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.float64], Pairs]] = []
+    parts: list[Rows] = []
     for fold in range(options.folds):
         hidden = train[fold_of == fold]
-        graph = adjacency(train[fold_of != fold], space)
+        seen = train[fold_of != fold]
+        known = KnownPairs(space, train, cut_off_nodes(seen, hidden, space, others))
+        graph = adjacency(seen, space)
         counts = StructuralCounts.of(graph, space, features, rng, directions=directions)
+        is_apart = known.touches_nodes(hidden)
+        hidden, apart = hidden[~is_apart], hidden[is_apart]
         count = min(options.zeros, options.zeros_per_edge * len(hidden))
         zeros, weights = _zeros(graph, known, count, options.sources, rng)
         pairs = np.concatenate([hidden, zeros])
         is_edge = np.arange(len(pairs)) < len(hidden)
-        parts.append((counts.of_pairs(pairs), is_edge, np.append(np.ones(len(hidden)), weights / options.folds), pairs))
+        weights = np.append(np.ones(len(hidden)), weights / options.folds)
+        of_apart = counts.of_pairs(apart)
+        parts.append(Rows(counts.of_pairs(pairs), is_edge, weights, pairs, of_apart, apart))
         say(f"hiding edges: fold {fold + 1} of {options.folds}: {len(hidden):,} edges hidden, {len(zeros):,} zeros")
-    inputs, is_edge, weights, pairs = (np.concatenate(each) for each in zip(*parts, strict=True))
-    return Rows(inputs, is_edge, weights, pairs)
+    return Rows(*(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(Rows)))
 
 
 def _zeros(
     graph: sp.csr_array, known: KnownPairs, count: int, num_sources: int, rng: np.random.Generator
 ) -> tuple[Pairs, NDArray[np.float64]]:
-    """Pairs without a train edge, near ones and others, and how many pairs each stands for.
+    """Pairs that are not known, near ones and others, and how many pairs each stands for.
 
     All have an end among a few nodes drawn at random, so that there are few rows to count.
     """
@@ -192,7 +210,7 @@ def _smaller_side(space: PairSpace) -> tuple[int, int]:
 
 
 def _seen_from(sources: NDArray[np.int64], graph: sp.csr_array, known: KnownPairs) -> tuple[Pairs, Pairs]:
-    """All pairs without a train edge that have a source as an end: those with a short path, and the others.
+    """All pairs that are not known and have a source as an end: those with a short path, and the others.
 
     A pair of two sources is there twice, or once where every node is a source.
     """
@@ -210,6 +228,9 @@ def _seen_from(sources: NDArray[np.int64], graph: sp.csr_array, known: KnownPair
         if space.sides is not None:
             absent[:, : space.sides[0]] &= some[0] >= space.sides[0]
             absent[:, space.sides[0] :] &= some[0] < space.sides[0]
+        if known.nodes is not None:
+            absent[np.isin(some, known.nodes)] = False
+            absent[:, known.nodes] = False
         if every:
             absent &= np.arange(space.num_nodes) > some[:, None]
         for pool, cells in zip(found, (absent & reached, absent & ~reached), strict=True):

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from linkodds.errors import BrokenRun, OptionError
 from linkodds.findings import Finding
 from linkodds.graph.features import Features
-from linkodds.graph.split import PARTS, Split
+from linkodds.graph.split import Split
 from linkodds.models.structural.masked_edges import HiddenEdges, Rows, StackOptions, cut_off_offset
 from linkodds.models.structural.out_of_fold_logits import TrainLogits
 from linkodds.models.structural.structural_counts import CUT_OFF, StructuralCounts, Tile
@@ -285,7 +285,7 @@ def fit_stack(
     hidden = hidden or HiddenEdges.of(split, features, hidden_seeds, options, say)
     counts, rows = hidden.counts, hidden.rows
     say(f"stack: boosting on {int(rows.is_edge.sum()):,} hidden edges and {int((~rows.is_edge).sum()):,} zeros")
-    share = num_edges / sum(len(getattr(split, part)) for part in PARTS)
+    share = num_edges / split.num_edges
     offset = cut_off_offset(counts, rows, split.validation) if offset is None else offset
     scorer = fit_trees(
         counts, rows, recorded_share=share, offset=offset, seeds=tree_seed, options=options, threads=threads
@@ -348,9 +348,9 @@ def fit_trees(
             weighted = replace(rows, weights=_less_hidden_edges(rows, shown, groups, is_close, recorded_share))
         close = [_moved(forest, 0.0, offset, counts.names) for forest in pool.map(boost, further[:NUM_CLOSE])]
     nothing = TrainLogits.none(counts.space)
-    scorer, hidden = StackScorer(counts, broad, tuple(close), cut, nothing), rows.is_edge
-    logits = scorer.of_inputs(rows.inputs[hidden])
-    return replace(scorer, train_logits=TrainLogits.of(rows.pairs[hidden], logits, counts.space))
+    scorer = StackScorer(counts, broad, tuple(close), cut, nothing)
+    inputs, edges = rows.of_train_edges()
+    return replace(scorer, train_logits=TrainLogits.of(edges, scorer.of_inputs(inputs), counts.space))
 
 
 def _evenly(rows: Rows) -> tuple[Rows, float]:

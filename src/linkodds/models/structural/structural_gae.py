@@ -314,16 +314,15 @@ def fit_structural(
     else:
         share, message = chosen.share, f"structural-gae: the table has {chosen.share:g} of the logit, as before."
         finding = Finding("training", "info", message, "Nothing has to be done.", share)
-    logits = (
-        scorer.of_inputs(rows.inputs[is_edge]).astype(np.float32).astype(np.float64)
-    )  # the last bits follow threads
-    known = TrainLogits.of(rows.pairs[is_edge], logits, split.space)
+    inputs, edges = rows.of_train_edges()
+    logits = scorer.of_inputs(inputs).astype(np.float32).astype(np.float64)  # the last bits follow threads
+    known = TrainLogits.of(edges, logits, split.space)
     return replace(scorer, share=share, train_logits=known), odds, finding
 
 
 def _chosen_share(scorer: StructuralScorer, split: Split, rng: np.random.Generator) -> tuple[float, Finding]:
     """The share of the table with the best average precision of the validation edges, against drawn non-edges."""
-    parts = draw_to_choose_by(split.recorded(), split.train, len(split.validation), rng).parts
+    parts = draw_to_choose_by(split.not_judged(), split.train, len(split.validation), rng).parts
     num_edges = len(split.validation)
     pairs = np.concatenate([split.validation, *(part.sample for part in parts if part.sample is not None)])
     weights = np.concatenate([np.full(part.num_scored, 1 / part.rate) for part in parts])

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from linkodds.errors import OptionError
+from linkodds.graph.cut_off import cut_off_nodes
+from linkodds.graph.split import Split
 from linkodds.models.autoencoders.autoencoder import encoder_inputs
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder, OwnAutoencoder
 from linkodds.models.autoencoders.encoder import input_matrix
@@ -25,7 +27,8 @@ def train_pair_model(task: TrainingTask, *, own: CustomEncoder | None = None) ->
     """Train refined-gae or ncn and keep the epoch with the best validation average precision.
 
     An epoch goes through the train edges in batches. While a batch is learnt its edges are hidden from the message graph
-    (`MessageGraph`), for propagation and for common neighbours alike. Beside it stand uniformly drawn zeros: all pairs that
+    (`MessageGraph`), for propagation and for common neighbours alike; edges whose hiding leaves a node without any are not
+    learnt, for seeing that would be enough. Beside it stand uniformly drawn zeros: all pairs that
     are no train edges, held-out edges included. loss = mean of softplus(-logit) over the edges of the batch + mean of
     softplus(logit) over its zeros / O_eff. With O_eff = 1 / zeros_per_edge every pair weighs the same; balanced, O_eff is 1.
 
@@ -67,12 +70,13 @@ def train_pair_model(task: TrainingTask, *, own: CustomEncoder | None = None) ->
     def losses(_: int) -> Iterator[StepLoss]:
         for batch in np.array_split(generators.zeros.permutation(len(split.train)), num_batches):
             ranks = generators.zeros.integers(0, known.num_absent, size=len(batch) * config.zeros_per_edge)
-            pairs = np.concatenate([split.train[batch], known.absent_pairs(ranks)])
+            edges, zeros = _without_cut_off(split, batch, known.absent_pairs(ranks))
+            pairs = np.concatenate([edges, zeros])
             others = graph.neighbors_without(batch) if model.pools else None
             embeddings = model.encoder(graph.without(batch), inputs, generators.noise)
             logits = model.decoder(embeddings, pairs, others, generators.noise)
-            loss = F.softplus(-logits[: len(batch)]).mean() + F.softplus(logits[len(batch) :]).mean() / odds
-            yield StepLoss(loss, len(batch))
+            loss = F.softplus(-logits[: len(edges)]).mean() + F.softplus(logits[len(edges) :]).mean() / odds
+            yield StepLoss(loss, len(edges))
 
     def scorer() -> _InTraining:
         return _InTraining(model, model.encoder(whole, inputs, None), neighbors)
@@ -88,6 +92,20 @@ def train_pair_model(task: TrainingTask, *, own: CustomEncoder | None = None) ->
         weight_decay=weight_decay,
         uses_features=features is not None,
     )
+
+
+def _without_cut_off(split: Split, batch: NDArray[np.int64], zeros: Pairs) -> tuple[Pairs, Pairs]:
+    """Edges of a batch and its zeros, less those with a node that hiding the batch leaves without an edge: it has one for sure.
+
+    All of them where none, or no zero, would be left.
+    """
+    edges = split.train[batch]
+    others = None if split.others is None else split.others.pairs
+    nodes = cut_off_nodes(np.delete(split.train, batch, axis=0), edges, split.space, others)
+    is_cut = np.zeros(split.space.num_nodes, dtype=np.bool_)
+    is_cut[nodes] = True
+    kept_edges, kept_zeros = (pairs[~is_cut[pairs].any(axis=1)] for pairs in (edges, zeros))
+    return (kept_edges, kept_zeros) if len(kept_edges) and len(kept_zeros) else (edges, zeros)
 
 
 @dataclass(frozen=True, eq=False)

@@ -271,7 +271,7 @@ def run_epochs(
         epochs=config.epochs,
     )
     split, edges = task.split, task.split.validation
-    non_edges = draw_to_choose_by(split.recorded(), split.train, len(edges), generators.validation)
+    non_edges = draw_to_choose_by(split.not_judged(), split.train, len(edges), generators.validation)
     recorder = Recorder(task.checkpoint, guard, generators.noise, generators.zeros)
     history = [] if task.resumed is None else recorder.resume(task.resumed)
     is_done = task.resumed is not None and task.resumed.is_done
