@@ -58,6 +58,47 @@ def test_better_and_worse_need_an_interval_that_leaves_the_baseline_out(l3: floa
     assert re.search(words, said.headline), said.headline
 
 
+@pytest.mark.parametrize(
+    ("gain", "words", "tone"),
+    [
+        ((0.1, 0.08, 0.12), "earns its keep: .* is better than the 0.100 of the best baseline, l3, 2 times", "good"),
+        (
+            (0.1, -0.01, 0.21),
+            r"does not clearly earn its keep: .* no better than the 0.100 .*\(on the same test edges the difference is "
+            r"0.100 \[-0.0100, 0.210\]\), so counting is as good",
+            "mixed",
+        ),
+        ((-0.1, -0.2, -0.05), "does not earn its keep: .* is worse than the 0.100", "bad"),
+    ],
+)
+def test_where_both_ranked_the_same_edges_their_difference_decides(gain: Any, words: str, tone: str) -> None:
+    evaluation = planted()
+    value, low, high = gain
+    evaluation["baselines"]["l3"] |= {"gain": {"value": value, "low": low, "high": high, "kind": "S"}}
+    said = verdict(evaluation_of(evaluation))
+    assert said.tone == tone
+    assert re.search(words, said.headline), said.headline
+
+
+def test_the_best_on_the_validation_edges_is_what_a_model_is_held_against() -> None:
+    evaluation = planted()
+    evaluation["baselines"]["l3"]["validation_average_precision"] = 0.08
+    evaluation["baselines"]["degree"]["validation_average_precision"] = 0.09
+    assert "the 0.0200 of the best baseline, degree, 10 times" in verdict(evaluation_of(evaluation)).headline
+
+
+def test_what_is_not_above_chance_does_not_earn_its_keep_whatever_the_baselines_do() -> None:
+    chance = PLANTED["candidates"]["prevalence"]
+    evaluation = planted(average_precision={"value": 2 * chance, "low": 0.9 * chance, "high": 4 * chance})
+    for each in evaluation["baselines"].values():
+        each["average_precision"] = chance / 2
+        each["gain"] = {"value": 1.5 * chance, "low": chance, "high": 2 * chance, "kind": "S"}
+    said = verdict(evaluation_of(evaluation))
+    assert said.tone == "mixed"
+    assert "does not clearly earn its keep: " in said.headline
+    assert "is not clearly above the prevalence, that of chance" in said.headline
+
+
 def test_the_first_hundred_and_the_calibration_are_in_the_sentence() -> None:
     sentence = verdict(evaluation_of(planted())).sentence
     assert "58 of its first 100 candidates were held-out edges, where a random order finds 0.107." in sentence

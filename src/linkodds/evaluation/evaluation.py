@@ -26,10 +26,30 @@ DECIDED: dict[str, Callable[[Confusion], float | None]] = {
 
 @dataclass(frozen=True)
 class BaselineResult:
-    """What a baseline reaches on the same test edges and non-edges."""
+    """What a baseline reaches on the same test edges and non-edges, with a degree term as the model may have one.
+
+    Args:
+        roc_auc: on the test edges, with its degree term where it got one.
+        average_precision: likewise.
+        average_precision_uncorrected: as it counts, without a degree term; None in runs of before.
+        validation_average_precision: what it is chosen by among the baselines; None where it was not measured.
+        gain: average precision of the model less its own, paired over the test edges; None where it was not measured.
+    """
 
     roc_auc: float
     average_precision: float
+    average_precision_uncorrected: float | None = None
+    validation_average_precision: float | None = None
+    gain: Quantity | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As evaluation.json writes it."""
+        return {name: value for name, value in _to_plain(vars(self)).items() if value is not None}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> "BaselineResult":
+        """The inverse of `to_json`."""
+        return BaselineResult(**_with_quantities(values))
 
 
 @dataclass(frozen=True)
@@ -76,7 +96,7 @@ class Evaluation:
         fixed_graph: roc_auc, average_precision and the precision of each decision with intervals of kind F.
         decisions: every decision, measured.
         degree_bins: observed and expected edges in classes by degree product, each with about a fifth of the edges.
-        baselines: on the same candidates.
+        baselines: on the same candidates, with degree terms as the model may have one.
         findings: what to mind.
         audit: error-controlled selections on the held-out edges.
         message_graph: hash of the graph that all logits were computed on.
@@ -141,7 +161,7 @@ class Evaluation:
             "calibrator": dict(self.calibrator),
             "decisions": [decision.to_json() for decision in self.decisions],
             "audit": [dict(entry) for entry in self.audit],
-            "baselines": {name: asdict(result) for name, result in self.baselines.items()},
+            "baselines": {name: result.to_json() for name, result in self.baselines.items()},
             "findings": [finding.to_json() for finding in self.findings],
             **({} if self.restated is None else {"restated": dict(self.restated)}),
         }
@@ -170,7 +190,7 @@ class Evaluation:
                 calibrator=values["calibrator"],
                 decisions=[MeasuredDecision.from_json(each) for each in values["decisions"]],
                 audit=values["audit"],
-                baselines={name: BaselineResult(**each) for name, each in values["baselines"].items()},
+                baselines={name: BaselineResult.from_json(each) for name, each in values["baselines"].items()},
                 findings=[Finding(**each) for each in values["findings"]],
                 time=_with_quantities(values.get("time")),
                 restated=values.get("restated"),

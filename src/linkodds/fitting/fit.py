@@ -36,10 +36,11 @@ from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
 from linkodds.metrics.held_out import HeldOut
+from linkodds.metrics.intervals import Quantity
 from linkodds.metrics.metrics import average_precision, roc_auc
 from linkodds.metrics.non_edge_scores import TallyRunner
 from linkodds.metrics.non_edges import draw_non_edges
-from linkodds.metrics.ranking import reciprocal_ranks
+from linkodds.metrics.ranking import average_precision_gain, reciprocal_ranks
 from linkodds.models.families import AUTO, asked_family, baseline_families
 from linkodds.models.families.family import ModelFamily
 from linkodds.models.families.fitted_model import Trainer
@@ -194,12 +195,9 @@ class Fit:
         measured = self.calibrate_and_measure(contest, outcome.winner, outcome.findings)
         winner, fitted = measured.contender, measured.contender.fitted
         counted = {
-            name: BaselineResult(roc_auc(each.parts["test"]), average_precision(each.parts["test"]))
-            for name, each in (
-                (family.name, mean_baseline(contest, contenders[family.name]))
-                for family in baseline_families()
-                if family.name in contenders
-            )
+            family.name: self.measure_baseline(contest, mean_baseline(contest, contenders[family.name]), measured)
+            for family in baseline_families()
+            if family.name in contenders
         }
         with self.costs.stage("evaluation"):
             ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.not_judged())
@@ -316,6 +314,23 @@ class Fit:
         said += self.family.findings_on(winner.scorer, self.split, self.config.seed)
         return CalibratedModel(
             winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.ledger.findings]
+        )
+
+    def measure_baseline(
+        self, contest: ModelSelection, counted: ModelCandidate, measured: CalibratedModel
+    ) -> BaselineResult:
+        """A baseline on the test edges as the model is measured: the validation edges choose its degree term too."""
+        choice = self.family.degree_choice(self.config.degree_calibration)
+        corrected = contest.with_degree_term(counted, self.split, choice)
+        test, term = corrected.parts["test"], corrected.degree_term
+        rise = term.precision_gain if term is not None and term.is_used else None
+        gain, interval = average_precision_gain(measured.test, test)
+        return BaselineResult(
+            roc_auc=roc_auc(test),
+            average_precision=average_precision(test),
+            average_precision_uncorrected=average_precision(counted.parts["test"]),
+            validation_average_precision=counted.validation_ap * (1 + (rise or 0.0)),
+            gain=Quantity.around(gain, interval),
         )
 
     def evaluate(

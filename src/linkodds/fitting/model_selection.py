@@ -135,7 +135,12 @@ class ModelSelection:
         if not cheap:
             return None
         sizes = [len(getattr(self.rehearsal.split, part)) / graph.num_edges for part in PARTS]
-        split = split_edges(graph, fractions=(sizes[0], sizes[1], sizes[2], sizes[3]), rng=rng)
+        split = split_edges(graph, fractions=(sizes[0], sizes[1], sizes[2], sizes[3]), rng=rng).sparing_cut_off()
+        known = self.rehearsal.non_edges.known  # both are measured between nodes that have train edges by time
+        validation, test = (part[~known.touches_nodes(part)] for part in (split.validation, split.test))
+        if not len(validation) or not len(test):
+            return None
+        split = replace(split, validation=validation, test=test)
         best = max(cheap, key=lambda name: contenders[name].validation_ap)
         found = {}
         with self.fitting.costs.stage("baselines"):

@@ -194,8 +194,7 @@ def average_precision_interval(held_out: HeldOut, *, kind: Kind = "S") -> Interv
         return min(low, value), max(high, value)
     if held_out.num_edges < FEW_EDGES:
         return 0.0, 1.0
-    # An edge raises tp for itself and for all below it.
-    terms = tp / (tp + fp) + _from_here_down(ladder.edges * fp / (tp + fp) ** 2)
+    terms = _influences(held_out)
     variance = _variance_of_mean(terms, ladder.edges)
     if variance == 0.0:  # all edges alike, which is no proof that the next one would be
         of_edges = wilson(value * held_out.num_edges, held_out.num_edges)
@@ -205,6 +204,41 @@ def average_precision_interval(held_out: HeldOut, *, kind: Kind = "S") -> Interv
         max(0.0, value - hypot(value - of_edges[0], value - min(low, value))),
         min(1.0, value + hypot(of_edges[1] - value, max(high, value) - value)),
     )
+
+
+def average_precision_gain(one: HeldOut, other: HeldOut) -> tuple[float, Interval]:
+    """Average precision of one scorer less that of another on the same edges, and its 95 % interval: edges are drawn anew.
+
+    Args:
+        one: the edges in the same order as in the other.
+        other: against non-edges of the same number.
+    Returns:
+        The difference; its interval reaches as far as it can with fewer than 10 edges.
+    Example:
+        >>> edges = np.arange(50.0)
+        >>> one = HeldOut.from_logits(edges + 20, np.arange(-50.0, 40.0), 90)
+        >>> value, (low, high) = average_precision_gain(one, HeldOut.from_logits(edges, np.arange(-50.0, 40.0), 90))
+        >>> round(value, 2), round(low, 2), round(high, 2)
+        (0.22, 0.16, 0.28)
+    """
+    value = metrics.average_precision(one) - metrics.average_precision(other)
+    if one.num_edges < FEW_EDGES:
+        return value, (-1.0, 1.0)
+    influences = [
+        _influences(each)[np.searchsorted(-each.ladder.logits, -each.edge_logits)] for each in (one, other)
+    ]
+    count = np.ones(one.num_edges)
+    of_edges = _t(count) * float(np.sqrt(_variance_of_mean(influences[0] - influences[1], count)))
+    sampled = [average_precision_interval(each, kind="F") for each in (one, other)]
+    half = hypot(of_edges, *((high - low) / 2 for low, high in sampled))
+    return value, (value - half, value + half)
+
+
+def _influences(held_out: HeldOut) -> Floats:
+    """Shape (rungs,): what an edge of each rung adds to average precision: its own precision, and its part in those below."""
+    ladder = held_out.ladder
+    tp, fp = ladder.edges_at_least, ladder.non_edges_at_least
+    return np.asarray(tp / (tp + fp) + _from_here_down(ladder.edges * fp / (tp + fp) ** 2))
 
 
 def _from_here_down(steps: Floats) -> Floats:

@@ -209,8 +209,8 @@ def _links_csv(links: TopLinks | str) -> str:
 
 
 def _baselines_csv(evaluation: Evaluation) -> str:
-    rows = [(row.name, row.average_precision, row.lift, row.roc_auc) for row in comparison(evaluation)]
-    return data_url(csv_text(["ranked by", "average precision", "lift", "ROC AUC"], rows))
+    rows = [(row.name, row.average_precision, row.uncorrected, row.lift, row.roc_auc) for row in comparison(evaluation)]
+    return data_url(csv_text(["ranked by", "average precision", "as counted", "lift", "ROC AUC"], rows))
 
 
 def command_of(config: Mapping[str, Any]) -> str:

@@ -103,11 +103,12 @@ def _band(quantity: Quantity) -> str:
 def _baselines_table(evaluation: Evaluation) -> Table:
     table = Table(box=box.SIMPLE, title="against the baselines", title_justify="left", title_style="bold")
     table.add_column("model")
-    table.add_column("average precision", justify="right")
-    table.add_column("ROC AUC", justify="right")
+    for name in ("average precision", "as counted", "ROC AUC"):
+        table.add_column(name, justify="right")
     for row in comparison(evaluation):
         style = "bold" if row.is_model else ""
-        table.add_row(Text(row.name), number_text(row.average_precision), number_text(row.roc_auc), style=style)
+        figures = (row.average_precision, row.uncorrected, row.roc_auc)
+        table.add_row(Text(row.name), *("" if each is None else number_text(each) for each in figures), style=style)
     return table
 
 

@@ -78,8 +78,9 @@ class Verdict:
 def verdict(evaluation: Evaluation) -> Verdict:
     """Say in words whether the model earns its keep, how its first hundred candidates fared, and if it is calibrated.
 
-    "Better" and "worse" need the 95 % interval of the model's average precision to leave out the best baseline's value;
-    in between the answer is "no better than".
+    "Better" and "worse" need the 95 % interval of the difference in average precision to leave out 0, the same test edges
+    ranked by both (in runs of before, the interval of the model's average precision to leave out the baseline's value);
+    "better" also needs the model to be above chance. In between the answer is "no better than".
     """
     headline, ranking = _ranking(evaluation)
     calibration, is_calibrated = _calibration(evaluation)
@@ -100,13 +101,19 @@ def verdict(evaluation: Evaluation) -> Verdict:
 
 
 def best_baseline(evaluation: Evaluation) -> tuple[str, float] | None:
-    """Name and average precision of the best baseline other than the model itself; None when there is none."""
-    values = {
-        name: baseline.average_precision
-        for name, baseline in evaluation.baselines.items()
-        if name != evaluation.model["name"]
-    }
-    return max(values.items(), key=lambda item: item[1]) if values else None
+    """Name and average precision of the best baseline other than the model itself; None when there is none.
+
+    The best on the validation edges, as the model was chosen; on the test edges in runs of before, which say no more.
+    """
+    others = {name: each for name, each in evaluation.baselines.items() if name != evaluation.model["name"]}
+    if not others:
+        return None
+    on_validation = [each.validation_average_precision for each in others.values()]
+    is_known = None not in on_validation
+    best = max(
+        others, key=lambda name: (others[name].validation_average_precision or 0.0) if is_known else others[name].average_precision
+    )
+    return best, others[best].average_precision
 
 
 def base_rates(evaluation: Evaluation) -> dict[str, str]:
@@ -127,13 +134,23 @@ def base_rates(evaluation: Evaluation) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One row of the comparison: the model or a baseline; None where a number is not known."""
+    """One row of the comparison: the model or a baseline; None where a number is not known.
+
+    Args:
+        name: of the model or baseline.
+        is_model: whether it is the model.
+        average_precision: with the degree term where it has one.
+        roc_auc: likewise.
+        lift: average precision / prevalence.
+        uncorrected: average precision of a baseline without a degree term.
+    """
 
     name: str
     is_model: bool
     average_precision: float | None
     roc_auc: float | None
     lift: float | None
+    uncorrected: float | None = None
 
 
 def comparison(evaluation: Evaluation) -> list[ComparisonRow]:
@@ -142,7 +159,8 @@ def comparison(evaluation: Evaluation) -> list[ComparisonRow]:
 
     def row(name: str, precision: float | None, roc_auc: float | None, *, is_model: bool = False) -> ComparisonRow:
         lift = None if precision is None or prevalence <= 0 else precision / prevalence
-        return ComparisonRow(plain_text(name, 60), is_model, precision, roc_auc, lift)
+        uncorrected = None if is_model else evaluation.baselines[name].average_precision_uncorrected
+        return ComparisonRow(plain_text(name, 60), is_model, precision, roc_auc, lift, uncorrected)
 
     model = evaluation.model["name"]
     baselines = [
@@ -179,16 +197,21 @@ def _ranking(evaluation: Evaluation) -> tuple[str, Literal["better", "no better"
             f"{name} cannot be told from a baseline: {measured} has no interval to hold against {other}.",
             "no better",
         )
-    if interval[0] > best[1]:
+    as_good = "" if kind == "other baseline" else ", so counting is as good"
+    gain = evaluation.baselines[best[0]].gain
+    low, high = interval[0] - best[1], interval[1] - best[1]
+    said = "the interval covers it"
+    if gain is not None:
+        low, high = interval_of(gain) or (-1.0, 1.0)
+        said = f"on the same test edges the difference is {quantity_text(gain)}"
+    if low > 0 and interval[0] > evaluation.candidates["prevalence"]:
         times = f", {number_text(value / best[1])} times as much" if best[1] > 0 else ""
         return f"{name} earns its keep: {measured} is better than {other}{times}.", "better"
-    if interval[1] < best[1]:
+    if high < 0:
         return f"{name} does not earn its keep: {measured} is worse than {other}: use that instead.", "worse"
-    as_good = "" if kind == "other baseline" else ", so counting is as good"
-    return (
-        f"{name} does not clearly earn its keep: {measured} is no better than {other} (the interval covers it){as_good}.",
-        "no better",
-    )
+    if low > 0:
+        return f"{name} does not clearly earn its keep: {measured} is not clearly above the prevalence, that of chance.", "no better"
+    return f"{name} does not clearly earn its keep: {measured} is no better than {other} ({said}){as_good}.", "no better"
 
 
 def _name(model: Mapping[str, Any]) -> str:
