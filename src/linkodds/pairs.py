@@ -206,7 +206,7 @@ class KnownPairs:
         gaps: NDArray[np.int64] = self._gaps  # type: ignore[attr-defined]
         known, ranks = gaps + np.arange(len(gaps)), self.space.rank_of_pair(pairs)
         is_known: NDArray[np.bool_] = np.searchsorted(known, ranks, side="right") > np.searchsorted(known, ranks)
-        return is_known | self.touches_nodes(pairs)
+        return np.logical_or(is_known, self.touches_nodes(pairs))
 
     def absent_pairs(self, ranks: NDArray[np.int64]) -> Pairs:
         """Shape (ranks, 2): the absent pairs of these ranks, counting only absent pairs, from 0 to `num_absent - 1`."""

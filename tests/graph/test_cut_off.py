@@ -28,7 +28,7 @@ def test_a_list_that_names_nodes_without_an_edge_cuts_none_off_each_side_for_its
     visible, hidden = np.array([[0, 0], [1, 1]]), np.array([[2, 0], [3, 2], [4, 3]])
     for listed, cut_off in ((5, []), (4, list(range(2, 9)))):
         size = 5 + listed
-        pairs = [each + [0, size] for each in (visible, hidden)]
+        pairs = [each + np.array([0, size]) for each in (visible, hidden)]
         expected = [*cut_off, size + 2, size + 3]
         assert cut_off_nodes(*pairs, PairSpace(size + 4, sides=(size, 4))).tolist() == expected
 

@@ -148,7 +148,7 @@ def test_a_function_of_pairs_gets_evaluation_calibration_and_decisions_without_a
     assert (evaluation.model["name"], evaluation.model["epochs"]) == ("same_group", 0)
     split = predictor.split_of(graph)
     np.testing.assert_array_equal(split.test, predictor.run_.split.test)
-    recorded = split.recorded()
+    recorded = split.not_judged()
     non_edges = recorded.absent_pairs(np.arange(recorded.num_absent))  # the oracle: every pair, one by one
     above = same_group(split.test)[:, None] - same_group(non_edges)[None, :]
     oracle = ((above > 1e-6) + 0.5 * (np.abs(above) <= 1e-6)).mean()

@@ -200,10 +200,12 @@ def _about_new_nodes(section: Mapping[str, Any]) -> list[Finding]:
     share = num_new / (num_new + num_known)
     message = (
         f"{new['num_nodes']:,} node(s) have no train edge and appear only later; {num_new:,} of {num_new + num_known:,} "
-        "test edges touch them. Pairs with them are not measured, for such a node is known only because it gets an edge; they stay "
-        "in the graph as isolated nodes, which only features tell apart."
+        "test edges touch them. Pairs with them are not measured, for such a node is known only because it gets an edge; they "
+        "stay in the graph as isolated nodes, which only features tell apart."
     )
-    remedy = "Take no list of links of these nodes for measured, or split so that they have train edges (a later end of training)."
+    remedy = (
+        "Links of these nodes are listed unmeasured; a later end of training (--split) gives more of them train edges."
+    )
     return [Finding("split", "warning" if share > MANY_NEW else "info", message, remedy, share)]
 
 

@@ -267,8 +267,8 @@ def judging_non_edges(split: Split, config: FitConfig, rng: np.random.Generator)
     known = split.not_judged()
     if known.num_absent == 0:
         raise DegenerateGraph(
-            f"the split left {len(split.cut_off.nodes):,} nodes without another edge, and between the others all pairs are edges, so "
-            "there is nothing to rank the held-out edges against; give a graph with more edges a node."
+            f"the split left {len(split.cut_off.nodes):,} nodes without another edge, and all pairs of the others are edges: "
+            "there is nothing to rank the held-out edges against. Give a graph with more edges a node."
         )
     within = split.space.num_pairs <= config.max_pairs
     design = ("enumerated" if within else "stratified") if config.design == "auto" else config.design

@@ -174,6 +174,10 @@ def roc_auc_interval(held_out: HeldOut, *, kind: Kind = "S") -> Interval:
     fewer = float(np.average(more[0], weights=more[1])) - unseen
     low, _ = _on_log_odds(fewer, _variance_of_mean(*more) + sampled + unseen**2, _t(more[1]))
     _, high = _on_log_odds(value, _variance_of_mean(terms, ladder.edges) + sampled, _t(ladder.edges))
+    if (
+        len(terms) == 1 and ladder.non_edges_above[0] > 0
+    ):  # all edges alike, which is no proof that the next one would be
+        high = max(high, wilson(value * held_out.num_edges, held_out.num_edges)[1])
     return min(low, value), high
 
 
@@ -186,7 +190,7 @@ def average_precision_interval(held_out: HeldOut, *, kind: Kind = "S") -> Interv
         [0.62, 0.78]
     """
     ladder, value, scores = held_out.ladder, metrics.average_precision(held_out), held_out.non_edges
-    tp, fp = ladder.edges_at_least, ladder.non_edges_at_least
+    tp = ladder.edges_at_least
     place = np.searchsorted(scores.anchors, ladder.logits)
     fewest, most = non_edges_interval(scores, np.array([part.at_least[place] for part in scores.parts]))
     low, high = (float(ladder.edges @ (tp / (tp + each))) / held_out.num_edges for each in (most, fewest))
@@ -224,9 +228,7 @@ def average_precision_gain(one: HeldOut, other: HeldOut) -> tuple[float, Interva
     value = metrics.average_precision(one) - metrics.average_precision(other)
     if one.num_edges < FEW_EDGES:
         return value, (-1.0, 1.0)
-    influences = [
-        _influences(each)[np.searchsorted(-each.ladder.logits, -each.edge_logits)] for each in (one, other)
-    ]
+    influences = [_influences(each)[np.searchsorted(-each.ladder.logits, -each.edge_logits)] for each in (one, other)]
     count = np.ones(one.num_edges)
     of_edges = _t(count) * float(np.sqrt(_variance_of_mean(influences[0] - influences[1], count)))
     sampled = [average_precision_interval(each, kind="F") for each in (one, other)]

@@ -111,7 +111,10 @@ def best_baseline(evaluation: Evaluation) -> tuple[str, float] | None:
     on_validation = [each.validation_average_precision for each in others.values()]
     is_known = None not in on_validation
     best = max(
-        others, key=lambda name: (others[name].validation_average_precision or 0.0) if is_known else others[name].average_precision
+        others,
+        key=lambda name: (
+            (others[name].validation_average_precision or 0.0) if is_known else others[name].average_precision
+        ),
     )
     return best, others[best].average_precision
 
@@ -210,8 +213,14 @@ def _ranking(evaluation: Evaluation) -> tuple[str, Literal["better", "no better"
     if high < 0:
         return f"{name} does not earn its keep: {measured} is worse than {other}: use that instead.", "worse"
     if low > 0:
-        return f"{name} does not clearly earn its keep: {measured} is not clearly above the prevalence, that of chance.", "no better"
-    return f"{name} does not clearly earn its keep: {measured} is no better than {other} ({said}){as_good}.", "no better"
+        return (
+            f"{name} does not clearly earn its keep: {measured} is not clearly above the prevalence, that of chance.",
+            "no better",
+        )
+    return (
+        f"{name} does not clearly earn its keep: {measured} is no better than {other} ({said}){as_good}.",
+        "no better",
+    )
 
 
 def _name(model: Mapping[str, Any]) -> str:

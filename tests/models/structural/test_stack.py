@@ -86,8 +86,9 @@ def test_the_number_of_threads_does_not_change_a_byte():
 def test_rows_hide_every_train_edge_once_and_zeros_stand_for_all_other_pairs(kind):
     split, _ = fitted(kind)
     rows = training_rows(split, None, np.random.SeedSequence(3), SMALL)
-    hidden = rows.pairs[rows.is_edge]
+    _, hidden = rows.of_train_edges()  # those of nodes that a fold leaves without an edge stand apart
     assert sorted(map(tuple, hidden)) == sorted(map(tuple, split.train))
+    assert len(rows.apart) < 0.1 * len(split.train)
     zeros = rows.pairs[~rows.is_edge]
     assert not split.space.contains(split.train, zeros).any()
     assert split.space.is_admissible(zeros).all()
@@ -99,8 +100,8 @@ def test_rows_hide_every_train_edge_once_and_zeros_stand_for_all_other_pairs(kin
 def test_a_train_edge_has_the_logit_it_had_while_hidden():
     split, model = fitted("undirected")
     rows = training_rows(split, group_features(), np.random.SeedSequence(1).spawn(2)[0].spawn(2)[1], SMALL)
-    expected = model.scorer.of_inputs(rows.inputs[rows.is_edge])
-    np.testing.assert_array_equal(model.scorer.logits(rows.pairs[rows.is_edge]), expected)
+    inputs, edges = rows.of_train_edges()
+    np.testing.assert_array_equal(model.scorer.logits(edges), model.scorer.of_inputs(inputs))
 
 
 def test_arrays_give_the_same_scorer(kind):
@@ -182,7 +183,7 @@ def test_zeros_count_less_by_the_chance_that_they_hide_an_edge():
     forest = Forest((BinaryTree((0,), (0.0,), (-1,), (-2,), (float(np.log(0.5)), 9.0)),), num_inputs=1)
     inputs = np.array([[-1.0], [1.0], [-1.0], [-1.0]], dtype=np.float32)
     is_edge = np.array([False, False, True, False])
-    rows = Rows(inputs, is_edge, np.array([8.0, 3.0, 1.0, 8.0]), np.zeros((4, 2), dtype=np.int64))
+    rows = Rows(inputs, is_edge, np.array([8.0, 3.0, 1.0, 8.0]), *[np.zeros((4, 2), dtype=np.int64)] * 3)
     is_close = np.array([True, True, True, False])
     weights = _less_hidden_edges(rows, [forest], np.zeros(4, dtype=np.int64), is_close, 0.8)
     np.testing.assert_allclose(weights, [7.0, 0.0, 1.0, 8.0], rtol=1e-12)
