@@ -197,7 +197,7 @@ def page(rows: list[dict[str, Any]]) -> str:
         "`evaluation.json` says; *true* the same of the hidden edges: between the nodes that are judged, and between all nodes that",
         "remain (those that the split cut off included). Differences are reported less true, for average precision of its natural",
         "logarithm, over all fits of the row, with a 95 % interval; ✗: it leaves 0 out. Lists: links stated / found, told how many",
-        f"are missing, all fits together; ✗: {ENOUGH} or more and outside {RANGE[0]} to {RANGE[1]}. Decision 0018 says why; made by",
+        f"are missing, all fits together; ✗: {ENOUGH} or more and outside {RANGE[0]} to {RANGE[1]}. [Decision 0018](decisions/0018-no-credit-for-what-the-split-did.md) says why; made by",
         "`benchmarks/statistics/split_credit.py`, `random` and `listed` with mean degrees 1 to 6, one a seed.",
         "",
         "| graph | model | fits | AUC reported | true, judged nodes | true, all nodes | AUC, judged | AUC, all | log AP, judged | log AP, all "
