@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
+from scipy.optimize import brentq, isotonic_regression
 from scipy.stats import beta
 
 from linkodds.errors import BrokenRun, OptionError, UnkeptPromise
@@ -45,6 +45,8 @@ EDGES_FOR_A_BOUND = 30
 FEWEST_LINKS = 20
 """A list has at least so many pairs: the expected share of true ones among fewer says next to nothing of them."""
 CONFIDENCE = 0.95
+_STEEPEST = 64.0
+"""Slope of the log rate in the lowest range, at most: a step, for ranges whose logits are nearly all the same."""
 Assumed = float | tuple[float, float]
 """A value that somebody assumes, or an interval of them, low end first."""
 
@@ -132,7 +134,7 @@ def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:
         >>> sample = HeldOut.from_logits(rng.normal(2, 1, 500), rng.normal(0, 1, 100_000), num_non_edges=100_000)
         >>> rate = fit_link_rate([sample])
         >>> (500 * rate(np.array([1.0, 3.0]))).round(3)  # the odds there are 0.005 exp(2 z - 2): 0.005 and 0.273
-        array([0.005, 0.27 ])
+        array([0.005, 0.268])
     """
     non_edges = samples[0].non_edges
     in_graph = non_edges.num_scored / non_edges.rate
@@ -145,8 +147,46 @@ def fit_link_rate(samples: Sequence[HeldOut]) -> LinkRate:
     rates = isotonic_regression(num_edges / num_non_edges, weights=num_non_edges, increasing=False).x / len(edges)
     centres = _centres(ends, edges, non_edges.bins)[::-1]
     keep = np.concatenate([[True], np.diff(centres) > 0])
-    log_rates = np.log(np.maximum(rates[::-1][keep], 1e-300))
-    return LinkRate(centres[keep], log_rates, len(edges), _most_missing(edges, non_edges))
+    centres, log_rates = centres[keep], np.log(np.maximum(rates[::-1][keep], 1e-300))
+    if len(ends) > 1 and len(centres) > 1:
+        centres, log_rates = _with_falling_end(centres, log_rates, non_edges.bins, ends[-2], num_edges[-1] / len(edges))
+    # Straight lines between the knots move a few links up or down: in all they are as many as are missing.
+    points, weights = non_edges.bins.points()
+    in_all = float(weights @ np.exp(np.interp(points, centres, log_rates)))
+    return LinkRate(centres, log_rates - np.log(in_all), len(edges), _most_missing(edges, non_edges))
+
+
+def _with_falling_end(
+    centres: Floats, log_rates: Floats, bins: LogitBins, border: float, share: float
+) -> tuple[Floats, Floats]:
+    """The knots with the last range as a line that falls to the lowest non-edge, and holds the links that belong there.
+
+    A constant would state a few links in each of millions of pairs at the bottom that have none, and too few above them.
+
+    Args:
+        centres: knots, increasing.
+        log_rates: of them.
+        bins: of the non-edges.
+        border: logit below which the last range lies.
+        share: of the held-out edges in it.
+    """
+    points, weights = bins.points()
+    last = points < border
+    lowest, start, top = float(points.min()), float(centres[1]), float(log_rates[1])
+    if not last.any() or not lowest < start:
+        return centres, log_rates
+    below = np.minimum(points[last], start) - start
+
+    def excess(slope: float) -> float:
+        return float(weights[last] @ np.exp(top + slope * below)) - share
+
+    if excess(0.0) <= 0:  # even as a constant it holds too few: the range is as likely as the one above
+        return centres[1:], log_rates[1:]
+    steepest = 1.0
+    while excess(steepest) > 0 and steepest < _STEEPEST:
+        steepest *= 2
+    slope = steepest if excess(steepest) > 0 else float(brentq(excess, 0.0, steepest))
+    return np.r_[lowest, centres[1:]], np.r_[top + slope * (lowest - start), log_rates[1:]]
 
 
 def ranges_of(edges: Floats, non_edges: NonEdgeScores) -> tuple[Floats, Floats, Floats]:
@@ -158,6 +198,8 @@ def ranges_of(edges: Floats, non_edges: NonEdgeScores) -> tuple[Floats, Floats, 
     size = min(EDGES_IN_A_RANGE, isqrt(len(edges)))
     first = np.cumsum([few for few in EDGES_AT_THE_TOP if few < size], dtype=np.int64)
     rest = np.arange(size + (first[-1] if len(first) else 0), len(edges) + 1, size)
+    if len(rest) and len(edges) - rest[-1] >= EDGES_AT_THE_TOP[0]:  # enough for a range of their own
+        rest = np.append(rest, len(edges))
     ends = np.unique(edges[np.concatenate([first, rest]) - 1])[::-1]
     edges_above = np.searchsorted(-edges, -ends, side="right")
     non_edges_above = np.array([non_edges.num_at_least(end) for end in ends])
