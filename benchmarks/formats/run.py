@@ -29,6 +29,8 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+PAGE = ROOT / "docs" / "formats.md"
+MARK = "The versions are pinned there."
 RESULTS = HERE.parent / "results" / "formats.json"
 sys.path.insert(0, str(HERE))
 
@@ -77,12 +79,43 @@ def judged(folder: Path, only: str) -> list[dict[str, Any]]:
     return rows
 
 
+def page(found: dict[str, Any]) -> None:
+    """The table at the end of docs/formats.md."""
+    rows, counts = found["files"], Counter(found["counts"])
+    makers: dict[str, dict[str, None]] = {}
+    outcomes: dict[str, Counter[str]] = {}
+    for row in rows:
+        maker = "documentation" if row["made_by"].startswith("documentation") else re.split("==| |,", row["made_by"])[0]
+        makers.setdefault(row["group"], {})[maker] = None
+        outcomes.setdefault(row["group"], Counter())[row["outcome"]] += 1
+    by_tools = sum(not row["made_by"].startswith("documentation") for row in rows)
+    lines = [
+        f"{len(rows)} files, {by_tools} of them by the tools themselves, the rest after public documentation: {counts['right']} are read "
+        f"right, {counts['refused']} refused with what helps, {counts['warned']} read with a warning that says what is not sure, "
+        f"{counts['wrong']} read wrongly without a word.",
+        "",
+        "| format | written by | right | refused | warned | wrong |",
+        "|---|---|---|---|---|---|",
+    ]
+    for group in sorted(outcomes, key=str.lower):
+        told = " | ".join(str(outcomes[group][each] or "") for each in ("right", "refused", "warned", "wrong"))
+        lines.append(f"| {group} | {', '.join(makers[group])} | {told} |")
+    text = PAGE.read_text(encoding="utf-8")
+    kept = text[: text.index(MARK) + len(MARK)]
+    PAGE.write_text(kept + "\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "linkodds-formats")
     parser.add_argument("--only", default="", help="files whose format or name has this in it; results are not saved")
-    parser.add_argument("--page", action="store_true", help="the table of docs/formats.md from results that are there")
+    parser.add_argument(
+        "--page", action="store_true", help="only write the table of docs/formats.md, from results that are there"
+    )
     args = parser.parse_args()
+    if args.page:
+        page(json.loads(RESULTS.read_text(encoding="utf-8")))
+        return 0
     args.folder.mkdir(parents=True, exist_ok=True)
     make(args.folder)
     start = time.perf_counter()

@@ -142,7 +142,7 @@ EdgesFile = Annotated[
     Place,
     typer.Argument(
         metavar="EDGES",
-        help="Edge list: .csv .tsv .txt (.gz), .parquet, .npz, .graphml, .gml; or a database, "
+        help="Edge list or graph: .csv .tsv .txt .parquet .xlsx .sif .graphml .gexf .cx2 .h5ad and 40 more; or a database, "
         "postgresql://USER@HOST/DATABASE?table=NAME, sqlite:///FILE?table=NAME, duckdb:///FILE?table=NAME.",
         parser=read_place,
     ),
