@@ -3,7 +3,8 @@
 LinkoddsError
 ├── DataError               the user's data cannot be used            exit code 1
 │   ├── MalformedFile       a file that cannot be read as what it was given as
-│   ├── AmbiguousEnds       a table whose edges can be read in more than one way
+│   ├── AmbiguousReading    a source that can be read in more than one way
+│   │   └── AmbiguousEnds   a table whose ends can be any of several columns
 │   ├── UnknownNode         an id that the graph does not have
 │   ├── BadFeatures         features that do not fit the nodes, or are not finite numbers
 │   ├── DegenerateGraph     too few nodes, edges or non-edges to learn from
@@ -21,6 +22,10 @@ LinkoddsError
 │   └── InvertedRanking     non-edges rank above edges
 └── OptionError             an option that linkodds does not accept                 2
 """
+
+from dataclasses import asdict, dataclass
+from shlex import quote
+from typing import Any
 
 
 class LinkoddsError(Exception):
@@ -42,24 +47,51 @@ class MalformedFile(DataError):
     """A file that cannot be read as what it was given as; the message names file, line and value."""
 
 
-class AmbiguousEnds(DataError):
-    """A table whose edges can be read in more than one way.
+@dataclass(frozen=True)
+class PossibleReading:
+    """One of several ways to read a source.
 
     Args:
-        message: with the edges of each reading, and the options that settle it.
-        readings: the two columns of each.
-        shown: of the first readings the two columns, and three edges as text.
+        says: what the source is taken for.
+        options: of the command line, which settle it; empty where the source has to change.
+        edges: the first three, read this way.
+        source: column of the first end, where the ends are in question.
+        target: column of the second end.
+        command: of the fit that reads it this way, where it is known.
     """
 
-    def __init__(
-        self,
-        message: str,
-        readings: tuple[tuple[str, str], ...] = (),
-        shown: tuple[tuple[str, str, str], ...] = (),
-    ) -> None:
+    says: str
+    options: tuple[str, ...]
+    edges: tuple[tuple[str, str], ...]
+    source: str | None = None
+    target: str | None = None
+    command: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As `linkodds inspect --json` prints it."""
+        return asdict(self) | {"options": " ".join(map(quote, self.options))}
+
+
+class AmbiguousReading(DataError):
+    """A source that can be read in more than one way.
+
+    Args:
+        message: what is not clear, and what settles it.
+        possible: the readings.
+    """
+
+    def __init__(self, message: str, possible: tuple[PossibleReading, ...] = ()) -> None:
         super().__init__(message)
-        self.readings = readings
-        self.shown = shown
+        self.possible = possible
+
+
+class AmbiguousEnds(AmbiguousReading):
+    """A table whose ends can be any of several columns; the message has three edges of each reading."""
+
+    @property
+    def readings(self) -> tuple[tuple[str | None, str | None], ...]:
+        """The two columns of each reading."""
+        return tuple((each.source, each.target) for each in self.possible)
 
 
 class UnknownNode(DataError):

@@ -16,7 +16,20 @@ from linkodds.cli.app import _what_is_left, explain
 from linkodds.config import FitConfig
 from linkodds.errors import DataError, OptionError
 
-COMMANDS = ("compare", "config", "demo", "doctor", "evaluate", "export", "find", "fit", "predict", "report", "serve")
+COMMANDS = (
+    "compare",
+    "config",
+    "demo",
+    "doctor",
+    "evaluate",
+    "export",
+    "find",
+    "fit",
+    "inspect",
+    "predict",
+    "report",
+    "serve",
+)
 
 
 OUT_OF_HAND = (["-m", "linkodds", "--version"], ["-m", "linkodds", "--help"])

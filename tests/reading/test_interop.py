@@ -1,5 +1,6 @@
 """Graphs in memory: the same graph from every kind of object."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import networkx as nx
@@ -93,7 +94,9 @@ def test_networkx_gives_direction_order_and_isolated_nodes() -> None:
 def test_an_adjacency_is_square_finite_and_symmetric_unless_directed() -> None:
     arcs = adjacency(PATH, 5)
     assert Graph.from_edges(arcs, directed=True).edges.tolist() == [[0, 1], [1, 2], [2, 3]]
-    with pytest.raises(DataError, match=r"not symmetric: 3 of its 3 entries .* \(0, 1\). Pass directed=True"):
+    with pytest.raises(
+        DataError, match=r"not symmetric: 3 of its 3 entries .* 0 - 1\. Pass --directed \(directed=True\)"
+    ):
         Graph.from_edges(arcs)
     with pytest.raises(DataError, match="is 2 x 3; an adjacency matrix is square"):
         Graph.from_edges(sp.csr_array(np.ones((2, 3))))
@@ -107,7 +110,28 @@ def test_adjacency_values_loops_and_explicit_zeros_are_no_edges() -> None:
     assert graph.edges.tolist() == [[0, 1]]
     messages = " ".join(finding.message for finding in graph.findings)
     assert "1 self-loop(s)" in messages
-    assert "Ignored entries: 'values other than zero'" in messages
+    assert "Ignored edge attributes: 'value'" in messages
+
+
+@pytest.mark.parametrize("door", ["object", "file", "open file"])
+def test_values_of_an_adjacency_are_weights_where_that_is_asked_for(tmp_path: Path, door: str) -> None:
+    matrix = sp.csr_array([[0, 0.5, 0, 0], [0.5, 0, 0.25, 0], [0, 0.75, 0, 0.125], [0, 0, 0.125, 0]])
+    sp.save_npz(tmp_path / "edges.npz", matrix)
+    with (tmp_path / "edges.npz").open("rb") as file:
+        edges = {"object": matrix, "file": tmp_path / "edges.npz", "open file": file}[door]
+        graph = Graph.from_edges(edges, weight="value", weight_as="confidence")
+    assert graph.weights is not None
+    assert graph.edges.tolist() == [[0, 1], [1, 2], [2, 3]]
+    assert graph.weights.values.tolist() == [0.5, 0.25, 0.125]
+    # (1, 2) is 0.25 above the diagonal and 0.75 below it
+    assert any("1 edge(s) have one value above the diagonal" in finding.message for finding in graph.findings)
+    arcs = Graph.from_edges(matrix, directed=True, weight="value", weight_as="strength")
+    assert arcs.weights is not None
+    assert dict(zip(map(tuple, arcs.edges.tolist()), arcs.weights.values.tolist(), strict=True)) == {
+        **{(0, 1): 0.5, (1, 0): 0.5, (1, 2): 0.25, (2, 1): 0.75, (2, 3): 0.125, (3, 2): 0.125}
+    }
+    with pytest.raises(DataError, match="no column 'score' for --weight; the columns are 'value'"):
+        Graph.from_edges(matrix, weight="score", weight_as="strength")
 
 
 def test_nodes_name_the_rows_of_an_adjacency() -> None:

@@ -4,7 +4,7 @@ Nothing heavy is imported at the top of these files: `linkodds --help` answers w
 command imports what it needs once its options have been read.
 """
 
-from linkodds.cli import comparing, exporting, fitting, links, runs, serving  # noqa: F401  (they register their commands)
+from linkodds.cli import comparing, exporting, fitting, inspecting, links, runs, serving  # noqa: F401  (they register their commands)
 from linkodds.cli.app import app, main
 
 __all__ = ["app", "main"]

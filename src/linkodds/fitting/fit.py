@@ -68,9 +68,9 @@ _DESIGNS = {"enumerated": "all enumerated", "sampled": "sampled", "stratified": 
 
 @dataclass(frozen=True, eq=False)
 class CalibratedModel:
-    """What came of a candidate model: as it is used, calibration samples and calibrator, decisions, and scored test edges."""
+    """What came of a contender: as it is used, its calibration samples and calibrator, decisions, and the scored test edges."""
 
-    candidate: ModelCandidate
+    contender: ModelCandidate
     calibration: tuple[HeldOut, ...]
     calibrator: Calibrator
     decisions: Sequence[Decision]
@@ -93,7 +93,7 @@ class Fit:
         features: of the nodes, that tell them apart; or None.
         findings: what reading the features had to say.
         seeds: of the split, the trainings, the sample of non-edges, and what is saved of them.
-        setup: split and non-edges.
+        rehearsal: split and non-edges.
         on_start: called as each training starts; see `ModelFitting`.
         on_epoch: called after every epoch.
         checkpoints: where the state of each training is kept, and taken from; None keeps it nowhere.
@@ -110,7 +110,7 @@ class Fit:
     features: Features | None
     findings: Sequence[Finding]
     seeds: Seeds
-    setup: EvaluationSetup
+    rehearsal: EvaluationSetup
     on_start: OnStart | None = None
     on_epoch: Callable[[Epoch], None] | None = None
     checkpoints: Checkpoints | None = None
@@ -153,7 +153,7 @@ class Fit:
         family = family or asked_family(config.model)
         features, findings = informative_features(graph)
         single = family.is_single(graph.num_nodes, None if features is None else features.matrix.shape[1])
-        setup = EvaluationSetup.of(graph, config, single=single, split=split)
+        rehearsal = EvaluationSetup.of(graph, config, single=single, split=split)
         return Fit(
             graph=graph,
             config=config,
@@ -165,7 +165,7 @@ class Fit:
             features=features,
             findings=findings,
             seeds=Seeds.of(config.seed),
-            setup=replace(setup, runner=runner),
+            rehearsal=replace(rehearsal, runner=runner),
             on_start=on_start,
             on_epoch=on_epoch,
             checkpoints=checkpoints,
@@ -175,29 +175,29 @@ class Fit:
     @property
     def split(self) -> Split:
         """Of the graph."""
-        return self.setup.split
+        return self.rehearsal.split
 
     def run(self) -> Run:
         self.announce()
-        selection, tuned = self.select_models(), None
+        contest, tuned = self.select_models(), None
         if self.config.model == AUTO:
-            outcome = choose(selection)
+            outcome = choose(contest)
         else:
             known: dict[str, ModelCandidate] = {}
             if self.config.tune:
-                tuned = tune(selection)
-                selection, known = tuned.selection, {tuned.winner.name: tuned.winner}
-            found = {name: known.get(name) or selection.fit_candidate(name) for name in selection.names}
+                tuned = tune(contest)
+                contest, known = tuned.contest, {tuned.winner.name: tuned.winner}
+            found = {name: known.get(name) or contest.fit_candidate(name) for name in contest.names}
             winner = found[self.config.model]
             about_tuning = [] if tuned is None else [tuned.finding]
             outcome = Outcome(found, winner, (*about_tuning, *winner.findings))
-        candidates = outcome.candidates
-        measured = self.calibrate_and_measure(selection, outcome.winner, outcome.findings)
-        winner, fitted = measured.candidate, measured.candidate.fitted
+        contenders = outcome.contenders
+        measured = self.calibrate_and_measure(contest, outcome.winner, outcome.findings)
+        winner, fitted = measured.contender, measured.contender.fitted
         counted = {
-            family.name: self.measure_baseline(selection, mean_baseline(selection, candidates[family.name]), measured)
+            family.name: self.measure_baseline(contest, mean_baseline(contest, contenders[family.name]), measured)
             for family in baseline_families()
-            if family.name in candidates
+            if family.name in contenders
         }
         with self.costs.stage("evaluation"):
             ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.not_judged())
@@ -215,7 +215,7 @@ class Fit:
             about_future.append(about_kinds(self.split.others))
         if self.split.times is not None:
             rng = np.random.default_rng(self.seeds.split)
-            compared = selection.on_random_split(self.graph, candidates, rng)
+            compared = contest.on_random_split(self.graph, contenders, rng)
             section = time_section(measured.test, self.split, stored.threshold_logit, compared)
             evaluated = replace(evaluated, time=section)
             about_future += time_findings(section)
@@ -229,7 +229,7 @@ class Fit:
             [*seen, *about_future, *_decision_findings(stored, measured.calibrator), *measured.findings]
         )
         return Run(
-            config=self.settings(winner, tuned) | selection.fitting.budget_spent,
+            config=self.settings(winner, tuned) | contest.fitting.budget_spent,
             model=winner.name,
             ids=self.graph.ids,
             split=self.split,
@@ -254,7 +254,7 @@ class Fit:
         self.say(
             f"{graph.num_nodes:,} nodes, {graph.num_edges:,} edges, {graph.space.num_pairs:,} pairs: "
             f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
-            f"{self.setup.non_edges.num_scored:,} non-edges {_DESIGNS[self.setup.non_edges.design]}."
+            f"{self.rehearsal.non_edges.num_scored:,} non-edges {_DESIGNS[self.rehearsal.non_edges.design]}."
         )
         if self.split.times is not None:
             self.say(self.split.times.sentence())
@@ -269,7 +269,7 @@ class Fit:
         asked = models_to_try(LADDER, self.split.weights, self.split.others) if name == AUTO else (name,)
         names = entries(asked, self.split.space, has_features=self.features is not None)
         families = {each: self.family if each == self.family.name else asked_family(each) for each in names}
-        fitting = self.setup.fitting(
+        fitting = self.rehearsal.fitting(
             families,
             features=self.features,
             config=self.config.model_copy(update={"model": name}),
@@ -283,25 +283,25 @@ class Fit:
             trainer=self.trainer,
             ids=self.graph.ids,
         )
-        return ModelSelection(self.setup, fitting, names)
+        return ModelSelection(self.rehearsal, fitting, names)
 
     def calibrate_and_measure(
-        self, selection: ModelSelection, winner: ModelCandidate, findings: Sequence[Finding]
+        self, contest: ModelSelection, winner: ModelCandidate, findings: Sequence[Finding]
     ) -> CalibratedModel:
-        """A candidate model of the first fold, made into what is used, calibrated, decided with and scored on test."""
-        winner, folds = mean_of_folds(selection, winner, seconds_for_folds(selection))
+        """A contender of the first fold, made into what is used, calibrated, decided with and scored on test."""
+        winner, folds = mean_of_folds(contest, winner, seconds_for_folds(contest))
         of_folds = about_folds(winner, folds)
         choice = self.family.degree_choice(self.config.degree_calibration)
-        after = selection.with_degree_term(winner, self.split, choice)
-        about_degrees = selection.about_degrees(winner, after)
+        after = contest.with_degree_term(winner, self.split, choice)
+        about_degrees = contest.about_degrees(winner, after)
         winner = after
-        calibration = calibration_samples(selection, winner, folds)
+        calibration = calibration_samples(contest, winner, folds)
         self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
         num_test = len(self.split.test)
         with self.costs.stage("calibration"):
             calibrator = fit_calibrator(
                 calibration[:1],
-                prevalence=self.setup.prevalence,
+                prevalence=self.rehearsal.prevalence,
                 odds_trained_at=winner.odds,
                 choice=self.config.calibrator,
             )
@@ -309,19 +309,19 @@ class Fit:
             decisions = [decide(rule, calibration, calibrator, num_test_edges=num_test) for rule in rules.values()]
         self.say(f"measuring on {num_test:,} test edges")
         with self.costs.stage("evaluation"):
-            test = self.setup.test(winner.scorer, decisions)
+            test = self.rehearsal.test(winner.scorer, decisions)
         said = [*self.graph.findings, *self.findings, *about_cut_off(self.split), *findings, *of_folds, *about_degrees]
         said += self.family.findings_on(winner.scorer, self.split, self.config.seed)
         return CalibratedModel(
-            winner, calibration, calibrator, decisions, test, [*said, *selection.fitting.ledger.findings]
+            winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.ledger.findings]
         )
 
     def measure_baseline(
-        self, selection: ModelSelection, counted: ModelCandidate, measured: CalibratedModel
+        self, contest: ModelSelection, counted: ModelCandidate, measured: CalibratedModel
     ) -> BaselineResult:
         """A baseline on the test edges as the model is measured: the validation edges choose its degree term too."""
         choice = self.family.degree_choice(self.config.degree_calibration)
-        corrected = selection.with_degree_term(counted, self.split, choice)
+        corrected = contest.with_degree_term(counted, self.split, choice)
         test, term = corrected.parts["test"], corrected.degree_term
         rise = term.precision_gain if term is not None and term.is_used else None
         gain, interval = average_precision_gain(measured.test, test)
@@ -336,7 +336,7 @@ class Fit:
     def evaluate(
         self, measured: CalibratedModel, ranks: NDArray[np.float64] | None, baselines: Mapping[str, BaselineResult]
     ) -> Evaluation:
-        winner, fitted = measured.candidate, measured.candidate.fitted
+        winner, fitted = measured.contender, measured.contender.fitted
         return evaluate(
             measured.test,
             measured.calibrator,
@@ -386,14 +386,14 @@ class Fit:
         return facts | settings_of_winner(self.config, winner, self.split, self.device, tuned)
 
 
-def is_inductive(candidate: ModelCandidate) -> bool:
+def is_inductive(contender: ModelCandidate) -> bool:
     """Whether a model knows a node by its features alone, so that they are kept for new nodes."""
-    fitted = candidate.fitted
+    fitted = contender.fitted
     if isinstance(fitted, MeanModel):
         return all(is_inductive(each) for each in fitted.members)
     if isinstance(fitted, TrainedModel) and (not fitted.uses_features or DECOUPLED in fitted.weights):
         return False
-    return asked_family(candidate.name).is_inductive
+    return asked_family(contender.name).is_inductive
 
 
 def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:

@@ -1,4 +1,4 @@
-"""Pipeline: read, split, select a model, calibrate, decide, evaluate, save."""
+"""Pipeline: read, split, hold the contest, calibrate, decide, evaluate, save."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -190,8 +190,12 @@ def _ready(
         refuse_without_options(family)
     _refuse_what_ignores(graph, config, family)
     device = choose_device(config.device)
+    told = () if graph.origin is None else graph.origin.summarised
+    for line in () if graph.origin is None else graph.describe().lines():
+        say(line)
     for finding in graph.findings:
-        say(finding.message)
+        if finding not in told:
+            say(finding.message)
     with torch_threads(config.threads or (resumed.num_threads if resumed is not None else None)):
         yield Fit.of(
             graph,
@@ -306,26 +310,26 @@ def evaluate_models(
         entered: dict[str, tuple[ModelSelection, ModelCandidate, Sequence[Finding]]] = {}
         known: dict[str, ModelCandidate] = {}
         for name in sorted(names, key=lambda each: each != AUTO):  # auto first: others may have what it has fitted
-            selection = fit.select_models(name)
+            contest = fit.select_models(name)
             if name == AUTO:
-                outcome = choose(selection)
-                entered[name] = selection, outcome.winner, outcome.findings
-                found = {each: outcome.candidates[each] for each in outcome.candidates if each != name}
-                known |= {each: found[each] for each in found if selection.fitting.is_as_named(each)}
+                outcome = choose(contest)
+                entered[name] = contest, outcome.winner, outcome.findings
+                found = {each: outcome.contenders[each] for each in outcome.contenders if each != name}
+                known |= {each: found[each] for each in found if contest.fitting.is_as_named(each)}
             else:
-                found = {each: known.get(each) or selection.fit_candidate(each) for each in selection.names}
+                found = {each: known.get(each) or contest.fit_candidate(each) for each in contest.names}
                 known |= found
             new = [each for each in found if each == name or (is_baseline(each) and each not in entered)]
-            entered |= {each: (selection, found[each], found[each].findings) for each in new}
+            entered |= {each: (contest, found[each], found[each].findings) for each in new}
         result: dict[str, Evaluation | str] = {}
-        for name, (selection, candidate, findings) in entered.items():
+        for name, (contest, contender, findings) in entered.items():
             try:
-                measured = fit.calibrate_and_measure(selection, candidate, findings)
+                measured = fit.calibrate_and_measure(contest, contender, findings)
                 with fit.costs.stage("evaluation"):
                     evaluation = fit.evaluate(measured, None, {})
             except InvertedRanking as error:
                 result[name] = str(error)
                 continue
-            ap = measured.candidate.validation_ap
+            ap = measured.contender.validation_ap
             result[name] = replace(evaluation, model={**evaluation.model, "validation_average_precision": ap})
     return result

@@ -9,6 +9,7 @@ from scipy.sparse import csgraph
 
 from linkodds.errors import BadFeatures, DataError, OptionError, UnknownNode
 from linkodds.findings import Finding
+from linkodds.graph.description import GraphOrigin
 from linkodds.graph.features import Features, FeatureTable, Scaling, scale_features
 from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading.edge_weights import EdgeWeights
@@ -31,6 +32,7 @@ class GraphParts:
     times: EdgeTimes | None = None
     weights: EdgeWeights | None = None
     others: OtherEdges | None = None
+    origin: GraphOrigin | None = None
 
 
 def assemble(
@@ -77,15 +79,21 @@ def assemble(
         ids, row_of_node = _join_features(ids, table, row_ids, closed=nodes is not None)
     findings = [_first_edge(edges), *edges.findings] if len(pairs) else list(edges.findings)
     rows = pairs
-    pairs, dropped = _drop_repeats(pairs, len(ids), edges.directed)
+    pairs, counts = _drop_repeats(pairs, len(ids), edges.directed)
+    dropped = dropped_findings(*counts)
+    summarised = [
+        *findings[: len(findings) - len(edges.findings)],
+        *dropped,
+    ]  # what a description says in its own words
     findings += dropped
     num_isolated = int((np.bincount(pairs.ravel(), minlength=len(ids)) == 0).sum())
     if num_isolated:
         of_kind = "" if edges.others is None else f" of kind {edges.others.predicted!r}"
         message = f"{num_isolated} of {len(ids)} nodes are isolated: no edge{of_kind} touches them. They are kept."
-        findings.append(
+        summarised.append(
             Finding("reading", "info", message, "Only features can say anything about them.", float(num_isolated))
         )
+        findings.append(summarised[-1])
 
     sides = None
     if bipartite or (bipartite is None and not edges.directed):
@@ -100,7 +108,8 @@ def assemble(
             ids, pairs, rows = ids[order], place[pairs], place[rows]
             others = place[others]
             row_of_node = row_of_node if features is None else row_of_node[order]
-            findings.append(_sides_finding(sides, len(ids), told=bool(bipartite)))
+            summarised.append(_sides_finding(sides, len(ids), told=bool(bipartite)))
+            findings.append(summarised[-1])
     space = PairSpace(len(ids), directed=edges.directed, sides=sides)
     pairs = space.canonical(pairs)
     pairs = pairs[np.argsort(space.keys(pairs))]
@@ -120,7 +129,8 @@ def assemble(
     elif features is not None:
         scaled, said = scale_features(features.matrix[row_of_node], feature_scaling, features.names)
         findings += said
-    return GraphParts(ids, pairs, space, scaled, tuple(findings), times, weights, other_edges)
+    origin = _origin(edges, counts, summarised)
+    return GraphParts(ids, pairs, space, scaled, tuple(findings), times, weights, other_edges, origin)
 
 
 def align_features(ids: NDArray[np.object_], features: FeatureTable) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
@@ -140,6 +150,15 @@ def align_features(ids: NDArray[np.object_], features: FeatureTable) -> tuple[ND
     row_ids = _ids_of_rows(features, edges, None)
     features.refuse_not_finite(row_ids)
     return _join_features(ids, features, row_ids, closed=False)
+
+
+def _origin(edges: EdgeList, counts: tuple[int, int, int], summarised: list[Finding]) -> GraphOrigin | None:
+    """What a description will say of the source; None where nobody told how it was read."""
+    if edges.reading is None:
+        return None
+    ends = [int(np.count_nonzero(np.bincount(edges.pairs[:, end]))) for end in (0, 1)]
+    first = edges.first or tuple((str(u), str(v)) for u, v in edges.ids[edges.pairs[:3]])
+    return GraphOrigin(edges.reading, len(edges.pairs), first, *counts, (ends[0], ends[1]), tuple(summarised))
 
 
 def _first_edge(edges: EdgeList) -> Finding:
@@ -242,8 +261,8 @@ def _join_features(
     return everyone, np.fromiter((row_of[name] for name in everyone), dtype=np.int64, count=len(everyone))
 
 
-def _drop_repeats(pairs: Pairs, num_nodes: int, directed: bool) -> tuple[Pairs, list[Finding]]:
-    """Each edge once, as it was read first, without self-loops; and how many of what were dropped."""
+def _drop_repeats(pairs: Pairs, num_nodes: int, directed: bool) -> tuple[Pairs, tuple[int, int, int]]:
+    """Each edge once, as it was read first, without self-loops; and how many loops, repeats and reversed rows were dropped."""
     loops = pairs[:, 0] == pairs[:, 1]
     proper = pairs[~loops]
     num_rows = len(proper)
@@ -254,7 +273,7 @@ def _drop_repeats(pairs: Pairs, num_nodes: int, directed: bool) -> tuple[Pairs, 
         num_arcs = len(proper)
         proper = _first_of_each(proper, np.sort(proper, axis=1), num_nodes)
         num_reversed = num_arcs - len(proper)
-    return proper, dropped_findings(int(loops.sum()), num_repeated, num_reversed)
+    return proper, (int(loops.sum()), num_repeated, num_reversed)
 
 
 def dropped_findings(num_loops: int, num_repeated: int, num_reversed: int) -> list[Finding]:

@@ -1,7 +1,7 @@
 """Graph: the frozen value that reading makes and every later stage starts from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from linkodds.errors import DegenerateGraph, OptionError, UnknownNode
 from linkodds.findings import Finding
 from linkodds.graph.assembling import assemble
+from linkodds.graph.description import GraphDescription, GraphOrigin, describe
 from linkodds.graph.features import Features as Features  # part of a Graph, so it is found beside it
 from linkodds.graph.features import Scaling, read_features
 from linkodds.graph.graph_objects import adjacency_of, edge_table_of, networkx_of, pyg_arrays_of, with_what_is_ours
@@ -21,6 +22,7 @@ from linkodds.pairs import Pairs, PairSpace
 from linkodds.reading.database_urls import Database
 from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.graph_options import EdgeListOptions
+from linkodds.reading.interop import EdgeList
 from linkodds.reading.reading import read_edges, read_nodes
 from linkodds.reading.reading_options import ReadingOptions, takes_keywords_of
 from linkodds.reading.relations import OtherEdges
@@ -45,6 +47,7 @@ class Graph:
         times: of the edges, in their order, or None; with them a fit splits by time.
         weights: of the edges, or None: confidences or strengths.
         others: edges of other kinds, which carry messages; or None.
+        origin: how it was read, for `describe`; None for a graph that was not.
     Raises:
         DegenerateGraph: fewer than two nodes, no edge, or no non-edge.
     Example:
@@ -62,6 +65,7 @@ class Graph:
     times: EdgeTimes | None = None
     weights: EdgeWeights | None = None
     others: OtherEdges | None = None
+    origin: GraphOrigin | None = None
     _index: dict[str, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -117,15 +121,18 @@ class Graph:
         return Graph.read(edges, ReadingOptions.from_options(options), feature_scaling)
 
     @staticmethod
-    def read(edges: Any, options: ReadingOptions, feature_scaling: Scaling = "auto") -> "Graph":
+    def read(
+        edges: Any, options: ReadingOptions, feature_scaling: Scaling = "auto", *, rows: EdgeList | None = None
+    ) -> "Graph":
         """Read a graph as `from_edges` does, with the options in one value.
 
         Args:
             edges: as for `from_edges`.
             options: how to read them.
             feature_scaling: see `linkodds.graph.features.scale_features`.
+            rows: what `edges` holds, where it was read already.
         """
-        read = read_edges(edges, options)
+        read = read_edges(edges, options) if rows is None else rows
         if not isinstance(edges, str | Path | Database):  # a file knows nothing that we wrote into an object
             read = with_what_is_ours(read, edges)
         given = options.features if options.features is not None else read.features
@@ -140,6 +147,9 @@ class Graph:
             bipartite=options.bipartite,
             feature_scaling=feature_scaling,
         )
+        if parts.origin is not None:
+            place = str(edges) if isinstance(edges, str | Path | Database) else None
+            parts = replace(parts, origin=replace(parts.origin, place=place, options=options.given()))
         return Graph(**vars(parts))
 
     @property
@@ -183,6 +193,22 @@ class Graph:
                 f"{name!r} is no node of this graph ({self.num_nodes} nodes, the first is {self.ids[0]!r})."
             )
         return found
+
+    def describe(self) -> GraphDescription:
+        """What this graph is and how it was read: format, columns, ends and why, sizes, direction, sides, first edges.
+
+        Returns:
+            A frozen value; as text it is what `linkodds inspect` prints.
+        Example:
+            >>> facts = Graph.from_edges([("p53", "mdm2"), ("mdm2", "p53"), ("p53", "atm")]).describe()
+            >>> facts.num_nodes, facts.num_edges, facts.directed, facts.reversed_duplicates
+            (3, 2, False, 1)
+            >>> print("\\n".join(facts.lines()))
+            Read as pairs of ids. First edges: p53 - mdm2; mdm2 - p53; p53 - atm.
+            3 edges as read: 3 nodes and 2 undirected edges.
+            Left out: 1 reversed duplicate.
+        """
+        return describe(self)
 
     def reading_as(self, asked: Mapping[str, Any]) -> dict[str, str]:
         """Option -> value of the columns beside the ends that the edges were read with, as config.yaml keeps them.

@@ -7,7 +7,7 @@ import polars as pl
 
 from linkodds.reading.times import looks_like_times
 
-Type = Literal["integer", "decimal", "text", "empty"]
+Type = Literal["integer", "decimal", "text", "empty", "not looked at"]
 
 _DECIMAL = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 _SHOWN = 40
@@ -72,14 +72,21 @@ class Column:
 
 
 def columns_of(names: tuple[str, ...], sample: pl.DataFrame) -> list[Column]:
-    """The columns of a sample.
+    """The columns of a sample; those that are not in it are "not looked at".
 
     Example:
         >>> table = pl.DataFrame({"0": ["a", "b", ""], "1": ["1", "2", "2"], "2": ["0.5", "1", "2"]})
         >>> [(column.type, column.distinct, column.filled) for column in columns_of(("x", "y", "z"), table)]
         [('text', 2, 2), ('integer', 2, 3), ('decimal', 3, 3)]
     """
-    return [_column(name, sample.get_column(str(i))) for i, name in enumerate(names)]
+    return [
+        _column(name, sample.get_column(str(i))) if str(i) in sample.columns else _unread(name)
+        for i, name in enumerate(names)
+    ]
+
+
+def _unread(name: str) -> Column:
+    return Column(name, pl.Series([], dtype=pl.String), "not looked at", 0, 0)
 
 
 def _column(name: str, cells: pl.Series) -> Column:

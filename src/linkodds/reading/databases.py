@@ -24,6 +24,7 @@ from linkodds.reading.tables import Table, require_file
 
 _BATCH = 50_000  # rows of SQLite at a time
 _SECONDS_TO_CONNECT = 15
+_NAMES = {"postgresql": "PostgreSQL", "sqlite": "SQLite", "duckdb": "DuckDB"}
 # These come as they are; all others that are not refused are made text by the database.
 _AS_IT_IS = {
     *("smallint", "integer", "bigint", "text", "character varying", "name", "boolean", "real", "double precision"),
@@ -191,7 +192,7 @@ class _SqliteSession(Session):
                     ) from None
 
 
-def read_database(database: Database, query: str | None = None) -> Table:
+def read_database(database: Database, query: str | None = None, limit: int | None = None) -> Table:
     """A table of a database, or the rows of a query, as a table whose columns are fetched when asked for.
 
     Each load is one statement, and rows may come in another order from one to the next: load all columns at once.
@@ -199,6 +200,7 @@ def read_database(database: Database, query: str | None = None) -> Table:
     Args:
         database: names a table, unless there is a query.
         query: one SELECT, without parameters.
+        limit: so many rows at most, whichever come first; None takes all.
     Raises:
         DatabaseError: not reachable, no such table, not readable, or lost in the middle.
         MalformedFile: the file of the database is not there.
@@ -214,6 +216,8 @@ def read_database(database: Database, query: str | None = None) -> Table:
         place, relation = str(database), relation_of(str(database.table), database.schema)
     else:
         place, relation = f"the query on {database.server}", f"(\n{_one_select(query)}\n) AS the_query"
+    if limit is not None:
+        relation = f"(SELECT * FROM {relation} LIMIT {limit:d}) AS first_rows"
     with read_only(database, query) as session:
         names = tuple(session.names_of(relation))
 
@@ -223,7 +227,7 @@ def read_database(database: Database, query: str | None = None) -> Table:
             frame = session.text_columns(relation, wanted, place)
         return frame.rename({names[i]: str(i) for i in positions})
 
-    return Table(place, names, "", "row", range(1, sys.maxsize), load)
+    return Table(place, names, "", "row", range(1, sys.maxsize), load, format=f"{_NAMES[database.system]} database")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from linkodds.errors import MalformedFile, OptionError
 from linkodds.findings import Finding
 from linkodds.reading.headers import are_names, looks_like_header
+from linkodds.reading.samples import Part
 from linkodds.reading.tables import Table, read_bytes, read_parquet, unpacked_name
 from linkodds.reading.text_lines import (
     Lines,
@@ -95,6 +96,7 @@ def table_of_text(
     ids: Sequence[str | int | None] = (None,),
     named: Sequence[str | int | None] = (),
     lines_before: int = 0,
+    some: Part | None = None,
 ) -> Table:
     """Delimited text in memory as a table: a whole file, or some of its lines; the rules are in `read_table`.
 
@@ -106,6 +108,7 @@ def table_of_text(
         ids: names of the id columns.
         named: names of other columns that were asked for.
         lines_before: lines of the file that come before, so that messages name the right ones.
+        some: which lines of a file these are, where they are not one piece of it.
     Raises:
         MalformedFile: as `read_table`.
         OptionError: likewise.
@@ -114,8 +117,9 @@ def table_of_text(
         [('a', 'b'), ('c', 'd')]
     """
     separator = _check_delimiter(delimiter)
-    lines = cut_attributes(split_lines(path, as_text(path, data, lines_before), separator))
-    numbers = lines.numbers + lines_before
+    text_data = as_text(path, data, lines_before if some is None else some.numbers)
+    lines = cut_attributes(split_lines(path, text_data, separator))
+    numbers = lines.numbers + lines_before if some is None else some.numbers[lines.numbers - 1]
     if separator is None and _has_double_colons(lines.head(100)):
         lines = replace(lines, data=lines.data.replace(b"::", b"\t"))
     by = separator or _sniff_delimiter(path, lines.head(_SAMPLE)[:100], int(numbers[0]))
@@ -133,7 +137,8 @@ def table_of_text(
     if header is None:
         header = any(name in text.head[0] for name in asked) or looks_like_header(text.head, num_ids=len(ids))
         above = None if header else _names_above(lines.above, by, width, asked)
-        counted = not header and _counts_rows(text.head, len(numbers))
+        others = 0 if some is None or some.total is None else some.total - len(some.numbers)
+        counted = not header and _counts_rows(text.head, len(numbers) + others)
     names = text.head[0] if header else above or [str(i + 1) for i in range(width)]
     keys = _attribute_names(lines.attributes)
     skipped = int(header or counted)
@@ -172,6 +177,9 @@ def table_of_text(
         pick=pick,
         comments=lines.above,
         notes=_notes(path, lines),
+        format=f"{said} text",
+        delimiter=_DELIMITER_NAMES.get(by, by),
+        header=header or above is not None,
     )
 
 

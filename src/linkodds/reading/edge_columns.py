@@ -9,18 +9,19 @@ from numpy.typing import NDArray
 
 from linkodds.errors import DataError, MalformedFile, OptionError
 from linkodds.findings import Finding
+from linkodds.reading.column_values import columns_of
 from linkodds.reading.edge_weights import EdgeWeights, read_weights
 from linkodds.reading.ends import Ends, choose_ends
 from linkodds.reading.interop import EdgeList, ignored_columns
 from linkodds.reading.labels import doubtful_rows, labelled_rows
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import RowsOfKinds, read_kinds
-from linkodds.reading.table_reading import TableReading
+from linkodds.reading.source_reading import ROLES, SourceReading, summaries
 from linkodds.reading.tables import Table
 from linkodds.reading.times import TIME_NAMES, looks_like_times, read_times
 
 _LOOKED_AT = 1000
-"""Rows of a column that may hold times."""
+"""Rows of a column that may hold times, and of columns when the ends were asked for."""
 
 
 def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: bool = True) -> EdgeList:
@@ -41,6 +42,7 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
     frame = table.load([*ends, *taken])  # at once: rows of a database may come in another order next time
     if not frame.height:
         raise DataError(f"{table.place} has no row.")
+    reading = _how_read(table, chosen, columns, beside, frame) if warns_of_times else None
     if len(beside) > 3 and beside[3] is not None:
         rows = labelled_rows(frame.get_column(str(beside[3])), table, beside[3])
         left_out, frame, table = frame.height - len(rows), frame[rows], _rows_of(table, rows)
@@ -69,18 +71,14 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
     directed = bool(columns.directed)
     if warns_of_times:
         if len(table.names) > 2 + len(taken):
-            findings += doubtful_rows(table, [*ends, *taken])
+            findings += doubtful_rows(table, ends, taken)
         said, told = _direction_told(table, [*ends, *taken])
         if columns.directed is None:
             directed, findings = told, [*findings, *said]
     if times is None and warns_of_times:
         findings += unused_times(table, (*ends, *taken))
     layout = f"{table.layout or 'table'}, columns {table.names[ends[0]]!r} and {table.names[ends[1]]!r}"
-    used = {
-        place: option[2:] for (option, _), place in zip(columns.beside_ends, beside, strict=True) if place is not None
-    }
-    about = TableReading(table.layout or "table", chosen.columns, *ends, chosen.why, used) if chosen.columns else None
-    read = EdgeList(ids, pairs, directed, table.where, layout=layout, times=times, weights=weights, table=about)
+    read = EdgeList(ids, pairs, directed, table.where, layout=layout, times=times, weights=weights, reading=reading)
     if of_kinds is not None:
         kinds, of = frame.get_column(str(of_kinds)), table.names[of_kinds]
         predicted, names, codes, said = read_kinds(kinds, of, columns.predict_kind, table.where)
@@ -113,6 +111,23 @@ def _places(table: Table, columns: ReadingOptions) -> tuple[Ends, tuple[int | No
         if place is not None and (place in (ends.source, ends.target) or beside.count(place) > 1):
             raise OptionError(f"{table.place}: {option} names a column of its own, not {name!r} twice.")
     return ends, beside
+
+
+def _how_read(
+    table: Table, ends: Ends, columns: ReadingOptions, beside: tuple[int | None, ...], frame: pl.DataFrame
+) -> SourceReading:
+    """How the table was read. Columns of a database that were not asked for would have to be fetched again: they are left."""
+    known = list(ends.columns)
+    if not known:
+        known = columns_of(table.names, frame.head(_LOOKED_AT) if table.pick is None else table.sample(_LOOKED_AT))
+    used = zip(columns.beside_ends, beside, strict=True)
+    roles = {place: ROLES[option] for (option, _), place in used if place is not None}
+    places = ends.source, ends.target
+    rows = max(len(each.cells) for each in known)
+    of_text = table.delimiter, table.header
+    return SourceReading(
+        table.place, table.format or "table", *of_text, summaries(known, places, roles), *places, ends.why, rows
+    )
 
 
 def weights_of_column(table: Table, position: int, cells: pl.Series, role: str | None) -> EdgeWeights:

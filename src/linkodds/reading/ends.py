@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from linkodds.errors import AmbiguousEnds, DataError, MalformedFile, OptionError
+from linkodds.errors import AmbiguousEnds, DataError, MalformedFile, OptionError, PossibleReading
 from linkodds.reading.column_names import NamedEnds, entity_of, is_attribute, named_ends, names_database, rank_of
 from linkodds.reading.column_values import Column, are_two_names, columns_of, shared_share
 from linkodds.reading.tables import Table
@@ -258,22 +258,23 @@ def _one_end(table: Table, columns: list[Column], free: list[int], asked: list[i
 
 
 def _ambiguous(table: Table, columns: list[Column], readings: list[Ends]) -> AmbiguousEnds:
-    shown = []
-    for ends in readings[:3]:
+    possible = []
+    for ends in readings:
         first, second = table.names[ends.source], table.names[ends.target]
-        edges = list(zip(columns[ends.source].cells.head(3), columns[ends.target].cells.head(3), strict=True))
-        listed = "; ".join(f"{u} - {v}" for u, v in edges)
-        shown.append((first, second, listed))
+        edges = tuple(zip(columns[ends.source].cells.head(3), columns[ends.target].cells.head(3), strict=True))
+        options = ("--source", first, "--target", second)
+        possible.append(PossibleReading(f"edges join {first!r} and {second!r}", options, edges, first, second))
     text = "".join(
-        f"\n  --source {_quoted(first)} --target {_quoted(second)} reads {listed}" for first, second, listed in shown
+        f"\n  --source {_quoted(str(each.source))} --target {_quoted(str(each.target))} reads "
+        f"{'; '.join(f'{u} - {v}' for u, v in each.edges)}"
+        for each in possible[:3]
     )
     more = f"\n  and {len(readings) - 3} more" if len(readings) > 3 else ""
     listed = ", ".join(repr(name) for name in table.names[:20])
     return AmbiguousEnds(
         f"{table.place}: the ends of the edges can be read in more than one way, so say which columns they are:{text}{more}\n"
         f"The columns are {listed}.",
-        tuple((table.names[ends.source], table.names[ends.target]) for ends in readings),
-        tuple(shown),
+        tuple(possible),
     )
 
 

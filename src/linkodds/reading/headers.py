@@ -118,9 +118,10 @@ def _has_names(first: Sequence[str], columns: list[list[str]], numeric: list[boo
         return bool(below) and all(len(cell) > 1 or cell.isdigit() for cell in columns[0] + columns[1])
     usual = sum(name or is_attribute_word(cell) for name, cell in zip(names, first, strict=True))
     if usual >= num_ids and any(names):
-        kinds = {
-            cell for i in range(len(first)) for cell in set(columns[i]) if len(set(columns[i])) * 5 < len(columns[i])
-        }
+        distinct = [set(column) for column in columns]
+        kinds = set().union(
+            *(cells for cells, column in zip(distinct, columns, strict=True) if len(cells) * 5 < len(column))
+        )
         return not any(_is_plain_word(cell) for cell in below - (kinds if len(first) > num_ids else set()))
     for i, j in [(0, 1)] if len(first) == 2 else [(i, j) for i in texts[:12] for j in texts[:12] if i < j]:
         if are_paired(first[i], first[j]) and _is_spelled((first[i], first[j]), [columns[i], columns[j]]):

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from linkodds.errors import DataError
@@ -13,7 +12,7 @@ from linkodds.findings import Finding
 from linkodds.pairs import Pairs
 from linkodds.reading.edge_weights import EdgeWeights
 from linkodds.reading.relations import RowsOfKinds
-from linkodds.reading.table_reading import TableReading
+from linkodds.reading.source_reading import SourceReading
 from linkodds.reading.times import EdgeTimes
 
 
@@ -35,7 +34,8 @@ class EdgeList:
         bipartite: what the source says of itself, None where it says nothing.
         times: one for each row, or None.
         weights: likewise.
-        table: how a table was read, None for graphs.
+        first: the first rows in the source's own words, where ids were changed; else none.
+        reading: how its source was read; None where nobody will ask.
         others: rows of other kinds, where `pairs` are those of one kind; `where` counts them after these.
     """
 
@@ -53,7 +53,8 @@ class EdgeList:
     times: EdgeTimes | None = None
     weights: EdgeWeights | None = None
     others: RowsOfKinds | None = None
-    table: TableReading | None = None
+    first: tuple[tuple[str, str], ...] = ()
+    reading: SourceReading | None = None
 
 
 def is_networkx(value: Any) -> bool:
@@ -74,51 +75,6 @@ def as_array(value: Any) -> NDArray[Any]:
         [1, 2]
     """
     return np.asarray(value.detach().cpu().numpy() if hasattr(value, "detach") else value)
-
-
-def edges_of_adjacency(matrix: Any, *, directed: bool = False, place: str = "the adjacency matrix") -> EdgeList:
-    """Edges of a square SciPy sparse matrix: its entries that are not zero; values are ignored, and that is reported.
-
-    Args:
-        matrix: shape (nodes, nodes); symmetric, every edge in both places, unless `directed`.
-        directed: entry (u, v) is an edge from u to v.
-        place: what messages call it.
-    Raises:
-        DataError: not square, or not symmetric though undirected, or with entries that are not finite.
-    Example:
-        >>> edges_of_adjacency(sp.csr_array([[0, 1], [1, 0]])).pairs.tolist()
-        [[0, 1]]
-    """
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        shape = " x ".join(map(str, matrix.shape))
-        raise DataError(
-            f"{place} is {shape}; an adjacency matrix is square, one row and one column a node. "
-            "For two sides of a bipartite graph pass scipy.sparse.block_array([[None, B], [B.T, None]])."
-        )
-    entries = sp.coo_array(matrix)
-    entries.sum_duplicates()
-    if not np.isfinite(entries.data).all():
-        worst = int(np.argmin(np.isfinite(entries.data)))
-        row, column = entries.row[worst], entries.col[worst]
-        raise DataError(
-            f"{place}, row {row}, column {column}: {entries.data[worst]} is no finite number; store edges only."
-        )
-    present = entries.data != 0
-    pairs = np.column_stack([entries.row[present], entries.col[present]]).astype(np.int64)
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
-    if not directed:
-        one_way = _one_way(pairs, matrix.shape[0])
-        if one_way.any():
-            u, v = pairs[int(np.argmax(one_way))]
-            raise DataError(
-                f"{place} is not symmetric: {int(one_way.sum())} of its {len(pairs)} entries have no counterpart, "
-                f"the first is ({u}, {v}). Pass directed=True (--directed) if edges have a direction, else A + A.T."
-            )
-        pairs = pairs[pairs[:, 0] <= pairs[:, 1]]
-    findings: tuple[Finding, ...] = ()
-    if len(np.unique(entries.data[present])) > 1:
-        findings = (ignored_columns(["values other than zero"], "entries"),)
-    return _numbered(matrix.shape[0], pairs, directed, place, findings)
 
 
 def edges_of_pyg(data: Any, *, directed: bool = False, place: str = "the PyG data") -> EdgeList:
@@ -166,7 +122,7 @@ def edges_of_pyg(data: Any, *, directed: bool = False, place: str = "the PyG dat
         else:
             message = f"{place}: {one_way} of {len(pairs)} edges have one direction only; all are read as undirected."
             findings = (Finding("reading", "warning", message, "Pass directed=True if the direction means something."),)
-    return _numbered(int(num_nodes), pairs, directed, place, findings, None if x is None else x)
+    return _numbered(int(num_nodes), pairs, directed, place, "PyG data", findings, None if x is None else x)
 
 
 def ignored_columns(names: list[str], kind: str = "columns") -> Finding:
@@ -177,12 +133,12 @@ def ignored_columns(names: list[str], kind: str = "columns") -> Finding:
         "Ignored columns: 'weight'; every edge counts the same."
     """
     listed = ", ".join(repr(name) if name else "the one without a name" for name in names)
-    say = "Drop" if kind == "entries" else "Say with --time, --weight or --relation what they are; or drop"
     return Finding(
         "reading",
         "info",
         f"Ignored {kind}: {listed}; every edge counts the same.",
-        f"{say} the rows that are no edges (low weights, say) before the fit.",
+        "Say with --time, --weight or --relation what they are; or drop the rows that are no edges (low weights, say) before "
+        "the fit.",
         float(len(names)),
     )
 
@@ -202,7 +158,13 @@ def _one_way(pairs: Pairs, num_nodes: int) -> NDArray[np.bool_]:
 
 
 def _numbered(
-    num_nodes: int, pairs: Pairs, directed: bool, place: str, findings: tuple[Finding, ...], features: Any = None
+    num_nodes: int,
+    pairs: Pairs,
+    directed: bool,
+    place: str,
+    form: str,
+    findings: tuple[Finding, ...],
+    features: Any = None,
 ) -> EdgeList:
     ids = np.array([str(i) for i in range(num_nodes)], dtype=object)
     return EdgeList(
@@ -214,4 +176,5 @@ def _numbered(
         numbered=True,
         findings=findings,
         features=features,
+        reading=SourceReading(place, form),
     )

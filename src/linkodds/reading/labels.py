@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linkodds.errors import DataError, MalformedFile
+from linkodds.errors import AmbiguousReading, DataError, MalformedFile, PossibleReading
 from linkodds.findings import Finding
 from linkodds.reading.column_names import tokens
 from linkodds.reading.tables import Table
@@ -42,19 +42,20 @@ def labelled_rows(cells: pl.Series, table: Table, position: int) -> NDArray[np.i
     return rows
 
 
-def doubtful_rows(table: Table, taken: list[int]) -> list[Finding]:
+def doubtful_rows(table: Table, ends: tuple[int, int], taken: list[int]) -> list[Finding]:
     """A warning where weights that nobody asked for are below 0; a refusal where a column tells that rows are no edges.
 
     Args:
         table: an edge list.
-        taken: places of the columns that are used.
+        ends: places of the two ends.
+        taken: places of the other columns that are used.
     Raises:
-        DataError: zeros, or a label that is negative, with how many rows and what settles it.
+        AmbiguousReading: zeros, or a label that is negative, with how many rows and what settles it.
     """
     findings = []
     for i, name in enumerate(table.names):
         called = "_".join(tokens(name))
-        if i in taken or name.isdigit() or called not in _LABELS | _WEIGHTS:
+        if i in (*ends, *taken) or name.isdigit() or called not in _LABELS | _WEIGHTS:
             continue
         try:
             cells = table.load([i]).to_series().str.to_lowercase()
@@ -68,13 +69,31 @@ def doubtful_rows(table: Table, taken: list[int]) -> list[Finding]:
         below = int((numbers < 0).sum())
         if zeros and (is_label or called in _WEIGHTS):
             example = int(((numbers == 0) | (cells.is_in(_NO) if is_label else False)).arg_max() or 0)
-            raise DataError(
+            raise AmbiguousReading(
                 f"{table.where(example)}, column {name!r}: {cells[example]}. {zeros:,} of {len(cells):,} rows have no positive "
                 f"{name}, so they may be pairs that are no edges. Pass --label {name} (label={name!r}) to take the rows above 0 "
-                "as edges and leave the others out; where every row is an edge, delete the column."
+                "as edges and leave the others out; where every row is an edge, delete the column.",
+                _readings(table, name, numbers, cells, ends),
             )
         if below:
             message = f"{below:,} of {len(cells):,} rows have a {name} below 0, and each of them counts as an edge."
             remedy = f"Pass --label {name} (label={name!r}) to leave them out."
             findings.append(Finding("reading", "warning", message, remedy, float(below)))
     return findings
+
+
+def _readings(
+    table: Table, name: str, numbers: pl.Series, cells: pl.Series, ends: tuple[int, int]
+) -> tuple[PossibleReading, PossibleReading]:
+    """Rows above 0 as edges, or all rows."""
+    frame = table.load(list(ends))
+    source, target = (frame.get_column(str(i)) for i in ends)
+    above = np.flatnonzero(((numbers.fill_null(0.0) > 0) | cells.is_in(_YES)).to_numpy())[:3]
+
+    def edges(rows: NDArray[np.int64]) -> tuple[tuple[str, str], ...]:
+        return tuple((source[row], target[row]) for row in rows.tolist())
+
+    return (
+        PossibleReading(f"rows whose {name!r} is above 0 are edges", ("--label", name), edges(above)),
+        PossibleReading(f"every row is an edge: delete column {name!r}", (), edges(np.arange(min(3, len(source))))),
+    )

@@ -167,6 +167,9 @@ class Table:
         pick: from row places to a frame of all columns, as text; None: all is loaded for it.
         comments: the comment lines above the rows.
         notes: what reading the text found out.
+        format: of the file or object, for people.
+        delimiter: of delimited text, by its name.
+        header: whether the first line of text names the columns; None where there are no lines.
     """
 
     place: str
@@ -179,6 +182,9 @@ class Table:
     pick: Callable[[NDArray[np.int64]], pl.DataFrame] | None = None
     comments: tuple[str, ...] = ()
     notes: tuple[Finding, ...] = ()
+    format: str = ""
+    delimiter: str | None = None
+    header: bool | None = None
 
     def sample(self, count: int = 10_000) -> pl.DataFrame:
         """Some rows of all columns: all where there are at most twice as many, else blocks of rows from everywhere.
@@ -281,7 +287,7 @@ def table_of_frame(frame: Any, *, index_as_ids: bool = False) -> Table:
         [('7', 'x'), ('', 'NA')]
     """
     if isinstance(frame, pl.DataFrame):
-        return _table_of_polars(frame, "the polars table")
+        return _table_of_polars(frame, "the polars table", "polars table")
     names = [str(name) for name in frame.columns]
     series = [frame.iloc[:, i] for i in range(len(names))]
     index = frame.index
@@ -308,7 +314,7 @@ def table_of_frame(frame: Any, *, index_as_ids: bool = False) -> Table:
         )
 
     lines = np.arange(1, len(frame) + 1)
-    return Table("the pandas table", tuple(names), "", "row", lines, load, native, pick)
+    return Table("the pandas table", tuple(names), "", "row", lines, load, native, pick, format="pandas table")
 
 
 def read_parquet(path: Path, num_rows: int | None = None) -> Table:
@@ -322,7 +328,7 @@ def read_parquet(path: Path, num_rows: int | None = None) -> Table:
     """
     require_file(path)
     try:
-        return _table_of_polars(pl.read_parquet(path, glob=False, n_rows=num_rows), path.name)
+        return _table_of_polars(pl.read_parquet(path, glob=False, n_rows=num_rows), path.name, "Parquet")
     except (pl.exceptions.PolarsError, OSError) as error:
         raise MalformedFile(f"{path.name}: no readable Parquet file ({str(error).splitlines()[0]}).") from error
 
@@ -332,7 +338,7 @@ def _text_of(series: Any) -> list[str]:
     return ["" if gone else str(value) for value, gone in zip(series.tolist(), missing, strict=True)]
 
 
-def _table_of_polars(frame: pl.DataFrame, place: str) -> Table:
+def _table_of_polars(frame: pl.DataFrame, place: str, form: str) -> Table:
     def load(positions: list[int]) -> pl.DataFrame:
         try:
             cells = frame.select(pl.nth(i).cast(pl.String).fill_null("").alias(str(i)) for i in positions)
@@ -357,7 +363,8 @@ def _table_of_polars(frame: pl.DataFrame, place: str) -> Table:
                 cells[str(i)] = pl.Series([""] * some.height, dtype=pl.String)
         return pl.DataFrame(cells)
 
-    return Table(place, tuple(frame.columns), "", "row", np.arange(1, frame.height + 1), load, native, pick)
+    lines = np.arange(1, frame.height + 1)
+    return Table(place, tuple(frame.columns), "", "row", lines, load, native, pick, format=form)
 
 
 def require_file(path: Path) -> None:

@@ -51,9 +51,13 @@ def has_rows(data: bytes) -> bool:
     return any(line.strip() and not line.lstrip().startswith((b"#", b"%")) for line in io.BytesIO(data))
 
 
-def as_text(path: Path, data: bytes, lines_before: int) -> bytes:
+def as_text(path: Path, data: bytes, lines_before: int | NDArray[np.int64]) -> bytes:
     """UTF-8 bytes with line feeds only.
 
+    Args:
+        path: where the text is from, for messages.
+        data: whole lines.
+        lines_before: lines of the file that come before; or the line of each of these.
     Raises:
         MalformedFile: bytes that are no UTF-8 text, with their line.
     """
@@ -72,7 +76,8 @@ def as_text(path: Path, data: bytes, lines_before: int) -> bytes:
             b"PK": "a zip, npz or xlsx file: save it as CSV",
         }
         kind = next((f" It looks like {name}." for magic, name in kinds.items() if data.startswith(magic)), "")
-        line = data.count(b"\n", 0, bad) + 1 + lines_before
+        place = data.count(b"\n", 0, bad)
+        line = place + 1 + lines_before if isinstance(lines_before, int) else lines_before[place]
         raise MalformedFile(
             f"{path.name}, line {line}: byte 0x{data[bad]:02x} is no UTF-8 text."
             f"{kind or ' Save the table as UTF-8 text.'}"

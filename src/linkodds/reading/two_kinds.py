@@ -20,10 +20,10 @@ def with_sides(read: EdgeList, options: ReadingOptions) -> EdgeList:
     Raises:
         DataError: an id that is there already as another is told apart.
     """
-    names = read.table.names if read.table is not None else ("", "")
+    names = read.reading.names if read.reading is not None else ("", "")
     if options.separate_ids:
         return separated(read, names)
-    if read.table is None or read.directed or options.bipartite is False:
+    if not any(names) or read.directed or options.bipartite is False:
         return read
     two, different = are_two_kinds(*names), are_different_words(*names)
     if not (two or different):
@@ -117,6 +117,7 @@ def separated(read: EdgeList, names: tuple[str, str] = ("", "")) -> EdgeList:
         others=others if others is None else replace(others, pairs=pairs[len(read.pairs) :]),
         side=side,
         bipartite=True,
+        first=tuple((str(u), str(v)) for u, v in read.ids[read.pairs[:3]]),
         own_order=read.own_order and not len(both),
         numbered=read.numbered and not len(both),
     )

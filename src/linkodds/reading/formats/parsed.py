@@ -8,13 +8,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from linkodds.errors import DataError, OptionError
+from linkodds.errors import AmbiguousReading, DataError, OptionError, PossibleReading
 from linkodds.findings import Finding
 from linkodds.pairs import Pairs
+from linkodds.reading.column_values import columns_of
 from linkodds.reading.edge_columns import of_one_kind, unused_times, weights_of_column
 from linkodds.reading.interop import EdgeList, ignored_columns
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import read_kinds
+from linkodds.reading.source_reading import ROLES, SourceReading, summaries
 from linkodds.reading.tables import Table, table_of_frame
 from linkodds.reading.times import read_times
 
@@ -82,9 +84,15 @@ def edges_of_parsed(
     if not len(graph.pairs):
         raise DataError(f"{graph.place}: {graph.layout}, {len(graph.ids)} nodes and no edge.")
     if graph.one_way and directed is None:
-        raise DataError(
-            f"{graph.place} is not symmetric: {graph.one_way} of its {len(graph.pairs)} entries have no counterpart. "
-            "Pass --directed (directed=True) if edges have a direction, --undirected (directed=False) if they have none."
+        first = tuple((str(u), str(v)) for u, v in graph.ids[graph.pairs[:3]])
+        raise AmbiguousReading(
+            f"{graph.place} is not symmetric: {graph.one_way} of its {len(graph.pairs)} entries have no counterpart, "
+            f"such as {first[0][0]} - {first[0][1]}. "
+            "Pass --directed (directed=True) if edges have a direction, --undirected (directed=False) if they have none.",
+            (
+                PossibleReading("edges have a direction", ("--directed",), first),
+                PossibleReading("edges have no direction", ("--undirected",), first),
+            ),
         )
     is_directed = bool(graph.directed) if directed is None else directed
     findings = list(graph.findings)
@@ -210,6 +218,11 @@ def _with_attributes(
     taken = tuple(places.values())
     rest = [name for i, name in enumerate(table.names) if i not in taken]
     findings = [ignored_columns(rest, "edge attributes")] if rest else []
+    if warns_of_times:
+        known = columns_of(table.names, table.sample()) if table.names else []
+        about = summaries(known, None, {place: ROLES[option] for option, place in places.items()})
+        of_sample = max((len(each.cells) for each in known), default=0)
+        read = replace(read, reading=SourceReading(table.place, table.layout, columns=about, rows=of_sample))
     cells = {option: table.load([i]).to_series() for option, i in places.items()}
     if (i := places.get("--time")) is not None:
         read = replace(read, times=read_times(cells["--time"], table.names[i], table.where))

@@ -47,16 +47,18 @@ class Format:
         suffixes: of its files, beside which .gz, .bz2, .xz and .zst may stand.
         read: from a file in memory to a graph or a table.
         takes_key: whether a file may hold several graphs, sheets or matrices, one of which `--key` names.
+        by_lines: whether its first lines alone are such a file too.
     """
 
     name: str
     suffixes: tuple[str, ...]
     read: Reader
     takes_key: bool = False
+    by_lines: bool = False
 
 
 FORMATS = (
-    Format("SIF (Cytoscape)", (".sif",), read_sif),
+    Format("SIF (Cytoscape)", (".sif",), read_sif, by_lines=True),
     Format("GraphML", (".graphml", ".graphmlz"), read_graphml, takes_key=True),
     Format("GEXF (Gephi)", (".gexf",), read_gexf),
     Format("GML", (".gml",), read_gml, takes_key=True),
@@ -66,20 +68,20 @@ FORMATS = (
     Format("JSON: node-link, graphology, Cytoscape.js, CX, JSON Graph Format", (".json", ".jgf", ".jgfz"), read_json),
     Format("Cytoscape.js", (".cyjs",), read_json),
     Format("CX, CX2 (NDEx)", (".cx", ".cx2"), read_json),
-    Format("JSON Lines", (".jsonl", ".ndjson"), read_json_lines),
+    Format("JSON Lines", (".jsonl", ".ndjson"), read_json_lines, by_lines=True),
     Format("AnnData, MuData", (".h5ad", ".h5mu"), read_annotated, takes_key=True),
     Format("Arrow, Feather", (".arrow", ".feather", ".ipc", ".arrows"), read_arrow),
     Format("Excel, OpenDocument", (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), read_spreadsheet, takes_key=True),
-    Format("LGL", (".lgl",), read_lgl),
-    Format("NCOL", (".ncol",), read_ncol),
-    Format("adjacency list (NetworkX)", (".adjlist",), read_adjacency_list),
+    Format("LGL", (".lgl",), read_lgl, by_lines=True),
+    Format("NCOL", (".ncol",), read_ncol, by_lines=True),
+    Format("adjacency list (NetworkX)", (".adjlist",), read_adjacency_list, by_lines=True),
     Format("UCINET DL", (".dl",), read_ucinet),
     Format("Trivial Graph Format", (".tgf",), read_tgf),
     Format("GDF (GUESS)", (".gdf",), read_gdf),
-    Format("RDF N-Triples", (".nt", ".nq"), read_ntriples),
-    Format("PSI-MITAB", (".mitab", ".mitab25", ".mitab26", ".mitab27", ".mitab28"), read_mitab),
-    Format("SIF in a text file", (), read_sif_as_text),
-    Format("KONECT", (), read_konect),
+    Format("RDF N-Triples", (".nt", ".nq"), read_ntriples, by_lines=True),
+    Format("PSI-MITAB", (".mitab", ".mitab25", ".mitab26", ".mitab27", ".mitab28"), read_mitab, by_lines=True),
+    Format("SIF in a text file", (), read_sif_as_text, by_lines=True),
+    Format("KONECT", (), read_konect, by_lines=True),
     Format("pairs below % lines (Network Repository)", (), read_percent_table),
 )
 """Every graph format; delimited text, Parquet, .npz and databases are read beside them."""

@@ -34,7 +34,7 @@ def read_arrow(source: Source) -> Table:
         frame = pl.read_ipc(file, use_pyarrow=False) if is_file else pl.read_ipc_stream(file)
     except (pl.exceptions.PolarsError, *NOISE) as error:
         source.refuse(None, f"no readable Arrow file ({str(error).splitlines()[0]}).")
-    return replace(table_of_frame(frame), place=source.place)
+    return replace(table_of_frame(frame), place=source.place, format="Arrow")
 
 
 def read_spreadsheet(source: Source) -> Table:
@@ -92,7 +92,9 @@ def read_json_lines(source: Source) -> Table:
         records.append(record)
         numbers.append(number)
     table = table_of_records(source, records)
-    return replace(table, unit="line", lines=np.array(numbers, dtype=np.int64), layout="JSON Lines")
+    return replace(
+        table, unit="line", lines=np.array(numbers, dtype=np.int64), layout="JSON Lines", format="JSON Lines"
+    )
 
 
 def table_of_records(source: Source, records: Sequence[Mapping[str, Any]]) -> Table:
@@ -113,7 +115,9 @@ def table_of_records(source: Source, records: Sequence[Mapping[str, Any]]) -> Ta
     frame = frame_of_attributes(plain)
     if frame is None:
         source.refuse(None, "its records hold no plain value; an edge has two ends that are text or numbers.")
-    return replace(table_of_frame(frame), place=source.place, layout="records of JSON", unit="record")
+    return replace(
+        table_of_frame(frame), place=source.place, layout="records of JSON", unit="record", format="JSON records"
+    )
 
 
 def _below_first_row(frame: pl.DataFrame, place: str) -> Table:
@@ -123,7 +127,7 @@ def _below_first_row(frame: pl.DataFrame, place: str) -> Table:
     rows = np.flatnonzero(frame.select(pl.any_horizontal(pl.all() != "")).to_series().to_numpy())
     table = table_of_frame(pl.DataFrame({str(k): frame.to_series(k)[rows.tolist()] for k in range(len(kept))}))
     names = tuple(first[i] for i in kept)
-    return replace(table, place=place, names=names, layout="spreadsheet", lines=rows + 2)
+    return replace(table, place=place, names=names, layout="spreadsheet", lines=rows + 2, format="spreadsheet")
 
 
 def _refuse_bomb(source: Source) -> None:
