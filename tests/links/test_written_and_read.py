@@ -1,5 +1,6 @@
 """What we write we read again: recorded edges are recorded, predicted links are not, and nothing else changes."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,8 @@ def graphs(draw: st.DrawFn) -> Graph:
     if kind == "bipartite":  # two sides of one node each would be complete
         assume(len({u for u, _ in chosen}) * len({v for _, v in chosen}) > len(chosen))
     edges = [(ids[u], ids[v]) for u, v in chosen]
+    whole = [all(re.fullmatch(r"-?\d+(\.0)?", pair[end]) for pair in edges) for end in (0, 1)]
+    assume(not all(whole))  # of whole numbers alone 1 and 1.0 are one node
     return Graph.from_edges(edges, nodes=ids, directed=kind == "directed", bipartite=kind == "bipartite")
 
 

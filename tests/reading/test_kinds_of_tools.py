@@ -181,6 +181,13 @@ def test_whole_numbers_of_savetxt_are_whole_numbers(tmp_path: Path) -> None:
         read_edges(made(tmp_path, "b.txt", (text + "1.5e+00 2.0e+00\n") * 3))
 
 
+def test_a_point_is_dropped_where_one_column_has_it_and_the_other_not(tmp_path: Path) -> None:
+    merged = read_edges(made(tmp_path, "merged.csv", "source,target\n1,2.0\n2,3.0\n3,1.0\n"))
+    assert merged.ids.tolist() == ["1", "2", "3"]
+    versions = read_edges(made(tmp_path, "versions.csv", "source,target\n1,2.0\n1.0,2\n3,1.0\n"))
+    assert versions.ids.tolist() == ["1", "2.0", "1.0", "2", "3"]  # both in one column: two texts
+
+
 def test_matrices_are_known_by_the_names_of_their_rows(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for name, values in (("weights", rng.normal(size=(12, 12))), ("links", (rng.random((12, 12)) < 0.3).astype(int))):

@@ -175,7 +175,7 @@ def _direction_told(table: Table, taken: list[int]) -> tuple[list[Finding], bool
 
 
 def _without_points(source: pl.Series, target: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """The ids, 6.0 written as 6 where all ids of both columns are whole numbers and some are written without a point.
+    """The ids, 6.0 written as 6 where all ids are whole numbers, in one column with a point and in the other without.
 
     pandas makes floats of a column of integers once a cell is missing, of one column and not of the other. numpy.savetxt
     writes integers as 1.200000000000000000e+01 unless told otherwise: where all ids of both columns are so, they are 12.
@@ -184,9 +184,11 @@ def _without_points(source: pl.Series, target: pl.Series) -> tuple[pl.Series, pl
         whole = [_whole(each) for each in (source, target)]
         if whole[0] is not None and whole[1] is not None:
             return whole[0], whole[1]
-    cells = pl.concat([source.rename("id"), target.rename("id")])
-    pointed = cells.str.ends_with(".0")
-    if not pointed.any() or pointed.all() or not cells.str.contains(r"^-?\d+(\.0)?$").all():
+    pointed = [each.str.ends_with(".0") for each in (source, target)]
+    mixed = any(each.any() and not each.all() for each in pointed)  # in one column 6 and 6.0 are two texts
+    if mixed or pointed[0].all() == pointed[1].all():
+        return source, target
+    if not all(each.str.contains(r"^-?\d+(\.0)?$").all() for each in (source, target)):
         return source, target
     first, second = (each.str.strip_suffix(".0") for each in (source, target))
     return first, second
