@@ -90,6 +90,20 @@ def test_a_model_that_ranks_backwards_is_refused_with_its_slope(directed_ring, t
     assert not list(tmp_path.glob("run*"))
 
 
+@pytest.mark.parametrize("directed", [True, False])
+def test_a_ranking_upside_down_for_new_nodes_is_refused_with_that_cause(directed):
+    """Each paper cites three earlier ones, drawn evenly: every later edge starts at a paper that no train edge knows."""
+    rng = np.random.default_rng(0)
+    rows = [(f"p{t}", f"p{v}", t) for t in range(20, 420) for v in rng.choice(t, size=3, replace=False)]
+    graph = Graph.from_edges(
+        pl.DataFrame(rows, schema=["a", "b", "year"], orient="row"), time="year", directed=directed
+    )
+    with pytest.raises(InvertedRanking, match="All 60 calibration edges .* later by column 'year'") as refused:
+        fit_graph(graph, FitConfig(model="degree", threads=1))
+    assert "starts no train edge" in str(refused.value) if directed else "no train edge" in str(refused.value)
+    assert "swapped" not in str(refused.value)
+
+
 def test_same_seed_same_bytes_another_seed_others(communities, tmp_path):
     texts = []
     edges = write_edges(communities, tmp_path / "edges.csv")

@@ -13,6 +13,7 @@ from linkodds.estimator import LinkPredictor
 from linkodds.fitting.pipeline import fit_graph, fit_run
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import split_by_time, split_edges
+from linkodds.links.evidence import Evidence
 from linkodds.models.autoencoders.custom_encoder import CustomEncoder
 from linkodds.models.autoencoders.custom_scorer import CustomScorer
 from linkodds.models.autoencoders.propagation import normalized_adjacency
@@ -184,3 +185,16 @@ def test_an_encoder_of_ones_own_is_given_the_edges_of_other_kinds_and_no_held_ou
     run = LinkPredictor(model=CustomEncoder(Mean(), table=4), epochs=2, folds=1, threads=1).fit(graph).run_
     given = {frozenset(graph.ids[pair]) for pair in seen[0].numpy().T}
     assert given == names(graph, run.split.train) | names(graph, graph.others.pairs)
+
+
+def test_evidence_says_that_a_pair_is_recorded_as_another_kind():
+    """Of all pairs without an edge of the predicted kind those that are 'near', and no others, in either order."""
+    graph = Graph.from_edges(two_kinds(), relation="kind", predict_kind="regulates")
+    split = split_edges(graph, rng=np.random.default_rng(0))
+    near = names(graph, graph.others.pairs)
+    pairs = split.recorded().absent_pairs(np.arange(0, 8000, 7))
+    pairs = np.concatenate([pairs, graph.others.pairs[:20]])
+    lines = Evidence(graph.ids, split).lines(pairs)
+    said = [line.startswith("recorded as an edge of kind 'near'; ") for line in lines]
+    assert said == [frozenset(pair) in near for pair in graph.ids[pairs].tolist()]
+    assert 20 < sum(said) < len(said)

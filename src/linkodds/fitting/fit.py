@@ -32,6 +32,7 @@ from linkodds.fitting.model_selection import (
 )
 from linkodds.fitting.run_config import settings_of_fit, settings_of_winner
 from linkodds.fitting.tuning import TuningResult, tune
+from linkodds.fitting.unseen_nodes import cause_of_inversion
 from linkodds.graph.features import Features
 from linkodds.graph.graph import Graph
 from linkodds.graph.split import Split
@@ -304,6 +305,7 @@ class Fit:
                 prevalence=self.rehearsal.prevalence,
                 odds_trained_at=winner.odds,
                 choice=self.config.calibrator,
+                cause_of_inversion=cause_of_inversion(self.split),
             )
             rules = {str(rule): rule for rule in (*STANDARD_RULES, parse_rule(self.config.decision))}
             decisions = [decide(rule, calibration, calibrator, num_test_edges=num_test) for rule in rules.values()]

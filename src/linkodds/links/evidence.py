@@ -195,6 +195,8 @@ _KINDS = {
 class Evidence:
     """What the record says about pairs: shared neighbours, degrees, distance, and how the baselines rank them.
 
+    A pair that is recorded as an edge of another kind than the predicted one is said to be so first.
+
     Baselines count paths in the message graph, as in the evaluation. A rank is the number of pairs without a recorded edge
     that the baseline puts at or above the pair, this one included; where counting them all would take more than a billion
     walks it is a share of 4,000 such pairs, the same ones at every call, and says "about". Of the first 2,000 pairs of a
@@ -237,6 +239,7 @@ class Evidence:
         moved = (
             None if self.scorer is None else attribution(self.scorer, canonical[:MOST_PAIRS], np.random.default_rng(0))
         )
+        of_another_kind = self._of_another_kind(pairs)
         lines = []
         for i, (u, v) in enumerate(pairs.tolist()):
             ends = " and ".join(
@@ -244,12 +247,30 @@ class Evidence:
             )
             distance = f"distance {hops[i]}" if hops[i] else f"distance above {FARTHEST}"
             above = ", ".join(f"{name} {text[i]}" for name, text in ranks.items())
-            parts = [_shared(self.ids, self._neighbors, self._degree, u, v), f"degrees {ends}", distance]
+            parts = [f"recorded as an edge of {self._other_kinds}"] if of_another_kind[i] else []
+            parts += [_shared(self.ids, self._neighbors, self._degree, u, v), f"degrees {ends}", distance]
             parts += [] if cosines is None else [f"feature cosine {cosines[i]:.2g}"]
             parts += [f"of {self._recorded.num_absent:,} pairs without an edge at or above it by {above}"]
             parts += [] if moved is None or i >= MOST_PAIRS else [moved.sentence(i)]
             lines.append("; ".join(parts))
         return lines
+
+    def _of_another_kind(self, pairs: Pairs) -> NDArray[np.bool_]:
+        """Which pairs are edges of a kind that is not predicted, in either direction, shape (pairs,)."""
+        others, space = self.split.others, self.split.space
+        if others is None:
+            return np.zeros(len(pairs), dtype=np.bool_)
+        found: NDArray[np.bool_] = space.contains(others.pairs, space.canonical(pairs))
+        return found | space.contains(others.pairs, pairs[:, ::-1]) if space.directed else found
+
+    @cached_property
+    def _other_kinds(self) -> str:
+        """The kind that is not predicted, or the first of several: which of them a pair has is not kept."""
+        assert self.split.others is not None
+        names = list(self.split.others.counts)
+        if len(names) == 1:
+            return f"kind {names[0]!r}"
+        return f"another kind ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
 
     @cached_property
     def _recorded(self) -> KnownPairs:

@@ -169,7 +169,12 @@ class Calibrator:
 
 
 def fit_calibrator(
-    held_out: Sequence[HeldOut], *, prevalence: float, odds_trained_at: float | None, choice: Choice = "auto"
+    held_out: Sequence[HeldOut],
+    *,
+    prevalence: float,
+    odds_trained_at: float | None,
+    choice: Choice = "auto",
+    cause_of_inversion: str | None = None,
 ) -> Calibrator:
     """A calibrator at a prevalence, by default weighted Platt scaling, with the fallbacks named at the top of this module.
 
@@ -187,6 +192,7 @@ def fit_calibrator(
         odds_trained_at: effective edges / non-edges of the training loss; None for models that were not trained.
         choice: auto is bias below the number of edges that a slope needs, and platt from there on. A named one is
             fitted with any number of edges; where it cannot be fitted it falls back as Platt scaling does.
+        cause_of_inversion: what an inverted ranking comes from, where that is known; None: swapped labels are looked for.
     Raises:
         InvertedRanking: the slope is below 0 beyond its 95 % interval and the AUC is below 0.5.
         ModelError: no calibration edge and no odds to fall back on.
@@ -252,10 +258,12 @@ def fit_calibrator(
         auc = float(np.mean([roc_auc(sample) for sample in held_out]))
         seen = f"slope {fit.slope:.3g} (95 %: {low:.3g} to {high:.3g}), AUC {auc:.3f}, {num_edges} calibration edges"
         if high < 0 and auc < 0.5:
+            why = cause_of_inversion or (
+                "Check that edges and non-edges are not swapped and that larger means likelier (negate a distance); "
+                "otherwise train longer, or use another --model."
+            )
             raise InvertedRanking(
-                f"non-edges rank above edges: {seen}. No increasing map makes such logits probabilities. Check that "
-                "edges and non-edges are not swapped and that larger means likelier (negate a distance); otherwise "
-                "train longer, or use another --model."
+                f"non-edges rank above edges: {seen}. No increasing map makes such logits probabilities. {why}"
             )
         # A slope of 1 on logits that say nothing is overconfident: take the largest slope that the data allow.
         allowed = min(unit, high) if high > 0 else unit
