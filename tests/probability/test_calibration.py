@@ -170,6 +170,13 @@ def test_inverted_ranking_is_refused() -> None:
     edges, non_edges = normal_logits(200, 5_000, shift=-1.0)
     with pytest.raises(InvertedRanking, match=r"slope -1 \(95 %: .*AUC 0\.2.*200 calibration edges.*negate a distance"):
         fit_calibrator([HeldOut.from_logits(edges, non_edges, 5_000)], prevalence=0.01, odds_trained_at=1.0)
+    with pytest.raises(InvertedRanking, match="probabilities. New nodes.$"):
+        fit_calibrator(
+            [HeldOut.from_logits(edges, non_edges, 5_000)],
+            prevalence=0.01,
+            odds_trained_at=1.0,
+            cause_of_inversion="New nodes.",
+        )
     with pytest.raises(InvertedRanking, match=r"AUC 0\.000"):  # separated the wrong way round
         fit_calibrator(
             [HeldOut.from_logits(np.linspace(-3, -2, 60), np.linspace(0, 1, 600), 600)],

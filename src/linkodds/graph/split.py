@@ -171,6 +171,12 @@ class Split:
         moved = np.concatenate([parts[part][touches[part]] for part in hidden])
         for part in hidden:
             if len(parts[part]) and touches[part].all():
+                if self.times is not None:
+                    raise DegenerateGraph(
+                        f"the split by time leaves no {part} edge that can be judged: {len(moved):,} of {len(held_out):,} later "
+                        "edges touch a node that has no edge as early as the train edges, and nothing is known of such a node. "
+                        "Give training more of the edges (--split), leave --time out, or give a list of all nodes (--nodes)."
+                    )
                 raise DegenerateGraph(
                     f"the split leaves no {part} edge that can be judged: {len(moved):,} of {len(held_out):,} edges to be held "
                     "out are the only edges of one of their ends. Who sees a node without an edge knows that one is hidden, so a "
