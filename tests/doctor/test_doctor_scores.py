@@ -257,12 +257,14 @@ class TestScores:
     def test_d33_a_sigmoid_fitted_to_probabilities(self) -> None:
         """Sum and slope are right by construction, and D05 and D06 silent; the log odds of the same table are fine."""
         rng = np.random.default_rng(0)
-        logits = np.where(np.arange(20_000) < 100, rng.normal(0.5, 0.5, 20_000), rng.normal(-5, 1, 20_000))
-        labels, p = rng.random(20_000) < sigmoid(logits), sigmoid(logits)
-        assert diagnose_table(ScoreTable(labels, p, "probability")) == []
-        model = LogisticRegression().fit(p[:, None], labels)  # with the penalty that is the default
+        logits = rng.normal(-6.0, 2.0, size=20_000)
+        labels, p = rng.random(20_000) < sigmoid(logits), sigmoid(logits + 6)  # p: of a training with balanced classes
+        assert "D33" not in ids(diagnose_table(ScoreTable(labels, sigmoid(logits), "probability")))
+        model = LogisticRegression(C=1e6).fit(p[:, None], labels)
         fitted = model.predict_proba(p[:, None])[:, 1]
-        found = only(diagnose_table(ScoreTable(labels, fitted, "probability")), "D33")
+        everything = diagnose_table(ScoreTable(labels, fitted, "probability"))
+        assert {"D05", "D06"}.isdisjoint(ids(everything))
+        found = only(everything, "D33")
         num_rows, promised, held = (float(x.replace(",", "")) for x in re.findall(r"[\d,.]+\d", found.message)[:3])
         top = np.argsort(-fitted, kind="stable")[: int(num_rows)]
         assert (promised, held) == (pytest.approx(fitted[top].sum(), rel=0.01), labels[top].sum())

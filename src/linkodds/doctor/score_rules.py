@@ -17,7 +17,7 @@ ONE_SIGMOID = 0.7310586
 """sigmoid(1): what a second sigmoid makes of a probability of 1; of 0 it makes 0.5."""
 
 TOP_FACTOR = 1.5
-"""Between what the top promises and what it holds, from which D33 speaks."""
+"""Between what the top promises and what it holds; D33 speaks of more alone."""
 
 OVERFLOW = 80.0
 """exp(88.7) is the largest float32."""
@@ -290,7 +290,8 @@ def promise_at_the_top(table: ScoreTable) -> Finding | None:
     """D33: the highest 20, 50, 100, ... rows hold another number of edges than their probabilities add up to.
 
     Under independent labels the number of edges in a top of k rows has no wider tails than a binomial one of the same
-    mean (Hoeffding, 1956). A finding needs a chance under 1e-4 at some length, and a factor of `TOP_FACTOR` either way.
+    mean (Hoeffding, 1956). A finding needs a chance under 1e-4 even if the promise were `TOP_FACTOR` times nearer to what is
+    held: a calibrator that was fitted to few edges is off by as much.
     Rows that stand for several pairs count for as many fewer as they add to the variance. Rows that tie with the last one
     of a top belong to it; a top is half of the rows at most. The shortest one is told.
     """
@@ -305,8 +306,12 @@ def promise_at_the_top(table: ScoreTable) -> Finding | None:
         stands_for = _pairs_per_row(labels[:k], w, of_top, weights[~labels])
         trials, mean = max(round(float(w.sum()) / stands_for), 1), promised / float(w.sum())
         seen = min(round(held / stands_for), trials)
-        chance = float(binom.cdf(seen, trials, mean) if held < promised else binom.sf(seen - 1, trials, mean))
-        if max(held, promised) < TOP_FACTOR * min(held, promised) or chance >= 1e-4:
+        chance = float(
+            binom.cdf(seen, trials, mean / TOP_FACTOR)
+            if held < promised
+            else binom.sf(seen - 1, trials, min(mean * TOP_FACTOR, 1.0))
+        )
+        if chance >= 1e-4:
             continue
         message = (
             f"The {k:,} highest rows promise {promised:.3g} edges and hold {held:.3g}: the curve has the wrong shape there, "

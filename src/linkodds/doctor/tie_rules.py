@@ -3,7 +3,7 @@
 import numpy as np
 
 from linkodds.doctor.inputs import ScoreTable
-from linkodds.findings import Finding
+from linkodds.findings import Finding, Severity
 from linkodds.metrics.logit_bins import Floats
 
 FEW_STEPS = 10
@@ -91,16 +91,17 @@ def tied_share(values: Floats, num_edges: int, kind: str) -> Finding | None:
             if steps is None
             else f", one of {steps:,} distinct values, as those of trees are"
         )
-        message = (
-            f"{num} of {len(values)} pairs have the {name} {kind}, {end:.6g}{why}. Their order is lost, and with it what "
-            "the top of the list is measured by."
-        )
+        message = f"{num} of {len(values)} pairs have the {name} {kind}, {end:.6g}{why}. Their order is lost"
+        message += ", and with it what the top of the list is measured by." if name == "highest" else "."
         remedy = "Rank on logits, write them in full, and take the sigmoid (in float64) only for display."
         if steps is not None:
             remedy = (
                 "Rank on a score that tells these pairs apart (more trees, deeper ones), and count ties in proportion."
             )
-        return Finding("D12", "warning", message, remedy, num / len(values))
+        severity: Severity = (
+            "warning" if name == "highest" else "info"
+        )  # pairs without a common neighbour tie at the end
+        return Finding("D12", severity, message, remedy, num / len(values))
     return None
 
 
