@@ -9,6 +9,7 @@ import anndata
 import igraph
 import networkx as nx
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -202,3 +203,40 @@ def test_anndata_keeps_direction_and_a_type_that_counts(run: Run, tmp_path: Path
     assert data.obsp["recorded"].sum() == (1 if run.split.space.directed else 2) * sum(
         len(getattr(run.split, part)) for part in ("train", "validation", "calibration", "test")
     )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl", *NETWORK_FORMATS])
+def test_no_list_of_predicted_links_is_read_as_edges(tmp_path: Path, suffix: str) -> None:
+    ends = {
+        "source": ["a", "b", "c"],
+        "target": ["b", "c", "d"],
+        "logit": [1.0, 0.5, -1.0],
+        "probability": [0.7, 0.6, 0.3],
+    }
+    nothing = pl.Series([None] * 3, dtype=pl.Float64)
+    links = pl.DataFrame({**ends, "q_value": nothing, "evidence": ["2 common neighbors"] * 3})
+    path = tmp_path / f"links{suffix}"
+    table_writer(path)(links)
+    with pytest.raises(DataError, match="predict takes this file as pairs"):
+        Graph.from_edges(path)
+    source, target = read_pairs(path)  # as pairs it is what it was
+    assert set(zip(source.tolist(), target.tolist(), strict=True)) == set(
+        zip(ends["source"], ends["target"], strict=True)
+    )
+
+
+def test_lists_in_memory_and_of_predict_are_no_edges_either_unless_a_label_says_which_rows_are() -> None:
+    ends = {
+        "source": ["a", "b", "c"],
+        "target": ["b", "c", "d"],
+        "logit": [1.0, 0.5, -1.0],
+        "probability": [0.7, 0.6, 0.3],
+    }
+    frame = pl.DataFrame({**ends, "decision": [True, True, False], "known": [True, False, True]})
+    for table in (frame, pd.DataFrame(frame.to_dict(as_series=False))):
+        with pytest.raises(DataError, match=r"columns of a list that linkodds wrote \(logit, probability, decision\)"):
+            Graph.from_edges(table)
+        known = Graph.from_edges(table, label="known")
+        assert known.ids[known.edges].tolist() == [["a", "b"], ["c", "d"]]
+    # a list of somebody else, with a probability of its own, is what it says
+    assert Graph.from_edges(frame.select("source", "target", "probability")).num_edges == 3

@@ -533,3 +533,16 @@ def test_damage_never_reaches_the_user_as_a_traceback(tmp_path: Path) -> None:
 def test_pairs_are_read_from_graph_formats_too(tmp_path: Path) -> None:
     source, target = read_pairs(made(tmp_path, *TEXTS["SIF"]))
     assert list(zip(source, target, strict=True)) == [("TP53", "MDM2"), ("MDM2", "ATM")]
+
+
+def test_a_label_of_a_format_leaves_edges_out_and_nodes_in(tmp_path: Path) -> None:
+    network = nx.Graph()
+    network.add_edge("a", "b", tested=1)
+    network.add_edge("b", "c", tested=0)
+    network.add_edge("c", "d", tested=1)
+    nx.write_graphml(network, tmp_path / "a.graphml")
+    for source in (network, tmp_path / "a.graphml"):
+        graph = Graph.from_edges(source, label="tested")
+        assert graph.ids[graph.edges].tolist() == [["a", "b"], ["c", "d"]]
+        assert graph.num_nodes == 4
+        assert any("1 edge(s) whose attribute 'tested'" in finding.message for finding in graph.findings)

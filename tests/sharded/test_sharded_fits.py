@@ -14,6 +14,7 @@ import torch
 from linkodds.config import FitConfig
 from linkodds.errors import (
     BadFeatures,
+    DataError,
     OptionError,
 )
 from linkodds.metrics.non_edge_scores import score_non_edges
@@ -94,9 +95,17 @@ def test_what_sharded_fits_do_not_take_is_refused(tmp_path: Path) -> None:
         (FitConfig(), ReadingOptions(time="year"), "--time"),
         (FitConfig(), ReadingOptions(weight="w", weight_as="strength"), "--weight"),
         (FitConfig(), ReadingOptions(relation="kind"), "--relation"),
+        (FitConfig(), ReadingOptions(label="tested"), "--label: not for sharded fits"),
+        (FitConfig(), ReadingOptions(separate_ids=True), "--separate-ids: not for sharded fits"),
+        (FitConfig(), ReadingOptions(key="first"), "--key: not for sharded fits"),
     ):
         with pytest.raises(OptionError, match=message):
             fit_sharded(path, tmp_path / "run", config, reading=reading)
+    (tmp_path / "links.csv").write_text(
+        "source,target,logit,probability,q_value,evidence\na,b,1.0,0.7,,none\nb,c,0.5,0.6,,none\n"
+    )
+    with pytest.raises(DataError, match="predicted links are no edges"):
+        fit_sharded(tmp_path / "links.csv", tmp_path / "run", FitConfig(model="linear-gae"))
     with pytest.raises(OptionError, match="not a database"):
         fit_sharded(Database("sqlite", "sqlite:///links.db"), tmp_path / "run", FitConfig())
     with pytest.raises(OptionError, match="--engine takes local or ray, not 'spark'"):

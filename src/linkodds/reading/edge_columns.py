@@ -13,7 +13,7 @@ from linkodds.reading.column_values import columns_of
 from linkodds.reading.edge_weights import EdgeWeights, read_weights
 from linkodds.reading.ends import Ends, choose_ends
 from linkodds.reading.interop import EdgeList, ignored_columns
-from linkodds.reading.labels import doubtful_rows, labelled_rows
+from linkodds.reading.labels import doubtful_rows, labelled_rows, refuse_predicted
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import RowsOfKinds, read_kinds
 from linkodds.reading.source_reading import ROLES, SourceReading, summaries
@@ -36,6 +36,8 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
         OptionError: a column that is asked for twice.
         DataError: no row.
     """
+    if warns_of_times and columns.label is None:
+        refuse_predicted(table)
     chosen, beside = _places(table, columns)
     ends = chosen.source, chosen.target
     taken = [place for place in beside if place is not None]
@@ -87,7 +89,7 @@ def edges_of_table(table: Table, columns: ReadingOptions, *, warns_of_times: boo
 
 
 def id_columns(table: Table, source: str | int | None, target: str | int | None) -> tuple[int, int]:
-    """Places of the two columns of ids.
+    """Places of the two columns of ids of an edge list.
 
     Args:
         table: an edge list.
@@ -96,7 +98,9 @@ def id_columns(table: Table, source: str | int | None, target: str | int | None)
     Raises:
         MalformedFile: there are no two columns, or none of this name.
         OptionError: one column for both.
+        DataError: a list of predicted links that linkodds wrote.
     """
+    refuse_predicted(table)
     ends = _places(table, ReadingOptions(source=source, target=target))[0]
     return ends.source, ends.target
 

@@ -14,6 +14,9 @@ _LABEL_NAMES = (
     "is_positive is_interaction known exists association associated binding binds ground_truth"
 )
 _WEIGHT_NAMES = "weight weights w edge_weight rating ratings score strength value sign count"
+_OF_LISTS = frozenset(("source", "target", "logit", "probability"))
+"""Columns of every list that `find` and `predict` write; beside them is one of the next ones."""
+_BESIDE = frozenset(("q_value", "evidence", "decision", "known", "label"))
 _LABELS, _WEIGHTS = (frozenset(names.split()) for names in (_LABEL_NAMES, _WEIGHT_NAMES))
 _YES = ("1", "1.0", "+1", "true", "yes", "positive", "pos", "t", "y")
 _NO = ("0", "0.0", "-1", "-1.0", "false", "no", "negative", "neg", "f", "n")
@@ -40,6 +43,21 @@ def labelled_rows(cells: pl.Series, table: Table, position: int) -> NDArray[np.i
     if not len(rows):
         raise DataError(f"{table.place}: no row has a {table.names[position]!r} above 0, so there is no edge.")
     return rows
+
+
+def refuse_predicted(table: Table) -> None:
+    """Raise where a table is a list of links that `find` or `predict` wrote: these are predictions, and no edges.
+
+    Raises:
+        DataError: with what to do instead.
+    """
+    names = set(table.names)
+    if names >= _OF_LISTS and names & _BESIDE:
+        raise DataError(
+            f"{table.place} has the columns of a list that linkodds wrote (logit, probability, "
+            f"{sorted(names & _BESIDE)[0]}): predicted links are no edges. Fit on the edges that are known; predict takes this "
+            "file as pairs. Links that were confirmed belong into the edge list, as source and target alone."
+        )
 
 
 def doubtful_rows(table: Table, ends: tuple[int, int], taken: list[int]) -> list[Finding]:

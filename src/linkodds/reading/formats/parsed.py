@@ -14,6 +14,7 @@ from linkodds.pairs import Pairs
 from linkodds.reading.column_values import columns_of
 from linkodds.reading.edge_columns import of_one_kind, unused_times, weights_of_column
 from linkodds.reading.interop import EdgeList, ignored_columns
+from linkodds.reading.labels import labelled_rows
 from linkodds.reading.reading_options import ReadingOptions
 from linkodds.reading.relations import read_kinds
 from linkodds.reading.source_reading import ROLES, SourceReading, summaries
@@ -81,6 +82,8 @@ def edges_of_parsed(
         raise OptionError(f"--source, --target: for tables only, {graph.layout} has no use for it.")
     if directed and graph.directed is False:
         raise OptionError(f"directed: {graph.place} has no directions. Leave directed out, or pass a directed graph.")
+    if columns.label is not None:
+        graph = _with_label(graph, columns.label)
     if not len(graph.pairs):
         raise DataError(f"{graph.place}: {graph.layout}, {len(graph.ids)} nodes and no edge.")
     if graph.one_way and directed is None:
@@ -207,6 +210,23 @@ def _table_of_attributes(graph: ParsedGraph) -> Table:
     count = len(graph.pairs)
     numbers = np.arange(1, count + 1) if graph.numbers is None else graph.numbers
     return replace(table_of_frame(frame), place=graph.place, layout=graph.layout, unit=graph.unit, lines=numbers)
+
+
+def _with_label(graph: ParsedGraph, label: str | int) -> ParsedGraph:
+    """The edges whose label is above 0; the nodes stay."""
+    table = _table_of_attributes(graph)
+    place = table.position(label, option="--label")
+    rows = labelled_rows(table.load([place]).to_series(), table, place)
+    left_out = len(graph.pairs) - len(rows)
+    message = f"{left_out:,} edge(s) whose attribute {label!r} is not above 0 are left out."
+    assert graph.attributes is not None
+    return replace(
+        graph,
+        pairs=graph.pairs[rows],
+        numbers=rows + 1 if graph.numbers is None else graph.numbers[rows],
+        attributes=graph.attributes[rows.tolist()],
+        findings=(*graph.findings, Finding("reading", "info", message, "Nothing to do.", float(left_out))),
+    )
 
 
 def _with_attributes(
