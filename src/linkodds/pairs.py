@@ -194,7 +194,10 @@ class KnownPairs:
     def touches_nodes(self, pairs: Pairs) -> NDArray[np.bool_]:
         """Shape (pairs,): which have an end among `nodes`."""
         remaining: _Remaining | None = self._remaining  # type: ignore[attr-defined]
-        return np.zeros(len(pairs), dtype=np.bool_) if remaining is None else ~remaining.is_kept[pairs].all(axis=1)
+        if remaining is None:
+            return np.zeros(len(pairs), dtype=np.bool_)
+        touches: NDArray[np.bool_] = ~remaining.is_kept[pairs].all(axis=1)
+        return touches
 
     def contains(self, pairs: Pairs) -> NDArray[np.bool_]:
         """Shape (pairs,): which canonical, admissible `pairs` are in the set.
