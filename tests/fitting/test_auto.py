@@ -44,7 +44,7 @@ SMALL = StackOptions(folds=2, zeros=2000, broad_rounds=5, close_rounds=5)
 CPU = torch.device("cpu")
 
 
-def contest_on(graph: Graph, config: FitConfig) -> ModelSelection:
+def selection_on(graph: Graph, config: FitConfig) -> ModelSelection:
     return Fit.of(graph, config, device=CPU).select_models()
 
 
@@ -59,20 +59,20 @@ def two_signals() -> tuple[Graph, np.ndarray, np.ndarray]:
     return Graph(np.array([str(i) for i in range(350)], dtype=object), edges, space), a, b
 
 
-def planted(contest: ModelSelection, name: str, z: np.ndarray) -> ModelCandidate:
+def planted(selection: ModelSelection, name: str, z: np.ndarray) -> ModelCandidate:
     scorer = InnerProductScorer(z, z, 1.0, 0.0)
     fitted = None
     if not family_of(name).is_baseline:
         fitted = TrainedModel(name, scorer, {"z": z}, (), 0, 1.0, "all-pairs", 0.0, False, ())
-    return ModelCandidate(name, scorer, fitted, contest.rehearsal.held_out(scorer, contest.rehearsal.split, HELD_OUT))
+    return ModelCandidate(name, scorer, fitted, selection.setup.held_out(scorer, selection.setup.split, HELD_OUT))
 
 
 class TestTheMean:
     def test_of_two_independent_signals_is_better_than_both_and_weighs_them_as_they_were_planted(self) -> None:
         graph, a, b = two_signals()
-        contest = contest_on(graph, FitConfig(folds=1, split=(0.4, 0.2, 0.2, 0.2)))
-        members = [planted(contest, "gae", a), planted(contest, "resource-allocation", 3 * b)]
-        mean = best_mean(contest, members)
+        selection = selection_on(graph, FitConfig(folds=1, split=(0.4, 0.2, 0.2, 0.2)))
+        members = [planted(selection, "gae", a), planted(selection, "resource-allocation", 3 * b)]
+        mean = best_mean(selection, members)
         assert mean is not None
         for part in HELD_OUT:
             best = max(average_precision(each.parts[part]) for each in members)
@@ -82,22 +82,22 @@ class TestTheMean:
 
     def test_is_not_taken_where_the_second_is_noise(self) -> None:
         graph, a, b = two_signals()
-        contest = contest_on(graph, FitConfig(folds=1, split=(0.4, 0.2, 0.2, 0.2)))
-        both = planted(contest, "gae", np.concatenate([a, b], axis=1))
+        selection = selection_on(graph, FitConfig(folds=1, split=(0.4, 0.2, 0.2, 0.2)))
+        both = planted(selection, "gae", np.concatenate([a, b], axis=1))
         noise = np.random.default_rng(2).normal(size=a.shape).astype(np.float32)
-        weak = planted(contest, "vgae", (0.3 * a + noise).astype(np.float32))
-        assert best_mean(contest, [both, weak]) is None
+        weak = planted(selection, "vgae", (0.3 * a + noise).astype(np.float32))
+        assert best_mean(selection, [both, weak]) is None
 
     def test_few_validation_edges_or_folds_leave_it_out(self, communities: Graph) -> None:
         for folds in (1, 2):
-            contest = contest_on(communities, FitConfig(folds=folds))
-            assert contest.rehearsal.split.validation.shape[0] < 50
+            selection = selection_on(communities, FitConfig(folds=folds))
+            assert selection.setup.split.validation.shape[0] < 50
             z = np.random.default_rng(0).normal(size=(150, 2)).astype(np.float32)
-            assert best_mean(contest, [planted(contest, "gae", z), planted(contest, "l3", z)]) is None
+            assert best_mean(selection, [planted(selection, "gae", z), planted(selection, "l3", z)]) is None
 
 
 class TestTheChoice:
-    def with_contenders(self, monkeypatch, contest: ModelSelection, logits: dict[str, np.ndarray]):
+    def with_candidates(self, monkeypatch, selection: ModelSelection, logits: dict[str, np.ndarray]):
         """Auto's outcome where the contenders have planted embeddings; all that are not named rank at random."""
         rng = np.random.default_rng(5)
 
@@ -106,43 +106,43 @@ class TestTheChoice:
             return planted(self, name, logits.get(name, rng.normal(size=(350, 8)).astype(np.float32)))
 
         monkeypatch.setattr(ModelSelection, "fit_candidate", contend)
-        return choose(contest)
+        return choose(selection)
 
     def test_a_count_that_is_the_truth_wins_and_it_is_said(self, monkeypatch) -> None:
         graph, a, b = two_signals()
-        contest = contest_on(graph, FitConfig(folds=1, degree_calibration="no"))
+        selection = selection_on(graph, FitConfig(folds=1, degree_calibration="no"))
         truth = np.concatenate([a, b], axis=1)
-        outcome = self.with_contenders(monkeypatch, contest, {"resource-allocation": truth, "gae": a})
+        outcome = self.with_candidates(monkeypatch, selection, {"resource-allocation": truth, "gae": a})
         assert outcome.winner.name == "resource-allocation"
         assert "No model beat counting here" in outcome.findings[0].message
 
     def test_counting_as_good_is_said_and_counting_far_behind_is_not(self, monkeypatch) -> None:
         graph, a, b = two_signals()
-        contest = contest_on(graph, FitConfig(folds=1, degree_calibration="no"))
+        selection = selection_on(graph, FitConfig(folds=1, degree_calibration="no"))
         truth, rng = np.concatenate([a, b], axis=1), np.random.default_rng(0)
         one, other = ((truth + 0.2 * rng.normal(size=truth.shape)).astype(np.float32) for _ in range(2))
         monkeypatch.setattr(auto, "best_mean", lambda *_: None)
-        worse, better = sorted((one, other), key=lambda z: planted(contest, "l3", z).validation_ap)
-        equal = self.with_contenders(monkeypatch, contest, {"resource-allocation": worse, "signed-gae": better})
+        worse, better = sorted((one, other), key=lambda z: planted(selection, "l3", z).validation_ap)
+        equal = self.with_candidates(monkeypatch, selection, {"resource-allocation": worse, "signed-gae": better})
         assert equal.winner.name == "signed-gae"
         assert "Counting is as good here" in equal.findings[0].message
-        behind = self.with_contenders(monkeypatch, contest, {"resource-allocation": a, "signed-gae": truth})
+        behind = self.with_candidates(monkeypatch, selection, {"resource-allocation": a, "signed-gae": truth})
         assert behind.winner.name == "signed-gae"
         assert "ounting" not in behind.findings[0].message
 
     def test_a_count_that_is_ahead_by_luck_comes_after_the_best_model(self, monkeypatch) -> None:
         graph, a, b = two_signals()
-        contest = contest_on(graph, FitConfig(folds=1, degree_calibration="no"))
+        selection = selection_on(graph, FitConfig(folds=1, degree_calibration="no"))
         truth, rng = np.concatenate([a, b], axis=1), np.random.default_rng(0)
         one, other = ((truth + 0.2 * rng.normal(size=truth.shape)).astype(np.float32) for _ in range(2))
-        by_ap = sorted((one, other), key=lambda z: planted(contest, "l3", z).validation_ap)
+        by_ap = sorted((one, other), key=lambda z: planted(selection, "l3", z).validation_ap)
         monkeypatch.setattr(auto, "best_mean", lambda *_: None)
-        outcome = self.with_contenders(monkeypatch, contest, {"signed-gae": by_ap[0], "l3": by_ap[1]})
-        assert outcome.contenders["l3"].validation_ap > outcome.contenders["signed-gae"].validation_ap
+        outcome = self.with_candidates(monkeypatch, selection, {"signed-gae": by_ap[0], "l3": by_ap[1]})
+        assert outcome.candidates["l3"].validation_ap > outcome.candidates["signed-gae"].validation_ap
         assert outcome.winner.name == "signed-gae"
         assert "signed-gae is below l3 by" in outcome.findings[0].message
         # The control: the model it is ahead of by far.
-        outcome = self.with_contenders(monkeypatch, contest, {"signed-gae": a, "l3": by_ap[1]})
+        outcome = self.with_candidates(monkeypatch, selection, {"signed-gae": a, "l3": by_ap[1]})
         assert outcome.winner.name == "l3"
 
 
@@ -174,7 +174,7 @@ class TestTheBudget:
         monkeypatch.setattr(auto, "LADDER", ("signed-gae", "gae"))
         monkeypatch.setattr("linkodds.fitting.fit.LADDER", ("signed-gae", "gae"))
         long = {**QUICK, "epochs": 1000, "patience": 1000}
-        alone = contest_on(communities, FitConfig(folds=1, **long)).fitting
+        alone = selection_on(communities, FitConfig(folds=1, **long)).fitting
         e = {name: alone.seconds_needed(name) / 1000 for name in ("signed-gae", "gae")}
         budget = 30.5 * e["signed-gae"] + 1e-9
         run = fit_graph(communities, FitConfig(folds=1, time_budget=budget, **long))
@@ -208,9 +208,9 @@ class TestASavedMean:
         """A mean of all kinds of members, which is forced to win."""
         names = ("stack", "gae", "resource-allocation")
 
-        def forced(contest, ranked):
+        def forced(selection, ranked):
             members = [next(each for each in ranked if each.name == name) for name in names]
-            return mean_of(contest, members, [(1.0, 0.0), (0.5, -1.0), (2.0, 0.25)], 1.0, 1.0)
+            return mean_of(selection, members, [(1.0, 0.0), (0.5, -1.0), (2.0, 0.25)], 1.0, 1.0)
 
         monkeypatch.setattr(auto, "best_mean", forced)
         monkeypatch.setattr("linkodds.fitting.fit.LADDER", ("stack", "gae"))

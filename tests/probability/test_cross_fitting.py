@@ -195,7 +195,7 @@ def test_a_baseline_is_averaged_too_and_a_fit_asks_for_no_training_twice(communi
     assert run.evaluation.baselines["resource-allocation"].average_precision == measured
 
 
-def test_the_first_fold_is_the_one_of_the_contest(communities, monkeypatch) -> None:
+def test_the_first_fold_is_the_one_of_the_selection(communities, monkeypatch) -> None:
     trained: list[tuple[str, int]] = []
     contend = ModelSelection.fit_candidate
 

@@ -76,12 +76,12 @@ def try_models(
     """
     say = progress or (lambda _: None)
     with torch_threads(config.threads):
-        rehearsal, costs = _rehearsal(graph, trial, config), Costs()
+        setup, costs = _setup_of(graph, trial, config), Costs()
 
-        def contest_of(name: str) -> ModelSelection:
+        def selection_of(name: str) -> ModelSelection:
             given = config.model_copy(update={"model": name, "folds": 1, "degree_calibration": degree_term})
             names = entries(LADDER if name == AUTO else (name,), graph.space, has_features=features is not None)
-            fitting = rehearsal.fitting(
+            fitting = setup.fitting(
                 {each: family_of(each) for each in names},
                 features=features,
                 config=given,
@@ -92,29 +92,29 @@ def try_models(
                 on_start=on_start,
                 on_epoch=on_epoch,
             )
-            return ModelSelection(rehearsal, fitting, names)
+            return ModelSelection(setup, fitting, names)
 
         features = informative_features(graph)[0]
         degree_term: Choice = "yes" if config.degree_calibration == "yes" else "no"
         train_seed = Seeds.of_protocol(config.seed).training
         result: dict[str, ProtocolResult] = {}
         for name in names:
-            contest = contest_of(name)
-            contender = choose(contest).winner if name == AUTO else contest.fit_candidate(name, trial.split)
-            without, contender = contender, contest.with_degree_term(contender, contest.rehearsal.split, degree_term)
-            contest.about_degrees(without, contender)
-            scorer, of_test = contender.scorer, contender.parts["test"]
-            if trial.protocol.is_refitted and (again := _refit(contender, contest, trial.final_split)) is not None:
+            selection = selection_of(name)
+            candidate = choose(selection).winner if name == AUTO else selection.fit_candidate(name, trial.split)
+            without, candidate = candidate, selection.with_degree_term(candidate, selection.setup.split, degree_term)
+            selection.about_degrees(without, candidate)
+            scorer, of_test = candidate.scorer, candidate.parts["test"]
+            if trial.protocol.is_refitted and (again := _refit(candidate, selection, trial.final_split)) is not None:
                 scorer = again
-                of_test = rehearsal.held_out(scorer, trial.split, ("test",))["test"]
+                of_test = setup.held_out(scorer, trial.split, ("test",))["test"]
             result[name] = ProtocolResult(
-                chosen=contender.fitted.label if isinstance(contender.fitted, MeanModel) else contender.name,
-                validation=trial.figures(contender.scorer, "validation"),
+                chosen=candidate.fitted.label if isinstance(candidate.fitted, MeanModel) else candidate.name,
+                validation=trial.figures(candidate.scorer, "validation"),
                 test=trial.figures(scorer, "test"),
-                validation_average_precision=contender.validation_ap,
+                validation_average_precision=candidate.validation_ap,
                 base_rate_average_precision=average_precision(of_test),
                 training_seconds=costs.seconds("training"),
-                num_parameters=0 if contender.fitted is None else contender.fitted.num_parameters,
+                num_parameters=0 if candidate.fitted is None else candidate.fitted.num_parameters,
             )
     return result
 
@@ -125,22 +125,22 @@ def baselines_for(graph: Graph) -> tuple[str, ...]:
     return tuple(each.name for each in baseline_families() if has_features or not each.needs_features)
 
 
-def _refit(contender: ModelCandidate, contest: ModelSelection, split: Split) -> Scorer | None:
-    """The scorer of a contender that was fitted again, or counts again, on more train edges; None where it cannot be.
+def _refit(candidate: ModelCandidate, selection: ModelSelection, split: Split) -> Scorer | None:
+    """The scorer of a candidate model that was fitted again, or counts again, on more train edges; None where it cannot be.
 
     Nothing is chosen anew: a stack keeps its options, a structural-gae its share and its table, a mean its lines.
     """
-    fitting, fitted = contest.fitting, contender.fitted
-    if contender.degree_term is not None and contender.degree_term.is_used:
+    fitting, fitted = selection.fitting, candidate.fitted
+    if candidate.degree_term is not None and candidate.degree_term.is_used:
         return None
     if isinstance(fitted, MeanModel):
-        again = [_refit(member, contest, split) for member in fitted.members]
+        again = [_refit(member, selection, split) for member in fitted.members]
         if not any(again):
             return None
         scorers = tuple(new or old.scorer for new, old in zip(again, fitted.members, strict=True))
         return replace(fitted.scorer, members=scorers)
     with fitting.costs.stage("baselines" if fitted is None else "training"):
-        return family_of(contender.name).refit_scorer(
+        return family_of(candidate.name).refit_scorer(
             fitted,
             split,
             fitting.features,
@@ -150,7 +150,7 @@ def _refit(contender: ModelCandidate, contest: ModelSelection, split: Split) -> 
         )
 
 
-def _rehearsal(graph: Graph, trial: ProtocolSplit, config: FitConfig) -> EvaluationSetup:
+def _setup_of(graph: Graph, trial: ProtocolSplit, config: FitConfig) -> EvaluationSetup:
     split = trial.split
     sample_seed = Seeds.of_protocol(config.seed).non_edges
     non_edges, _ = judging_non_edges(split, config, np.random.default_rng(sample_seed))

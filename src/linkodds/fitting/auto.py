@@ -33,52 +33,52 @@ class Outcome:
     """What auto came to.
 
     Args:
-        contenders: all that were measured, by name; the mean is "auto".
+        candidates: all that were measured, by name; the mean is "auto".
         winner: one of them.
-        findings: what was chosen and what lost, what was left out of the contest, and what training had to say.
+        findings: what was chosen and what lost, what was left out of the selection, and what training had to say.
     """
 
-    contenders: Mapping[str, ModelCandidate]
+    candidates: Mapping[str, ModelCandidate]
     winner: ModelCandidate
     findings: tuple[Finding, ...]
 
 
-def choose(contest: ModelSelection) -> Outcome:
-    """Try the ladder and the baselines of a contest, and take the best.
+def choose(selection: ModelSelection) -> Outcome:
+    """Try the ladder and the baselines of a selection, and take the best.
 
     A count has to be ahead of the best model by more than noise; see `learnt_first`. The best by validation average
     precision are looked at again with the degree term that they would get. A mean is taken
     unless one of these is better by more than a standard error; see `best_mean`.
 
     Args:
-        contest: whose names are models of the ladder and baselines.
+        selection: whose names are models of the ladder and baselines.
     """
-    contenders, left_out = _tried(contest)
-    by_ap = sorted(contenders.values(), key=lambda each: -each.validation_ap)
+    candidates, left_out = _tried(selection)
+    by_ap = sorted(candidates.values(), key=lambda each: -each.validation_ap)
     ranked, lucky = learnt_first(by_ap)
-    mean = best_mean(contest, ranked)
-    expected = {each.name: contest.ap_with_degrees(each) for each in ranked[:LOOKED_AT_TWICE]}
+    mean = best_mean(selection, ranked)
+    expected = {each.name: selection.ap_with_degrees(each) for each in ranked[:LOOKED_AT_TWICE]}
     alone = [each for each in ranked[:LOOKED_AT_TWICE] if each.name not in lucky]
     winner = max(alone, key=lambda each: expected[each.name])  # the first of equals
     if mean is not None and isinstance(mean.fitted, MeanModel):
-        contenders = contenders | {mean.name: mean}
-        expected[mean.name] = contest.ap_with_degrees(mean)
+        candidates = candidates | {mean.name: mean}
+        expected[mean.name] = selection.ap_with_degrees(mean)
         if expected[mean.name] + mean.fitted.gain_error >= expected[winner.name]:
             winner = mean
-    lost = sorted((each for each in contenders.values() if each is not winner), key=lambda each: -each.validation_ap)
+    lost = sorted((each for each in candidates.values() if each is not winner), key=lambda each: -each.validation_ap)
     message = f"auto chose {_label(winner)}: validation average precision {_ap(winner, expected)} against "
     message += f"{', '.join(f'{_label(each)} {_ap(each, expected)}' for each in lost)}.{_about(winner)}"
     message += _about_counting(winner, by_ap)
-    contest.fitting.say(message)
+    selection.fitting.say(message)
     remedy = "Name one with --model to have it whatever the validation says."
     findings = [Finding("model", "info", message, remedy, winner.validation_ap)]
     if left_out:
-        budget = contest.fitting.budget
+        budget = selection.fitting.budget
         message = f"auto did not try {'; '.join(left_out)}. Its time budget is {budget:g} s, spent as counted work."
-        contest.fitting.say(message)
+        selection.fitting.say(message)
         remedy = "A larger --time-budget tries more, and --model NAME has one whatever it takes."
         findings.append(Finding("model", "info", message, remedy, budget))
-    return Outcome(contenders, winner, (*findings, *winner.findings))
+    return Outcome(candidates, winner, (*findings, *winner.findings))
 
 
 def learnt_first(ranked: Sequence[ModelCandidate]) -> tuple[list[ModelCandidate], frozenset[str]]:
@@ -115,27 +115,27 @@ def _gain(one: ModelCandidate, other: ModelCandidate) -> tuple[float, float]:
     return float(gains.mean()), error
 
 
-def _tried(contest: ModelSelection) -> tuple[dict[str, ModelCandidate], list[str]]:
+def _tried(selection: ModelSelection) -> tuple[dict[str, ModelCandidate], list[str]]:
     """Contenders by name, and who was left out and why."""
-    fitting, split = contest.fitting, contest.rehearsal.split.rotations()[0]
-    left = fitting.budget * (FOR_FOLDS if contest.rehearsal.split.folds > 1 else 1)
-    contenders, left_out = {}, []
-    for name in contest.names:
+    fitting, split = selection.fitting, selection.setup.split.rotations()[0]
+    left = fitting.budget * (FOR_FOLDS if selection.setup.split.folds > 1 else 1)
+    candidates, left_out = {}, []
+    for name in selection.names:
         if fitting.families[name].is_baseline:
-            contenders[name] = contest.fit_candidate(name, split)
+            candidates[name] = selection.fit_candidate(name, split)
             continue
-        reason = _reason_against(contest, name, left)
+        reason = _reason_against(selection, name, left)
         if reason:
             left_out.append(f"{name} ({reason})")
             continue
-        contenders[name] = contest.fit_candidate(name, split, seconds=left)
+        candidates[name] = selection.fit_candidate(name, split, seconds=left)
         left -= fitting.ledger.spent[name]
-    return contenders, left_out
+    return candidates, left_out
 
 
-def _reason_against(contest: ModelSelection, name: str, left: float) -> str:
+def _reason_against(selection: ModelSelection, name: str, left: float) -> str:
     """Why a model is not tried; empty where it is."""
-    fitting, split = contest.fitting, contest.rehearsal.split
+    fitting, split = selection.fitting, selection.setup.split
     family = fitting.families[name]
     if not family.averages_folds and split.folds > 1:
         return "no mean of folds is made of it"
@@ -149,14 +149,14 @@ def _reason_against(contest: ModelSelection, name: str, left: float) -> str:
     return "" if fits else f"about {needed:.2g} s, of which {max(left, 0):.2g} s are left"
 
 
-def _ap(contender: ModelCandidate, expected: Mapping[str, float]) -> str:
-    ap = expected.get(contender.name, contender.validation_ap)
-    with_degrees = "" if ap == contender.validation_ap else f" ({ap:.4g} with degrees)"
-    return f"{contender.validation_ap:.4g}{with_degrees}"
+def _ap(candidate: ModelCandidate, expected: Mapping[str, float]) -> str:
+    ap = expected.get(candidate.name, candidate.validation_ap)
+    with_degrees = "" if ap == candidate.validation_ap else f" ({ap:.4g} with degrees)"
+    return f"{candidate.validation_ap:.4g}{with_degrees}"
 
 
-def _label(contender: ModelCandidate) -> str:
-    return contender.fitted.label if isinstance(contender.fitted, MeanModel) else contender.name
+def _label(candidate: ModelCandidate) -> str:
+    return candidate.fitted.label if isinstance(candidate.fitted, MeanModel) else candidate.name
 
 
 def _about(winner: ModelCandidate) -> str:

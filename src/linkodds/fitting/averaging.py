@@ -1,6 +1,6 @@
 """Averaging: the mean log odds of the best two or three models, unless it lowers validation average precision.
 
-Contenders err in different places. Each is moved to log odds at the rehearsal's prevalence by a line that is fitted on
+Models err in different places. Each is moved to log odds at the rehearsal's prevalence by a line that is fitted on
 the validation edges (Platt), so that models and counts stand on one scale; their mean is a scorer like any other.
 
 The lines are fitted on the edges that judge, so what the mean gains is cross-validated: each fifth of the validation
@@ -26,7 +26,7 @@ from linkodds.scorers.scoring import InnerProductScorer, MeanOddsScorer
 
 MOST_MEMBERS = 3
 MOST_PAIRS = 40_000_000
-"""Up to so many pairs the logits of a few contenders for all of them fit the memory, 4 bytes each."""
+"""Up to so many pairs the logits of a few models for all of them fit the memory, 4 bytes each."""
 FOLDS = 5
 MIN_EDGES = 50
 """Validation edges without which nothing is averaged."""
@@ -36,7 +36,7 @@ DIGITS = 6
 
 @dataclass(frozen=True, eq=False)
 class MeanModel:
-    """A mean of contenders, with the fields of any fitted model.
+    """A mean of candidate models, with the fields of any fitted model.
 
     Args:
         members: as they were on their own, without degree terms.
@@ -97,7 +97,7 @@ class MeanModel:
         return [{"model": each.name, "slope": slope, "intercept": intercept} for each, slope, intercept in lines]
 
 
-def best_mean(contest: ModelSelection, ranked: Sequence[ModelCandidate]) -> ModelCandidate | None:
+def best_mean(selection: ModelSelection, ranked: Sequence[ModelCandidate]) -> ModelCandidate | None:
     """The mean of the best two or three, unless it lowers validation average precision by more than a standard error.
 
     Two are averaged unless that ranks the validation edges worse than the best alone by more than a standard error: where
@@ -105,22 +105,22 @@ def best_mean(contest: ModelSelection, ranked: Sequence[ModelCandidate]) -> Mode
     have no such credit: their mean has to be better by a standard error, and so has a third member.
 
     Args:
-        contest: on whose split they were measured.
-        ranked: all contenders, the best by validation average precision first.
+        selection: on whose split they were measured.
+        ranked: all candidate models, the best by validation average precision first.
     """
-    rehearsal = contest.rehearsal
+    setup = selection.setup
     pool = _pool(ranked)
     num_edges = pool[0].parts["validation"].num_edges
     if (
         len(pool) < 2
-        or rehearsal.split.folds > 1
+        or setup.split.folds > 1
         or num_edges < MIN_EDGES
-        or rehearsal.non_edges.design != "enumerated"
-        or rehearsal.split.space.num_pairs > MOST_PAIRS
+        or setup.non_edges.design != "enumerated"
+        or setup.split.space.num_pairs > MOST_PAIRS
     ):
         return None
-    with contest.fitting.costs.stage("averaging"):
-        logits = {each.name: _Logits.of(contest, each) for each in pool}
+    with selection.fitting.costs.stage("averaging"):
+        logits = {each.name: _Logits.of(selection, each) for each in pool}
         known = [each for each in pool if logits[each.name].lines]
         if len(known) < 2 or known[0] is not pool[0]:
             return None
@@ -136,36 +136,36 @@ def best_mean(contest: ModelSelection, ranked: Sequence[ModelCandidate]) -> Mode
             total = _mean_and_error(of_three - single)
             if added > added_error and total[0] > gain:
                 members, (gain, error) = (*members[:2], third), total
-        return mean_of(contest, members, [logits[each.name].lines[-1] for each in members], gain, error)
+        return mean_of(selection, members, [logits[each.name].lines[-1] for each in members], gain, error)
 
 
 def mean_of(
-    contest: ModelSelection,
+    selection: ModelSelection,
     members: Sequence[ModelCandidate],
     lines: Sequence[tuple[float, float]],
     gain: float,
     error: float,
 ) -> ModelCandidate:
-    """The mean of some contenders, scored as they were.
+    """The mean of some candidate models, scored as they were.
 
     Args:
-        contest: on whose split they were measured.
+        selection: on whose split they were measured.
         members: without degree terms.
         lines: slope and intercept of each.
         gain: see `MeanModel`.
         error: of the gain.
     """
-    rehearsal = contest.rehearsal
+    setup = selection.setup
     slopes, intercepts = zip(*lines, strict=True)
     scorer = MeanOddsScorer(tuple(each.scorer for each in members), slopes, intercepts)
-    odds = rehearsal.prevalence / (1 - rehearsal.prevalence)
+    odds = setup.prevalence / (1 - setup.prevalence)
     model = MeanModel(tuple(members), scorer, odds, gain, error)
-    return ModelCandidate(model.name, scorer, model, rehearsal.held_out(scorer, rehearsal.split, HELD_OUT))
+    return ModelCandidate(model.name, scorer, model, setup.held_out(scorer, setup.split, HELD_OUT))
 
 
 @dataclass(frozen=True, eq=False)
 class _Logits:
-    """Of one contender: for validation edges and all non-edges, both in float32 so that what is tied stays tied, and its
+    """Of one candidate model: for validation edges and all non-edges, both in float32 so that what is tied stays tied, and its
     lines: of each fold's complement, then of all."""
 
     edges: NDArray[np.float32]
@@ -173,12 +173,12 @@ class _Logits:
     lines: tuple[tuple[float, float], ...]
 
     @staticmethod
-    def of(contest: ModelSelection, contender: ModelCandidate) -> "_Logits":
-        held_out, rehearsal = contender.parts["validation"], contest.rehearsal
-        non_edges = np.concatenate([chunk for chunk, _ in rehearsal.non_edges.stream(contender.scorer)])
+    def of(selection: ModelSelection, candidate: ModelCandidate) -> "_Logits":
+        held_out, setup = candidate.parts["validation"], selection.setup
+        non_edges = np.concatenate([chunk for chunk, _ in setup.non_edges.stream(candidate.scorer)])
         fold_of = np.arange(held_out.num_edges) % FOLDS
         kept = [fold_of != fold for fold in range(FOLDS)] + [fold_of >= 0]
-        lines = [_line(held_out, each, rehearsal.prevalence) for each in kept]
+        lines = [_line(held_out, each, setup.prevalence) for each in kept]
         found = tuple(line for line in lines if line is not None)
         return _Logits(held_out.edge_logits.astype(np.float32), non_edges, found if len(found) == len(lines) else ())
 

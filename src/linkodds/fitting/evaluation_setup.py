@@ -1,4 +1,4 @@
-"""Rehearsal: the split, and the non-edges that every contender is measured against, drawn once a fit from its seeds.
+"""Evaluation setup: the split, and the non-edges that every candidate is measured against, drawn once a fit from its seeds.
 
 Test edges are hidden as missing links are; what is not train, validation or calibration edge is a candidate.
 """
@@ -200,7 +200,7 @@ class EvaluationSetup:
 
         Args:
             scorer: logits of pairs.
-            split: the rehearsal's own, or one of its rotations.
+            split: the setup's own, or one of its rotations.
             names: validation, calibration, test.
         """
         parts: dict[str, Pairs] = {part: getattr(split, part) for part in names if len(getattr(split, part))}

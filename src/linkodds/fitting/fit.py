@@ -69,9 +69,9 @@ _DESIGNS = {"enumerated": "all enumerated", "sampled": "sampled", "stratified": 
 
 @dataclass(frozen=True, eq=False)
 class CalibratedModel:
-    """What came of a contender: as it is used, its calibration samples and calibrator, decisions, and the scored test edges."""
+    """What came of a candidate model: as it is used, calibration samples and calibrator, decisions, and scored test edges."""
 
-    contender: ModelCandidate
+    candidate: ModelCandidate
     calibration: tuple[HeldOut, ...]
     calibrator: Calibrator
     decisions: Sequence[Decision]
@@ -94,7 +94,7 @@ class Fit:
         features: of the nodes, that tell them apart; or None.
         findings: what reading the features had to say.
         seeds: of the split, the trainings, the sample of non-edges, and what is saved of them.
-        rehearsal: split and non-edges.
+        setup: split and non-edges.
         on_start: called as each training starts; see `ModelFitting`.
         on_epoch: called after every epoch.
         checkpoints: where the state of each training is kept, and taken from; None keeps it nowhere.
@@ -111,7 +111,7 @@ class Fit:
     features: Features | None
     findings: Sequence[Finding]
     seeds: Seeds
-    rehearsal: EvaluationSetup
+    setup: EvaluationSetup
     on_start: OnStart | None = None
     on_epoch: Callable[[Epoch], None] | None = None
     checkpoints: Checkpoints | None = None
@@ -154,7 +154,7 @@ class Fit:
         family = family or asked_family(config.model)
         features, findings = informative_features(graph)
         single = family.is_single(graph.num_nodes, None if features is None else features.matrix.shape[1])
-        rehearsal = EvaluationSetup.of(graph, config, single=single, split=split)
+        setup = EvaluationSetup.of(graph, config, single=single, split=split)
         return Fit(
             graph=graph,
             config=config,
@@ -166,7 +166,7 @@ class Fit:
             features=features,
             findings=findings,
             seeds=Seeds.of(config.seed),
-            rehearsal=replace(rehearsal, runner=runner),
+            setup=replace(setup, runner=runner),
             on_start=on_start,
             on_epoch=on_epoch,
             checkpoints=checkpoints,
@@ -176,29 +176,29 @@ class Fit:
     @property
     def split(self) -> Split:
         """Of the graph."""
-        return self.rehearsal.split
+        return self.setup.split
 
     def run(self) -> Run:
         self.announce()
-        contest, tuned = self.select_models(), None
+        selection, tuned = self.select_models(), None
         if self.config.model == AUTO:
-            outcome = choose(contest)
+            outcome = choose(selection)
         else:
             known: dict[str, ModelCandidate] = {}
             if self.config.tune:
-                tuned = tune(contest)
-                contest, known = tuned.contest, {tuned.winner.name: tuned.winner}
-            found = {name: known.get(name) or contest.fit_candidate(name) for name in contest.names}
+                tuned = tune(selection)
+                selection, known = tuned.selection, {tuned.winner.name: tuned.winner}
+            found = {name: known.get(name) or selection.fit_candidate(name) for name in selection.names}
             winner = found[self.config.model]
             about_tuning = [] if tuned is None else [tuned.finding]
             outcome = Outcome(found, winner, (*about_tuning, *winner.findings))
-        contenders = outcome.contenders
-        measured = self.calibrate_and_measure(contest, outcome.winner, outcome.findings)
-        winner, fitted = measured.contender, measured.contender.fitted
+        candidates = outcome.candidates
+        measured = self.calibrate_and_measure(selection, outcome.winner, outcome.findings)
+        winner, fitted = measured.candidate, measured.candidate.fitted
         counted = {
-            family.name: self.measure_baseline(contest, mean_baseline(contest, contenders[family.name]), measured)
+            family.name: self.measure_baseline(selection, mean_baseline(selection, candidates[family.name]), measured)
             for family in baseline_families()
-            if family.name in contenders
+            if family.name in candidates
         }
         with self.costs.stage("evaluation"):
             ranks = reciprocal_ranks(winner.scorer, self.split.test, self.split.not_judged())
@@ -216,7 +216,7 @@ class Fit:
             about_future.append(about_kinds(self.split.others))
         if self.split.times is not None:
             rng = np.random.default_rng(self.seeds.split)
-            compared = contest.on_random_split(self.graph, contenders, rng)
+            compared = selection.on_random_split(self.graph, candidates, rng)
             section = time_section(measured.test, self.split, stored.threshold_logit, compared)
             evaluated = replace(evaluated, time=section)
             about_future += time_findings(section)
@@ -230,7 +230,7 @@ class Fit:
             [*seen, *about_future, *_decision_findings(stored, measured.calibrator), *measured.findings]
         )
         return Run(
-            config=self.settings(winner, tuned) | contest.fitting.budget_spent,
+            config=self.settings(winner, tuned) | selection.fitting.budget_spent,
             model=winner.name,
             ids=self.graph.ids,
             split=self.split,
@@ -255,7 +255,7 @@ class Fit:
         self.say(
             f"{graph.num_nodes:,} nodes, {graph.num_edges:,} edges, {graph.space.num_pairs:,} pairs: "
             f"one edge for {graph.num_non_edges / graph.num_edges:,.0f} absent pairs; "
-            f"{self.rehearsal.non_edges.num_scored:,} non-edges {_DESIGNS[self.rehearsal.non_edges.design]}."
+            f"{self.setup.non_edges.num_scored:,} non-edges {_DESIGNS[self.setup.non_edges.design]}."
         )
         if self.split.times is not None:
             self.say(self.split.times.sentence())
@@ -270,7 +270,7 @@ class Fit:
         asked = models_to_try(LADDER, self.split.weights, self.split.others) if name == AUTO else (name,)
         names = entries(asked, self.split.space, has_features=self.features is not None)
         families = {each: self.family if each == self.family.name else asked_family(each) for each in names}
-        fitting = self.rehearsal.fitting(
+        fitting = self.setup.fitting(
             families,
             features=self.features,
             config=self.config.model_copy(update={"model": name}),
@@ -284,25 +284,25 @@ class Fit:
             trainer=self.trainer,
             ids=self.graph.ids,
         )
-        return ModelSelection(self.rehearsal, fitting, names)
+        return ModelSelection(self.setup, fitting, names)
 
     def calibrate_and_measure(
-        self, contest: ModelSelection, winner: ModelCandidate, findings: Sequence[Finding]
+        self, selection: ModelSelection, winner: ModelCandidate, findings: Sequence[Finding]
     ) -> CalibratedModel:
-        """A contender of the first fold, made into what is used, calibrated, decided with and scored on test."""
-        winner, folds = mean_of_folds(contest, winner, seconds_for_folds(contest))
+        """A candidate model of the first fold, made into what is used, calibrated, decided with and scored on test."""
+        winner, folds = mean_of_folds(selection, winner, seconds_for_folds(selection))
         of_folds = about_folds(winner, folds)
         choice = self.family.degree_choice(self.config.degree_calibration)
-        after = contest.with_degree_term(winner, self.split, choice)
-        about_degrees = contest.about_degrees(winner, after)
+        after = selection.with_degree_term(winner, self.split, choice)
+        about_degrees = selection.about_degrees(winner, after)
         winner = after
-        calibration = calibration_samples(contest, winner, folds)
+        calibration = calibration_samples(selection, winner, folds)
         self.say(f"calibrating and deciding on {calibration[0].num_edges:,} edges")
         num_test = len(self.split.test)
         with self.costs.stage("calibration"):
             calibrator = fit_calibrator(
                 calibration[:1],
-                prevalence=self.rehearsal.prevalence,
+                prevalence=self.setup.prevalence,
                 odds_trained_at=winner.odds,
                 choice=self.config.calibrator,
                 cause_of_inversion=cause_of_inversion(self.split),
@@ -311,19 +311,19 @@ class Fit:
             decisions = [decide(rule, calibration, calibrator, num_test_edges=num_test) for rule in rules.values()]
         self.say(f"measuring on {num_test:,} test edges")
         with self.costs.stage("evaluation"):
-            test = self.rehearsal.test(winner.scorer, decisions)
+            test = self.setup.test(winner.scorer, decisions)
         said = [*self.graph.findings, *self.findings, *about_cut_off(self.split), *findings, *of_folds, *about_degrees]
         said += self.family.findings_on(winner.scorer, self.split, self.config.seed)
         return CalibratedModel(
-            winner, calibration, calibrator, decisions, test, [*said, *contest.fitting.ledger.findings]
+            winner, calibration, calibrator, decisions, test, [*said, *selection.fitting.ledger.findings]
         )
 
     def measure_baseline(
-        self, contest: ModelSelection, counted: ModelCandidate, measured: CalibratedModel
+        self, selection: ModelSelection, counted: ModelCandidate, measured: CalibratedModel
     ) -> BaselineResult:
         """A baseline on the test edges as the model is measured: the validation edges choose its degree term too."""
         choice = self.family.degree_choice(self.config.degree_calibration)
-        corrected = contest.with_degree_term(counted, self.split, choice)
+        corrected = selection.with_degree_term(counted, self.split, choice)
         test, term = corrected.parts["test"], corrected.degree_term
         rise = term.precision_gain if term is not None and term.is_used else None
         gain, interval = average_precision_gain(measured.test, test)
@@ -338,7 +338,7 @@ class Fit:
     def evaluate(
         self, measured: CalibratedModel, ranks: NDArray[np.float64] | None, baselines: Mapping[str, BaselineResult]
     ) -> Evaluation:
-        winner, fitted = measured.contender, measured.contender.fitted
+        winner, fitted = measured.candidate, measured.candidate.fitted
         return evaluate(
             measured.test,
             measured.calibrator,
@@ -388,14 +388,14 @@ class Fit:
         return facts | settings_of_winner(self.config, winner, self.split, self.device, tuned)
 
 
-def is_inductive(contender: ModelCandidate) -> bool:
+def is_inductive(candidate: ModelCandidate) -> bool:
     """Whether a model knows a node by its features alone, so that they are kept for new nodes."""
-    fitted = contender.fitted
+    fitted = candidate.fitted
     if isinstance(fitted, MeanModel):
         return all(is_inductive(each) for each in fitted.members)
     if isinstance(fitted, TrainedModel) and (not fitted.uses_features or DECOUPLED in fitted.weights):
         return False
-    return asked_family(contender.name).is_inductive
+    return asked_family(candidate.name).is_inductive
 
 
 def informative_features(graph: Graph) -> tuple[Features | None, list[Finding]]:

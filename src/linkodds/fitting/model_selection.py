@@ -81,15 +81,15 @@ class ModelCandidate:
 
 @dataclass(frozen=True, eq=False)
 class ModelSelection:
-    """What all contenders share.
+    """What all candidate models share.
 
     Args:
-        rehearsal: edges and non-edges that all are measured on.
+        setup: edges and non-edges that all are measured on.
         fitting: makes a model of a name.
         names: models that take part, and then baselines; see `entries`.
     """
 
-    rehearsal: EvaluationSetup
+    setup: EvaluationSetup
     fitting: ModelFitting
     names: tuple[str, ...]
 
@@ -105,50 +105,50 @@ class ModelSelection:
 
         Args:
             name: a model or a baseline.
-            split: one of the rotations of the rehearsal's split; None: the first.
+            split: one of the rotations of the setup's split; None: the first.
             fold: number of the rotation.
             like: see `FitTask`.
             seconds: see `FitTask`.
         """
         fitting = self.fitting
         if split is None:
-            split = self.rehearsal.split.rotations()[0]
+            split = self.setup.split.rotations()[0]
         fitted = fitting.families[name].fit(FitTask(fitting, split, fold, like, seconds))
         scorer = self.unfitted_scorer(name, split) if fitted is None else fitted.scorer
         with fitting.costs.stage("evaluation" if fitted else "baselines"):
-            contender = ModelCandidate(name, scorer, fitted, self.rehearsal.held_out(scorer, split, HELD_OUT))
+            candidate = ModelCandidate(name, scorer, fitted, self.setup.held_out(scorer, split, HELD_OUT))
         epochs = f", epoch {fitted.best_epoch} of {len(fitted.history)} kept" if fitted and fitted.history else ""
-        fitting.say(f"{name}: validation average precision {contender.validation_ap:.4g}{epochs}")
-        return contender
+        fitting.say(f"{name}: validation average precision {candidate.validation_ap:.4g}{epochs}")
+        return candidate
 
     def on_random_split(
-        self, graph: Graph, contenders: Mapping[str, ModelCandidate], rng: np.random.Generator
+        self, graph: Graph, candidates: Mapping[str, ModelCandidate], rng: np.random.Generator
     ) -> SplitComparison | None:
         """The best cheap baseline here and on a random split of the same sizes, against the same non-edges.
 
         Args:
             graph: that was split by time.
-            contenders: by name, the baselines among them; without a cheap one the answer is None.
+            candidates: by name, the baselines among them; without a cheap one the answer is None.
             rng: of the random split.
         """
-        cheap = [each.name for each in baseline_families() if each.name in contenders and not each.is_costly]
+        cheap = [each.name for each in baseline_families() if each.name in candidates and not each.is_costly]
         if not cheap:
             return None
-        sizes = [len(getattr(self.rehearsal.split, part)) / graph.num_edges for part in PARTS]
+        sizes = [len(getattr(self.setup.split, part)) / graph.num_edges for part in PARTS]
         split = split_edges(graph, fractions=(sizes[0], sizes[1], sizes[2], sizes[3]), rng=rng).sparing_cut_off()
-        known = self.rehearsal.non_edges.known  # both are measured between nodes that have train edges by time
+        known = self.setup.non_edges.known  # both are measured between nodes that have train edges by time
         validation, test = (part[~known.touches_nodes(part)] for part in (split.validation, split.test))
         if not len(validation) or not len(test):
             return None
         split = replace(split, validation=validation, test=test)
-        best = max(cheap, key=lambda name: contenders[name].validation_ap)
+        best = max(cheap, key=lambda name: candidates[name].validation_ap)
         found = {}
         with self.fitting.costs.stage("baselines"):
             for name in dict.fromkeys((best, *(each for each in COUNTED if each in cheap))):
                 scorer = self.unfitted_scorer(name, split)
-                found[name] = self.rehearsal.held_out(scorer, split, ("validation", "test"))
+                found[name] = self.setup.held_out(scorer, split, ("validation", "test"))
         at_random = max(found, key=lambda name: average_precision(found[name]["validation"]))
-        return SplitComparison((best, contenders[best].parts["test"]), (at_random, found[at_random]["test"]))
+        return SplitComparison((best, candidates[best].parts["test"]), (at_random, found[at_random]["test"]))
 
     def unfitted_scorer(self, name: str, split: Split) -> Scorer:
         """A count on the train edges of a split, or what a user has made."""
@@ -174,42 +174,42 @@ class ModelSelection:
         remedy = "--degree-calibration yes or no has it one way, whatever the validation edges say."
         return [Finding("calibration", "info", message, remedy, term.gain)]
 
-    def with_degree_term(self, contender: ModelCandidate, split: Split, choice: Choice) -> ModelCandidate:
-        """A contender with what is decided about its degree term, in use or not.
+    def with_degree_term(self, candidate: ModelCandidate, split: Split, choice: Choice) -> ModelCandidate:
+        """A candidate model with what is decided about its degree term, in use or not.
 
         Args:
-            contender: without a term.
+            candidate: without a term.
             split: that it was fitted on.
             choice: auto, yes or no.
         """
-        term = self._degree_term(contender, split, choice)
+        term = self._degree_term(candidate, split, choice)
         if not term.is_used:
-            return replace(contender, degree_term=term)
+            return replace(candidate, degree_term=term)
         with self.fitting.costs.stage("calibration"):
-            scorer = term.applied(contender.scorer, degrees_of(split.train, split.space))
-            parts = self.rehearsal.held_out(scorer, split, contender.parts)
-        return replace(contender, scorer=scorer, parts=parts, degree_term=term)
+            scorer = term.applied(candidate.scorer, degrees_of(split.train, split.space))
+            parts = self.setup.held_out(scorer, split, candidate.parts)
+        return replace(candidate, scorer=scorer, parts=parts, degree_term=term)
 
-    def _degree_term(self, contender: ModelCandidate, split: Split, choice: Choice) -> DegreeTerm:
+    def _degree_term(self, candidate: ModelCandidate, split: Split, choice: Choice) -> DegreeTerm:
         with self.fitting.costs.stage("calibration"):
             return choose_degree_term(
                 choice,
-                contender.parts["validation"],
+                candidate.parts["validation"],
                 split.validation,
-                contender.scorer,
-                self.rehearsal.non_edges,
+                candidate.scorer,
+                self.setup.non_edges,
                 degrees_of(split.train, split.space),
-                prevalence=self.rehearsal.prevalence,
-                threads=self.rehearsal.threads,
+                prevalence=self.setup.prevalence,
+                threads=self.setup.threads,
             )
 
-    def ap_with_degrees(self, contender: ModelCandidate) -> float:
+    def ap_with_degrees(self, candidate: ModelCandidate) -> float:
         """Validation average precision with the degree term that it would get, if any.
 
         The term would be fitted on these very edges, so what it adds is taken from its cross-validation.
         """
-        ap = contender.validation_ap
-        term = self._degree_term(contender, self.rehearsal.split.rotations()[0], self.fitting.config.degree_calibration)
+        ap = candidate.validation_ap
+        term = self._degree_term(candidate, self.setup.split.rotations()[0], self.fitting.config.degree_calibration)
         return ap * (1 + term.precision_gain) if term.is_used and term.precision_gain is not None else ap
 
 
@@ -235,24 +235,24 @@ def entries(asked: Iterable[str], space: PairSpace, *, has_features: bool) -> tu
 
 
 def mean_of_folds(
-    contest: ModelSelection, winner: ModelCandidate, seconds: float | None = None
+    selection: ModelSelection, winner: ModelCandidate, seconds: float | None = None
 ) -> tuple[ModelCandidate, list[ModelCandidate]]:
     """The mean of the winner's models of all folds, and these; without folds the winner and none.
 
     Args:
-        contest: that it won.
+        selection: that it won.
         winner: of the first fold, without a degree term.
         seconds: of counted work for each other fold; None: as the config's budget is shared.
     """
-    rehearsal, fitting = contest.rehearsal, contest.fitting
-    if rehearsal.split.folds == 1:
+    setup, fitting = selection.setup, selection.fitting
+    if setup.split.folds == 1:
         return winner, []
-    rotations = rehearsal.split.rotations()
-    count = len(rehearsal.split.train) + len(rehearsal.split.calibration)
+    rotations = setup.split.rotations()
+    count = len(setup.split.train) + len(setup.split.calibration)
     fitting.say(f"cross-fitting: {count:,} train and calibration edges in {len(rotations)} folds, each calibrates once")
     folds, like = [winner], winner.fitted
     folds += [
-        contest.fit_candidate(winner.name, rotation, fold, like, seconds)
+        selection.fit_candidate(winner.name, rotation, fold, like, seconds)
         for fold, rotation in enumerate(rotations[1:], start=1)
     ]
     products = [fold.scorer for fold in folds if isinstance(fold.scorer, InnerProductScorer)]
@@ -263,7 +263,7 @@ def mean_of_folds(
         scorer = winner.scorer
     models = [fold.fitted for fold in folds if isinstance(fold.fitted, TrainedModel)]
     with fitting.costs.stage("evaluation"):
-        parts = rehearsal.held_out(scorer, rehearsal.split, ("validation", "test"))
+        parts = setup.held_out(scorer, setup.split, ("validation", "test"))
     trained = mean_model(models, scorer) if models else None
     mean = ModelCandidate(winner.name, scorer, trained, parts)
     fitting.say(f"mean of {len(folds)}: {_gain(mean, folds)}")
@@ -271,7 +271,7 @@ def mean_of_folds(
 
 
 def calibration_samples(
-    contest: ModelSelection, winner: ModelCandidate, folds: Sequence[ModelCandidate]
+    selection: ModelSelection, winner: ModelCandidate, folds: Sequence[ModelCandidate]
 ) -> tuple[HeldOut, ...]:
     """The calibration edges as the winner scores edges that it has not seen, against the non-edges as it scores them.
 
@@ -280,17 +280,17 @@ def calibration_samples(
     second then: the mean scores them itself, though they chose the epochs, and promises have to be kept on them too.
 
     Args:
-        contest: that it won.
+        selection: that it won.
         winner: with or without a degree term.
         folds: the models whose mean it is, without degree terms; empty for a single one.
     """
-    rehearsal, fitting = contest.rehearsal, contest.fitting
+    setup, fitting = selection.setup, selection.fitting
     if not folds:
         return (winner.parts["calibration"],)
     is_used, of_mean = winner.degree_term is not None and winner.degree_term.is_used, winner.parts["validation"]
     edges, logits = [], []
-    for fold, (contender, rotation) in enumerate(zip(folds, rehearsal.split.rotations(), strict=True)):
-        other = contest.with_degree_term(contender, rotation, "yes" if is_used else "no")
+    for fold, (candidate, rotation) in enumerate(zip(folds, setup.split.rotations(), strict=True)):
+        other = selection.with_degree_term(candidate, rotation, "yes" if is_used else "no")
         if other.degree_term is None or other.degree_term.is_used != is_used:  # its logits are on another scale
             fitting.say(f"fold {fold + 1} is left out of calibration: no degree term fits its model")
             continue
@@ -307,19 +307,19 @@ def calibration_samples(
     with fitting.costs.stage("calibration"):
         scores = score_non_edges(
             winner.scorer,
-            rehearsal.non_edges,
+            setup.non_edges,
             anchors=np.concatenate([pooled, *(part.edge_logits for part in winner.parts.values())]),
-            classes=rehearsal.classes,
-            threads=rehearsal.threads,
+            classes=setup.classes,
+            threads=setup.threads,
         )
     moved_sample = HeldOut(
         pooled,
         scores,
-        rehearsal.classes.of_pairs(np.concatenate(edges)),
-        rehearsal.classes.ranges,
-        rehearsal.split.message_graph_hash(),
+        setup.classes.of_pairs(np.concatenate(edges)),
+        setup.classes.ranges,
+        setup.split.message_graph_hash(),
         num_models=len(folds),
-        confidences=rehearsal.split.confidences(np.concatenate(edges)),
+        confidences=setup.split.confidences(np.concatenate(edges)),
     )
     return moved_sample, of_mean
 
@@ -336,20 +336,20 @@ def about_folds(winner: ModelCandidate, folds: Sequence[ModelCandidate]) -> list
     return [Finding("folds", "info", message, "--folds 1 keeps one model and exact promises.", len(folds))]
 
 
-def mean_baseline(contest: ModelSelection, baseline: ModelCandidate) -> ModelCandidate:
+def mean_baseline(selection: ModelSelection, baseline: ModelCandidate) -> ModelCandidate:
     """A baseline as it is compared with the model: with folds the mean of its counts on all message graphs."""
-    rehearsal, fitting = contest.rehearsal, contest.fitting
-    if rehearsal.split.folds == 1:
+    setup, fitting = selection.setup, selection.fitting
+    if setup.split.folds == 1:
         return baseline
     scorer = MeanScorer(
-        tuple(contest.unfitted_scorer(baseline.name, rotation) for rotation in rehearsal.split.rotations())
+        tuple(selection.unfitted_scorer(baseline.name, rotation) for rotation in setup.split.rotations())
     )
     with fitting.costs.stage("baselines"):
         return ModelCandidate(
             baseline.name,
             scorer,
             None,
-            rehearsal.held_out(scorer, rehearsal.split, ("validation", "test")),
+            setup.held_out(scorer, setup.split, ("validation", "test")),
         )
 
 
@@ -358,9 +358,9 @@ def _gain(mean: ModelCandidate, folds: Sequence[ModelCandidate]) -> str:
     return f"validation average precision {mean.validation_ap:.4g}, of its models {single:.4g} on average"
 
 
-def seconds_for_folds(contest: ModelSelection) -> float | None:
+def seconds_for_folds(selection: ModelSelection) -> float | None:
     """What each training of the winner on another fold may take; None where no budget bounds it."""
-    config, others = contest.fitting.config, contest.rehearsal.split.folds - 1
+    config, others = selection.fitting.config, selection.setup.split.folds - 1
     if config.model != AUTO or not others:
         return None
-    return FOR_FOLDS * contest.fitting.budget / others
+    return FOR_FOLDS * selection.fitting.budget / others

@@ -1,4 +1,4 @@
-"""Pipeline: read, split, hold the contest, calibrate, decide, evaluate, save."""
+"""Pipeline: read, split, select a model, calibrate, decide, evaluate, save."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -310,26 +310,26 @@ def evaluate_models(
         entered: dict[str, tuple[ModelSelection, ModelCandidate, Sequence[Finding]]] = {}
         known: dict[str, ModelCandidate] = {}
         for name in sorted(names, key=lambda each: each != AUTO):  # auto first: others may have what it has fitted
-            contest = fit.select_models(name)
+            selection = fit.select_models(name)
             if name == AUTO:
-                outcome = choose(contest)
-                entered[name] = contest, outcome.winner, outcome.findings
-                found = {each: outcome.contenders[each] for each in outcome.contenders if each != name}
-                known |= {each: found[each] for each in found if contest.fitting.is_as_named(each)}
+                outcome = choose(selection)
+                entered[name] = selection, outcome.winner, outcome.findings
+                found = {each: outcome.candidates[each] for each in outcome.candidates if each != name}
+                known |= {each: found[each] for each in found if selection.fitting.is_as_named(each)}
             else:
-                found = {each: known.get(each) or contest.fit_candidate(each) for each in contest.names}
+                found = {each: known.get(each) or selection.fit_candidate(each) for each in selection.names}
                 known |= found
             new = [each for each in found if each == name or (is_baseline(each) and each not in entered)]
-            entered |= {each: (contest, found[each], found[each].findings) for each in new}
+            entered |= {each: (selection, found[each], found[each].findings) for each in new}
         result: dict[str, Evaluation | str] = {}
-        for name, (contest, contender, findings) in entered.items():
+        for name, (selection, candidate, findings) in entered.items():
             try:
-                measured = fit.calibrate_and_measure(contest, contender, findings)
+                measured = fit.calibrate_and_measure(selection, candidate, findings)
                 with fit.costs.stage("evaluation"):
                     evaluation = fit.evaluate(measured, None, {})
             except InvertedRanking as error:
                 result[name] = str(error)
                 continue
-            ap = measured.contender.validation_ap
+            ap = measured.candidate.validation_ap
             result[name] = replace(evaluation, model={**evaluation.model, "validation_average_precision": ap})
     return result

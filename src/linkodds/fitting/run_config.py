@@ -97,7 +97,7 @@ def settings_of_winner(
         "degree_term": winner.degree_term and winner.degree_term.to_json(),
     }
     if fitted is not None:
-        in_use = config if tuned is None else tuned.contest.fitting.config
+        in_use = config if tuned is None else tuned.selection.fitting.config
         as_given, taken = (each.model_dump(mode="json") for each in (config, options_in_use(in_use, fitted.name)))
         facts |= {
             "options_of_model": {name: value for name, value in taken.items() if value != as_given[name]},

@@ -45,14 +45,14 @@ class TuningResult:
     """What a search came to.
 
     Args:
-        contest: with the options that were taken.
+        selection: with the options that were taken.
         winner: the model of the best trial.
         options: option -> value of the best trial.
         trials: one row a trial: trial, state, epochs, validation_average_precision, is_taken and the options.
         finding: what was searched and how much of the gain may be luck.
     """
 
-    contest: ModelSelection
+    selection: ModelSelection
     winner: ModelCandidate
     options: Mapping[str, Any]
     trials: pl.DataFrame
@@ -84,20 +84,20 @@ def refuse_without_options(family: ModelFamily) -> AutoencoderFamily:
     )
 
 
-def tune(contest: ModelSelection) -> TuningResult:
-    """Search the open options of the one model of a contest.
+def tune(selection: ModelSelection) -> TuningResult:
+    """Search the open options of the one model of a selection.
 
     Same seed, same trials. A time budget is shared evenly by all trials and the trainings on other folds. An interrupted
     search goes on: trials that were made are read from their checkpoints and told to the sampler again.
 
     Args:
-        contest: of one autoencoder and baselines; its config says how many trials.
+        selection: of one autoencoder and baselines; its config says how many trials.
     Raises:
         OptionError: a model without options, none left open, or Optuna is missing.
     """
-    fitting = contest.fitting
+    fitting = selection.fitting
     config = fitting.config
-    name, split = config.model, contest.rehearsal.split.rotations()[0]
+    name, split = config.model, selection.setup.split.rotations()[0]
     family = refuse_without_options(asked_family(name))
     is_all_pairs = choose_objective(config, split.space) == "all-pairs"
     has_features = fitting.features is not None
@@ -129,7 +129,7 @@ def tune(contest: ModelSelection) -> TuningResult:
             asked = study.ask()
             options = {option: _suggested(asked, option, domain) for option, domain in space.items()}
             same = next((each for each in trials if each.options == options), None)
-            trial = same or _make_trial(replace(contest, fitting=fitting), family, options, unit, asked, number)
+            trial = same or _make_trial(replace(selection, fitting=fitting), family, options, unit, asked, number)
             study.tell(asked, trial.ap, state=None if trial.ap is not None else optuna.trial.TrialState.PRUNED)
             best = max([each for each in trials if each.ap is not None], key=lambda each: each.ap or 0.0, default=trial)
             if trial.ap is None or (best is not trial and trial.ap <= (best.ap or 0.0)):
@@ -143,7 +143,7 @@ def tune(contest: ModelSelection) -> TuningResult:
         raise NonFiniteScores(f"{name}: no trial had a finite loss. Scale the features (--feature-scaling standard).")
     with fitting.costs.stage("evaluation"):
         scorer = best.trained.scorer
-        winner = ModelCandidate(name, scorer, best.trained, contest.rehearsal.held_out(scorer, split, HELD_OUT))
+        winner = ModelCandidate(name, scorer, best.trained, selection.setup.held_out(scorer, split, HELD_OUT))
     taken = _taken(fitting, best.options, unit)
     epochs = family.evenly_shared(fitting)
     fitting.ledger.epochs_allowed[name] = epochs
@@ -168,7 +168,7 @@ def tune(contest: ModelSelection) -> TuningResult:
     if PENALTY in best.options:
         options["weight_decay"] = best.trained.weight_decay
     features = fitting.features  # of other folds: `FitTask` takes them as the winner did
-    return TuningResult(replace(contest, fitting=replace(taken, features=features)), winner, options, table, finding)
+    return TuningResult(replace(selection, fitting=replace(taken, features=features)), winner, options, table, finding)
 
 
 def optimism(precisions: NDArray[np.float64], rng: np.random.Generator) -> float:
@@ -198,14 +198,14 @@ def optimism(precisions: NDArray[np.float64], rng: np.random.Generator) -> float
 
 
 def _make_trial(
-    contest: ModelSelection,
+    selection: ModelSelection,
     family: AutoencoderFamily,
     options: Mapping[str, Any],
     unit: float,
     asked: "optuna.Trial",
     number: int,
 ) -> _Trial:
-    fitting, split = contest.fitting, contest.rehearsal.split.rotations()[0]
+    fitting, split = selection.fitting, selection.setup.split.rotations()[0]
     last = 0
 
     def consider(epoch: Epoch) -> None:
@@ -236,7 +236,7 @@ def _make_trial(
     if trained is None:
         return _Trial(options, last, None, None, None)
     with fitting.costs.stage("evaluation"):
-        held_out = contest.rehearsal.held_out(trained.scorer, split, ("validation",))["validation"]
+        held_out = selection.setup.held_out(trained.scorer, split, ("validation",))["validation"]
     ap = average_precision(held_out)
     return _Trial(options, len(trained.history), trained, ap, precisions_of_edges(held_out))
 

@@ -70,7 +70,7 @@ class Checkpoints:
 
         Args:
             name: of the model.
-            fold: of calibration, 0 for the contest's own split.
+            fold: of calibration, 0 for the first split.
         """
         return Checkpoint(self, f"{name}-{fold}")
 
