@@ -122,7 +122,7 @@ def test_public_names() -> None:
 
 
 def test_every_error_is_drawn_in_the_tree_and_has_an_exit_code() -> None:
-    classes = [value for value in vars(errors).values() if isinstance(value, type)]
+    classes = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
     for each in classes:
         assert issubclass(each, errors.LinkoddsError)
         assert each.exit_code == (2 if issubclass(each, errors.OptionError) else 1)

@@ -231,7 +231,7 @@ BLIND = (
     ),
     Mutation(
         "missing links of those that are there",
-        "probability/deployment.py",
+        "probability/assumed_values.py",
         "num_edges * (1 - value) / value",
         "num_edges * (1 - value)",
         ("probability/test_deployment.py::test_three_ways_to_say_the_same_number",),

@@ -30,7 +30,7 @@ from linkodds.models.autoencoders.custom_scorer import CustomScorer
 from linkodds.models.families import asked_family, model_names, refusal
 from linkodds.models.families.own_models import family_of_own
 from linkodds.options import FeatureOptions, FitOptions, options_given, options_of, shows_options
-from linkodds.probability.deployment import Assumed
+from linkodds.probability.assumed_values import Assumed
 from linkodds.reading.graph_options import ColumnOptions
 from linkodds.reading.reading import read_pairs
 from linkodds.reading.reading_options import ReadingOptions

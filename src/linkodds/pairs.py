@@ -196,8 +196,7 @@ class KnownPairs:
         remaining: _Remaining | None = self._remaining  # type: ignore[attr-defined]
         if remaining is None:
             return np.zeros(len(pairs), dtype=np.bool_)
-        touches: NDArray[np.bool_] = ~remaining.is_kept[pairs].all(axis=1)
-        return touches
+        return np.asarray(~remaining.is_kept[pairs].all(axis=1))
 
     def contains(self, pairs: Pairs) -> NDArray[np.bool_]:
         """Shape (pairs,): which canonical, admissible `pairs` are in the set.

@@ -11,12 +11,12 @@ from linkodds.graph.graph import Graph
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.logit_bins import BinSums
 from linkodds.pairs import PairSpace
+from linkodds.probability.assumed_values import assumed_value
 from linkodds.probability.calibration import Calibrator
 from linkodds.probability.deployment import (
     Deployment,
     LinkRate,
     assume_missing,
-    assumed_value,
     fit_link_rate,
     longest_list,
     most_pairs,

@@ -134,7 +134,8 @@ class ModelSelection:
         cheap = [each.name for each in baseline_families() if each.name in candidates and not each.is_costly]
         if not cheap:
             return None
-        sizes = [len(getattr(self.setup.split, part)) / graph.num_edges for part in PARTS]
+        counts = [len(getattr(self.setup.split, part)) for part in PARTS]
+        sizes = [count / sum(counts) for count in counts]  # later edges that are set aside are of no part
         split = split_edges(graph, fractions=(sizes[0], sizes[1], sizes[2], sizes[3]), rng=rng).sparing_cut_off()
         known = self.setup.non_edges.known  # both are measured between nodes that have train edges by time
         validation, test = (part[~known.touches_nodes(part)] for part in (split.validation, split.test))

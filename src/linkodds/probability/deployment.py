@@ -13,7 +13,7 @@ allow just where lists of new links live, so the ranges are counted here, and ma
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite, isqrt, sqrt
+from math import isqrt, sqrt
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from linkodds.formatting import number_text
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.logit_bins import Floats, LogitBins
 from linkodds.metrics.non_edge_scores import NonEdgeScores
+from linkodds.probability.assumed_values import Assumed, num_missing, refuse_interval
 from linkodds.scorers.scoring import below_float32
 
 EDGES_IN_A_RANGE = 20
@@ -47,8 +48,6 @@ FEWEST_LINKS = 20
 CONFIDENCE = 0.95
 _STEEPEST = 64.0
 """Slope of the log rate in the lowest range, at most: a step, for ranges whose logits are nearly all the same."""
-Assumed = float | tuple[float, float]
-"""A value that somebody assumes, or an interval of them, low end first."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -335,8 +334,8 @@ def assume_missing(
     else:
         (name, value), *_ = given.items()
         values = value if isinstance(value, tuple) else (value, value)
-        _refuse_interval(name, values)
-        ends = sorted(_num_missing(name, each, num_non_edges=num_non_edges, num_edges=num_edges) for each in values)
+        refuse_interval(name, values)
+        ends = sorted(num_missing(name, each, num_non_edges=num_non_edges, num_edges=num_edges) for each in values)
         missing = ends[0] if ends[0] == ends[1] else sqrt(ends[0] * ends[1])
         band = None if ends[0] == ends[1] else (ends[0], ends[1])
         if band is None:
@@ -355,53 +354,6 @@ def assume_missing(
             "edges. Read the probabilities as upper limits, or lower --expected-missing."
         )
     return Deployment(rate, missing, assumption, band)
-
-
-def _refuse_interval(name: str, ends: tuple[float, float]) -> None:
-    """Refuse what is no number of this option, or an interval with its high end first."""
-    for end in ends:
-        if not isfinite(end) or (name != "--expected-missing" and not 0 < end < 1):
-            wanted = "a number" if name == "--expected-missing" else "a number between 0 and 1"
-            raise OptionError(f"{name} takes {wanted}, not {end:g}; or an interval of them as LOW:HIGH.")
-    if ends[0] > ends[1]:
-        raise OptionError(f"{name} {ends[0]:g}:{ends[1]:g} has its high end first; write {ends[1]:g}:{ends[0]:g}.")
-
-
-def _num_missing(name: str, value: float, *, num_non_edges: int, num_edges: int) -> float:
-    missing = {
-        "--prevalence": lambda: value * num_non_edges,
-        "--expected-missing": lambda: float(value),
-        "--label-frequency": lambda: num_edges * (1 - value) / value,
-    }[name]()
-    if not 0 < missing < num_non_edges:
-        raise OptionError(
-            f"{name} {value:g} means {missing:,.0f} missing links, but there are {num_non_edges:,} pairs without an edge."
-        )
-    return missing
-
-
-def assumed_value(name: str, text: str) -> Assumed:
-    """A number, or an interval LOW:HIGH, of an option.
-
-    Raises:
-        OptionError: neither.
-    Example:
-        >>> assumed_value("--prevalence", "0.002"), assumed_value("--prevalence", "0.001:0.004")
-        (0.002, (0.001, 0.004))
-    """
-    parts = text.split(":")
-    try:
-        values = [float(part) for part in parts]
-    except ValueError:
-        values = []
-    if len(values) == 1:
-        return values[0]
-    if len(values) == 2:
-        return values[0], values[1]
-    example = {"--expected-missing": "500 or 200:1000", "--label-frequency": "0.8 or 0.7:0.9"}.get(
-        name, "0.002 or 0.001:0.004"
-    )
-    raise OptionError(f"{name} takes a number, or two as LOW:HIGH (such as {example}), not {text!r}.")
 
 
 def most_pairs(non_edges: NonEdgeScores, deployment: Deployment, precision: float) -> tuple[float, float]:

@@ -14,8 +14,9 @@ from linkodds.evaluation.temporal_metrics import restated as restated_time
 from linkodds.findings import Finding
 from linkodds.metrics.held_out import HeldOut
 from linkodds.metrics.intervals import Quantity
+from linkodds.probability.assumed_values import Assumed, assumed_value
 from linkodds.probability.decision import Decision, decide, parse_rule
-from linkodds.probability.deployment import Assumed, Deployment, assume_missing, assumed_value
+from linkodds.probability.deployment import Deployment, assume_missing
 from linkodds.runs.record import Run
 
 
