@@ -126,7 +126,7 @@ def new_node_rows(test: HeldOut, split: Split, threshold: float | None) -> dict[
     groups = {"both_ends_known": is_known, "new_end": ~is_known}
     rows = {name: _fate(test, np.flatnonzero(chosen), threshold) for name, chosen in groups.items()}
     if split.cut_off.num_test:
-        not_judged = Quantity.missing("not measured: who sees a node without an edge knows that it gets one")
+        not_judged = Quantity.missing("not measured: such a node is in the graph only because it gets an edge later")
         rows["new_end"] = {name: not_judged for name in rows["new_end"]} | {"num_edges": split.cut_off.num_test}
     return {"num_nodes": int((later & ~is_old).sum()), **rows}
 

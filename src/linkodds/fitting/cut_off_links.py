@@ -70,10 +70,10 @@ def about_cut_off(split: Split) -> list[Finding]:
         else "their held-out edges went back to the train edges"
     )
     message = (
-        f"The split hid all edges of {len(cut_off.nodes):,} of {split.space.num_nodes:,} nodes. Who sees a node without an edge "
-        f"knows that one is hidden, so pairs with these nodes are not judged ({cut_off.num_test:,} of {num_test:,} test edges): "
-        f"{went}. Links of theirs are listed all the same."
+        f"The split left {len(cut_off.nodes):,} of {split.space.num_nodes:,} nodes without a train edge. Such a node is in the "
+        f"graph only because of a held-out edge, so its pairs are not judged ({cut_off.num_test:,} of {num_test:,} test edges): "
+        f"{went}. New links of these nodes are listed like all others."
     )
-    remedy = "With a list of all nodes, those without an edge too (--nodes), all pairs are judged."
+    remedy = "To have all pairs judged, give a list of all nodes, isolated ones included (--nodes)."
     share = cut_off.num_test / num_test
     return [Finding("split", "warning" if share > MANY else "info", message, remedy, share)]

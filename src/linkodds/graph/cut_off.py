@@ -1,8 +1,8 @@
 """Cut-off nodes: those without an edge that a model may see, where their number says something of the held-out edges.
 
-Ids come from edges. So whoever sees a node without an edge in the message graph knows that one is held out: "no edge, so
-a link" holds of every such node of the split, and of no link that is truly missing. Where the list of the nodes is complete
-a node without an edge is an ordinary sight, and says nothing of the kind; that is why the list is looked at first.
+A node is in the graph because it has an edge, so a node without an edge in the message graph must have a held-out one: "no
+edge, so a link" is true of every such node of the split, and of no link that is truly missing. Where the list of nodes is
+complete, nodes without an edge are usual and say nothing of the kind; so the list is looked at first.
 """
 
 import numpy as np

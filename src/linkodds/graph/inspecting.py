@@ -40,7 +40,7 @@ def inspect_source(edges: Path | Database, options: ReadingOptions = ReadingOpti
         OptionError: options that do not fit.
         DatabaseError: a database that cannot be reached or read.
     """
-    reading = SourceReading(edges.name if isinstance(edges, Path) else str(edges), "unknown")
+    reading = SourceReading(edges.name if isinstance(edges, Path) else str(edges), "unknown format")
     try:
         found, part = _opened(edges, options)
         reading = _known(found, reading)

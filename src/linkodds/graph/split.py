@@ -179,9 +179,10 @@ class Split:
                     )
                 raise DegenerateGraph(
                     f"the split leaves no {part} edge that can be judged: {len(moved):,} of {len(held_out):,} edges to be held "
-                    "out are the only edges of one of their ends. Who sees a node without an edge knows that one is hidden, so a "
-                    "graph such as a one-to-one mapping has nothing to predict links by; give a graph with more edges a node, or "
-                    "a list of all nodes, those without an edge too (--nodes)."
+                    "out are the only edges of one of their ends. Without them such a node has no train edge, and it is in the "
+                    "graph only because of a held-out edge, which gives the answer away. A one-to-one mapping has no other "
+                    "edges to learn from: give a graph with more edges per node, or a list of all nodes, isolated ones "
+                    "included (--nodes)."
                 )
         kept = {part: parts[part][~touches[part]] for part in hidden}
         train = np.concatenate([self.train, moved]) if may_train else self.train

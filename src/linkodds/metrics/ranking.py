@@ -174,9 +174,8 @@ def roc_auc_interval(held_out: HeldOut, *, kind: Kind = "S") -> Interval:
     fewer = float(np.average(more[0], weights=more[1])) - unseen
     low, _ = _on_log_odds(fewer, _variance_of_mean(*more) + sampled + unseen**2, _t(more[1]))
     _, high = _on_log_odds(value, _variance_of_mean(terms, ladder.edges) + sampled, _t(ladder.edges))
-    if (
-        len(terms) == 1 and ladder.non_edges_above[0] > 0
-    ):  # all edges alike, which is no proof that the next one would be
+    # All test edges alike are no proof that the next one would be.
+    if len(terms) == 1 and ladder.non_edges_above[0] > 0:
         high = max(high, wilson(value * held_out.num_edges, held_out.num_edges)[1])
     return min(low, value), high
 
