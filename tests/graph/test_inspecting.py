@@ -265,6 +265,13 @@ class TestRefused:
         assert "Did you mean 'protein_a'?" in run_cli("inspect", path, "--source", "protein_aa").stderr
 
 
+def test_ids_of_both_ends_are_counted_in_all_rows() -> None:
+    """2,000 rows, more than a sample of columns: each row has a source of its own, and seven targets take turns."""
+    frame = pl.DataFrame({"source": [f"u{i}" for i in range(2000)], "target": [f"v{i % 7}" for i in range(2000)]})
+    columns = {each.role: each.distinct for each in Graph.from_edges(frame).describe().columns}
+    assert columns == {"source": 2000, "target": 7}
+
+
 class TestOfASample:
     """A file of 100,000 rows of which every edge is known."""
 
@@ -299,6 +306,10 @@ class TestOfASample:
         tenths = np.unique(part.numbers * 10 // (self.ROWS + 3))
         assert tenths.tolist() == list(range(10))
         assert part.total == self.ROWS + 2
+        large.write_bytes(large.read_bytes()[:-1])  # a last line without its end is a line
+        cut = samples.part_of_text(large, evenly=True)
+        assert cut is not None
+        assert cut.total == self.ROWS + 2
 
     def test_an_error_names_the_line_of_the_file(self, large: Path) -> None:
         part = samples.part_of_text(large, evenly=True)
